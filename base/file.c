@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: ISC */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/file.h"
+
+enum { PATH_BYTES = 4096 };
+
+bool
+file_read_fd(int fd, const char *path, struct buf *b, struct error *why)
+{
+	for (;;) {
+		char piece[16384];
+		ssize_t n = read(fd, piece, sizeof piece);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return error_sys(why, "cannot read %s", path);
+		if (n == 0)
+			return true;
+		if (!buf_add(b, slice_of(piece, (size_t)n)))
+			return error_set(why, "%s is larger than %zu bytes", path, b->ceiling);
+	}
+}
+
+bool
+file_read(const char *path, struct buf *b, struct error *why)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool ok;
+
+	if (fd == -1)
+		return error_sys(why, "cannot open %s", path);
+	ok = file_read_fd(fd, path, b, why);
+	close(fd);
+	return ok;
+}
+
+bool
+file_write(int fd, struct slice s, struct error *why)
+{
+	while (s.n) {
+		ssize_t n = write(fd, s.p, s.n);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return error_sys(why, "cannot write");
+		s = slice_skip(s, (size_t)n);
+	}
+	return true;
+}
+
+bool
+file_write_at(int fd, struct slice s, off_t at, struct error *why)
+{
+	while (s.n) {
+		ssize_t n = pwrite(fd, s.p, s.n, at);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return error_sys(why, "cannot write");
+		s = slice_skip(s, (size_t)n);
+		at += n;
+	}
+	return true;
+}
+
+bool
+file_read_at(int fd, void *to, size_t n, off_t at, struct error *why)
+{
+	char *p = to;
+
+	while (n) {
+		ssize_t got = pread(fd, p, n, at);
+
+		if (got == -1 && errno == EINTR)
+			continue;
+		if (got == -1)
+			return error_sys(why, "cannot read");
+		if (got == 0)
+			return error_set(why, "the file ends too early");
+		p += got;
+		n -= (size_t)got;
+		at += got;
+	}
+	return true;
+}
+
+bool
+file_flush(int fd, struct error *why)
+{
+	return fdatasync(fd) == 0 || error_sys(why, "cannot flush");
+}
+
+/* The directory part of a path into a buffer of PATH_BYTES. */
+static const char *
+parent_of(const char *path, char *parent)
+{
+	const char *slash = strrchr(path, '/');
+	size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+
+	if (slash == NULL || n >= PATH_BYTES)
+		return ".";
+	memcpy(parent, path, n ? n : 1);
+	parent[n ? n : 1] = '\0';
+	return parent;
+}
+
+bool
+dir_flush(const char *path, struct error *why)
+{
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	bool ok;
+
+	if (fd == -1)
+		return error_sys(why, "cannot open %s", path);
+	ok = fsync(fd) == 0 || error_sys(why, "cannot flush %s", path);
+	close(fd);
+	return ok;
+}
+
+static bool
+write_new(const char *path, struct slice s, mode_t mode, struct error *why)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	bool ok;
+
+	if (fd == -1)
+		return error_sys(why, "cannot create %s", path);
+	ok = file_write(fd, s, why) && file_flush(fd, why);
+	return close(fd) == 0 && ok;
+}
+
+bool
+file_replace(const char *path, struct slice s, mode_t mode, struct error *why)
+{
+	char fresh[PATH_BYTES], parent[PATH_BYTES];
+
+	if ((size_t)snprintf(fresh, sizeof fresh, "%s.new", path) >= sizeof fresh)
+		return error_set(why, "the name %.60s… is too long", path);
+	if (!write_new(fresh, s, mode, why)) {
+		unlink(fresh);
+		return false;
+	}
+	if (rename(fresh, path) == -1) {
+		error_sys(why, "cannot rename %s", fresh);
+		unlink(fresh);
+		return false;
+	}
+	return dir_flush(parent_of(path, parent), why);
+}
+
+bool
+dir_make(const char *path, mode_t mode, struct error *why)
+{
+	char parent[PATH_BYTES];
+	const char *up = parent_of(path, parent);
+	struct stat st;
+
+	if (stat(path, &st) == 0)
+		return S_ISDIR(st.st_mode) || error_set(why, "%s is not a directory", path);
+	if (errno != ENOENT)
+		return error_sys(why, "cannot look at %s", path);
+	if (strcmp(up, path) != 0 && !dir_make(up, 0755, why))
+		return false;
+	if (mkdir(path, mode) == -1 && errno != EEXIST)
+		return error_sys(why, "cannot make %s", path);
+	return dir_flush(up, why);
+}
+
+bool
+dir_remove(const char *path, struct error *why)
+{
+	DIR *dir = opendir(path);
+	struct dirent *entry;
+	bool ok = true;
+
+	if (dir == NULL)
+		return errno == ENOENT || error_sys(why, "cannot open %s", path);
+	while (ok && (entry = readdir(dir)) != NULL) {
+		char below[PATH_BYTES];
+		struct stat st;
+
+		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+			continue;
+		if ((size_t)snprintf(below, sizeof below, "%s/%s", path, entry->d_name) >=
+		    sizeof below)
+			ok = error_set(why, "a name below %.60s is too long", path);
+		else if (lstat(below, &st) == 0 && S_ISDIR(st.st_mode))
+			ok = dir_remove(below, why);
+		else if (unlink(below) == -1)
+			ok = error_sys(why, "cannot remove %s", below);
+	}
+	closedir(dir);
+	return ok && (rmdir(path) == 0 || error_sys(why, "cannot remove %s", path));
+}

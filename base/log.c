@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: ISC */
+#include <jansson.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/log.h"
+#include "base/text.h"
+
+enum { LINE_MAX_BYTES = 32768, VALUE_MAX_BYTES = 1024 };
+
+static const char *const LEVELS[] = { "debug", "info", "warn", "error" };
+
+void
+log_time(int64_t now, char text[LOG_TIME + 1])
+{
+	time_t seconds = (time_t)(now / 1000);
+	struct tm t;
+	char day[21];
+
+	bug_if(now < 0 || gmtime_r(&seconds, &t) == NULL);
+	strftime(day, sizeof day, "%Y-%m-%dT%H:%M:%S", &t);
+	snprintf(text, LOG_TIME + 1, "%.19s.%03dZ", day, (int)(now % 1000));
+}
+
+/* The table is closed: a key that is not in it is our own mistake. */
+static void
+check_key(const struct event_kind *kind, const char *key)
+{
+	struct slice keys = slice(kind->keys), word;
+
+	while (slice_word(&keys, &word))
+		if (slice_eq(word, slice(key)))
+			return;
+	fprintf(stderr, "chainmail: event %s has no key %s\n", kind->name, key);
+	bug_if(true);
+}
+
+static void
+json_quoted(struct buf *b, struct slice shown)
+{
+	json_t *value = json_stringn(shown.p, shown.n);
+	size_t n;
+	char *at;
+
+	bug_if(value == NULL);          /* shown text is valid UTF-8 */
+	n = json_dumpb(value, NULL, 0, JSON_ENCODE_ANY);
+	if ((at = buf_room(b, n)) != NULL)
+		b->n += json_dumpb(value, at, n, JSON_ENCODE_ANY);
+	json_decref(value);
+}
+
+static bool
+needs_quotes(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] == ' ' || s.p[i] == '"' || s.p[i] == '=')
+			return true;
+	return s.n == 0;
+}
+
+static void
+plain_value(struct buf *b, struct slice shown)
+{
+	if (!needs_quotes(shown)) {
+		buf_add(b, shown);
+		return;
+	}
+	buf_byte(b, '"');
+	for (size_t i = 0; i < shown.n; i++) {
+		if (shown.p[i] == '"')
+			buf_byte(b, '\\');
+		buf_byte(b, shown.p[i]);
+	}
+	buf_byte(b, '"');
+}
+
+struct log_line
+log_event(struct log *log, const struct event_kind *kind, uint64_t id)
+{
+	struct log_line l = { .kind = kind, .text = BUF(LINE_MAX_BYTES) };
+	char when[LOG_TIME + 1], name[ID_TEXT + 1] = "-";
+
+	if (log == NULL || kind->level < log->least)
+		return l;
+	l.log = log;
+	log_time(clock_now(log->clock), when);
+	if (id)
+		id_text(id, name);
+	if (!log->json)
+		buf_printf(&l.text, "%s %s %s %s", when, LEVELS[kind->level], name, kind->name);
+	else if (id)
+		buf_printf(&l.text, "{\"t\":\"%s\",\"level\":\"%s\",\"id\":\"%s\",\"event\":\"%s\"",
+		    when, LEVELS[kind->level], name, kind->name);
+	else
+		buf_printf(&l.text, "{\"t\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"",
+		    when, LEVELS[kind->level], kind->name);
+	return l;
+}
+
+/* A pair goes into the line as a whole or, when the line is full, not at all. */
+static void
+add_pair(struct log_line *l, struct buf *pair)
+{
+	if (!pair->full && l->text.n + pair->n + 2 <= LINE_MAX_BYTES)
+		buf_add(&l->text, buf_slice(pair));
+	buf_free(pair);
+}
+
+void
+log_slice(struct log_line *l, const char *key, struct slice value)
+{
+	struct buf shown = BUF(4 * VALUE_MAX_BYTES), pair = BUF(LINE_MAX_BYTES);
+
+	check_key(l->kind, key);
+	if (l->log == NULL)
+		return;
+	shown_add(&shown, slice_head(value, VALUE_MAX_BYTES));
+	if (l->log->json) {
+		buf_printf(&pair, ",\"%s\":", key);
+		json_quoted(&pair, buf_slice(&shown));
+	} else {
+		buf_printf(&pair, " %s=", key);
+		plain_value(&pair, buf_slice(&shown));
+	}
+	add_pair(l, &pair);
+	buf_free(&shown);
+}
+
+void
+log_text(struct log_line *l, const char *key, const char *value)
+{
+	log_slice(l, key, slice(value));
+}
+
+void
+log_number(struct log_line *l, const char *key, int64_t value)
+{
+	struct buf pair = BUF(LINE_MAX_BYTES);
+
+	check_key(l->kind, key);
+	if (l->log == NULL)
+		return;
+	buf_printf(&pair, l->log->json ? ",\"%s\":%lld" : " %s=%lld", key, (long long)value);
+	add_pair(l, &pair);
+}
+
+void
+log_path(struct log_line *l, const char *key, struct slice address)
+{
+	struct buf path = BUF(VALUE_MAX_BYTES);
+
+	if (l->log != NULL && l->log->json) {
+		log_slice(l, key, address);
+		return;
+	}
+	buf_byte(&path, '<');
+	buf_add(&path, address);
+	buf_byte(&path, '>');
+	log_slice(l, key, buf_slice(&path));
+	buf_free(&path);
+}
+
+void
+log_end(struct log_line *l)
+{
+	if (l->log == NULL)
+		return;
+	buf_add(&l->text, l->log->json ? S("}\n") : S("\n"));
+	l->log->write(l->log->arg, buf_slice(&l->text));
+	buf_free(&l->text);
+}
+
+void
+log_to_stderr(void *unused, struct slice line)
+{
+	(void)unused;
+	if (write(STDERR_FILENO, line.p, line.n) == -1)
+		return;                 /* nobody is left to tell */
+}

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * cmd -- the subcommands: one function each, one file each, one row in main.c.
+ *
+ * A command gets the words behind its name (argv[0] is the name) and gives the
+ * exit code of UX.md: 0 done or good, 1 verdict bad, then those of sysexits.h.
+ * Tables for people go to standard output, notes and errors to standard error.
+ */
+#ifndef CMD_CMD_H
+#define CMD_CMD_H
+
+#include <stddef.h>
+#include <sysexits.h>           /* EX_USAGE 64, EX_DATAERR 65, … */
+
+#include "base/buf.h"
+
+enum { EX_BAD = 1 };            /* the verdict is bad, a check failed */
+
+/*
+ * One option of a command. A flag sets *(bool *)to; a text is stored in
+ * *(const char **)to; a list appends to *(struct words *)to.
+ */
+struct words {
+	const char *word[64];
+	size_t      n;
+};
+
+struct option_row {
+	const char *name;                       /* "--ip" */
+	enum { OPTION_FLAG, OPTION_TEXT, OPTION_LIST } kind;
+	void       *to;
+	const char *value, *help;               /* "ADDRESS", "the client's address" */
+};
+
+struct command {
+	const char *name, *arguments, *help;
+	int       (*run)(int argc, char **argv);
+};
+
+/*
+ * Read the options; the operands are gathered in *operands (at most `most`).
+ * The rows end with { 0 }.  "--" ends options; "--name=value" works too.  False
+ * after a message that names the word that was wrong: the caller returns
+ * EX_USAGE.  `--help` prints the rows and exits.
+ */
+bool options_read(int argc, char **argv, const char *synopsis, const struct option_row *,
+    struct words *operands, size_t most);
+
+/* All of standard input, at most `ceiling` bytes; lines ended by a bare LF get CRLF. */
+bool message_from_stdin(struct buf *, size_t ceiling);
+
+int cmd_version(int argc, char **argv);
+
+#endif

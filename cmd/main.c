@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * main -- `chainmail COMMAND …`: find the command and run it.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+
+static const struct command COMMANDS[] = {
+	{ "version", "", "which version this is", cmd_version },
+};
+
+enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };
+
+static int
+print_commands(FILE *to, int code)
+{
+	fputs("usage: chainmail COMMAND [OPTION]...   (chainmail COMMAND --help tells more)\n", to);
+	for (int i = 0; i < COMMAND_COUNT; i++)
+		fprintf(to, "  %-10s %-34s %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
+		    COMMANDS[i].help);
+	return code;
+}
+
+static int
+unknown_command(const char *name)
+{
+	fprintf(stderr, "chainmail: there is no command \"%s\"", name);
+	for (int i = 0; i < COMMAND_COUNT; i++)
+		if (word_distance(slice(name), slice(COMMANDS[i].name)) <= 2) {
+			fprintf(stderr, "; did you mean \"%s\"?", COMMANDS[i].name);
+			break;
+		}
+	fputs(" (chainmail help lists them)\n", stderr);
+	return EX_USAGE;
+}
+
+int
+main(int argc, char **argv)
+{
+	if (argc < 2)
+		return print_commands(stderr, EX_USAGE);
+	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)
+		return print_commands(stdout, 0);
+	for (int i = 0; i < COMMAND_COUNT; i++)
+		if (strcmp(argv[1], COMMANDS[i].name) == 0)
+			return COMMANDS[i].run(argc - 1, argv + 1);
+	return unknown_command(argv[1]);
+}

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/bug.h"
+#include "dns/facts.h"
+#include "mail/domain.h"
+
+/* Above a ceiling there are no more questions: the answer is "broken", never a hang. */
+static const struct fact TOO_MANY = {
+	.state = FACT_KNOWN, .answer = ANSWER_BROKEN, .why = S_INIT("too many questions"),
+};
+
+void
+facts_begin(struct facts *fs, struct arena *arena)
+{
+	*fs = (struct facts){ .arena = arena };
+	fs->last = &fs->first;
+}
+
+static struct fact *
+find(struct facts *fs, struct slice name, uint16_t type)
+{
+	for (struct fact *f = fs->first; f != NULL; f = f->next)
+		if (f->type == type && slice_eqi(f->name, name))
+			return f;
+	return NULL;
+}
+
+const struct fact *
+fact(struct facts *fs, struct slice name, uint16_t type)
+{
+	struct fact *f = find(fs, name, type);
+
+	if (f != NULL)
+		return f->state == FACT_KNOWN ? f : NULL;
+	if (fs->count >= FACTS_MOST || (f = arena_get(fs->arena, sizeof *f)) == NULL)
+		return &TOO_MANY;
+	f->name = f->canonical = arena_lower(fs->arena, name);
+	if (f->name.p == NULL)
+		return &TOO_MANY;
+	f->type = type;
+	*fs->last = f;
+	fs->last = &f->next;
+	fs->count++;
+	if (domain_lengths_ok(name))
+		return NULL;
+	fact_known(fs, f, ANSWER_NXDOMAIN, "");
+	return f;
+}
+
+struct fact *
+facts_next_wanted(struct facts *fs)
+{
+	for (struct fact *f = fs->first; f != NULL; f = f->next)
+		if (f->state == FACT_WANTED) {
+			f->state = FACT_ASKED;
+			return f;
+		}
+	return NULL;
+}
+
+bool
+facts_pending(const struct facts *fs)
+{
+	return fs->known < fs->count;
+}
+
+void
+fact_known(struct facts *fs, struct fact *f, enum answer answer, const char *why)
+{
+	bug_if(f->state == FACT_KNOWN);
+	f->state = FACT_KNOWN;
+	f->answer = answer;
+	if (*why != '\0')
+		f->why = arena_copy(fs->arena, slice(why));
+	fs->known++;
+}
+
+void
+facts_expire(struct facts *fs)
+{
+	for (struct fact *f = fs->first; f != NULL; f = f->next)
+		if (f->state != FACT_KNOWN)
+			fact_known(fs, f, ANSWER_BROKEN, "no answer in time");
+}
+
+static const struct { uint16_t type; const char *name; } TYPES[] = {
+	{ RR_A, "A" }, { RR_NS, "NS" }, { RR_CNAME, "CNAME" }, { RR_SOA, "SOA" },
+	{ RR_PTR, "PTR" }, { RR_MX, "MX" }, { RR_TXT, "TXT" }, { RR_AAAA, "AAAA" },
+	{ RR_TLSA, "TLSA" },
+};
+
+const char *
+rr_name(uint16_t type)
+{
+	for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+		if (TYPES[i].type == type)
+			return TYPES[i].name;
+	return NULL;
+}
+
+bool
+rr_type(struct slice name, uint16_t *type)
+{
+	for (size_t i = 0; i < sizeof TYPES / sizeof *TYPES; i++)
+		if (slice_eqi(slice(TYPES[i].name), name)) {
+			*type = TYPES[i].type;
+			return true;
+		}
+	return false;
+}
+
+const char *
+answer_name(enum answer answer)
+{
+	static const char *const names[] = { "found", "nodata", "nxdomain", "broken" };
+
+	return names[answer];
+}
+
+const char *
+security_name(enum security security)
+{
+	static const char *const names[] = { "insecure", "secure", "bogus" };
+
+	return names[security];
+}

@@ -1,0 +1,487 @@
+/* SPDX-License-Identifier: ISC */
+#include <arpa/inet.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "base/map.h"
+#include "base/text.h"
+#include "dns/zone.h"
+#include "mail/domain.h"
+
+enum { ZONE_BYTES = 256 << 20, CNAMES_MOST = 12, RDATA_BYTES = 65535 };
+
+/* One line: a record, or how the question for a type fails. */
+struct entry {
+	struct entry *next;
+	uint16_t      type;
+	const char   *broken;           /* NULL: a record */
+	bool          bogus;
+	struct record record;
+};
+
+struct node {
+	struct slice   name;
+	bool           nxdomain;
+	struct entry  *entries, **last;
+};
+
+struct top {
+	struct top  *next;
+	struct slice name;
+};
+
+struct zone {
+	struct arena *arena;
+	struct map    nodes;
+	struct top   *secure;
+};
+
+struct place {
+	const char *file;
+	unsigned    line;
+};
+
+void
+zone_free(struct zone *z)
+{
+	if (z == NULL)
+		return;
+	map_free(&z->nodes);
+	arena_free(z->arena);
+	free(z);
+}
+
+/* The node of a name, made with all above it, so that they answer NODATA. */
+static struct node *
+node_at(struct zone *z, struct slice name)
+{
+	struct node *n = map_get(&z->nodes, name);
+
+	if (n != NULL)
+		return n;
+	n = arena_get(z->arena, sizeof *n);
+	bug_if(n == NULL);
+	n->name = arena_lower(z->arena, name);
+	n->last = &n->entries;
+	map_put(&z->nodes, n->name, n);
+	if (name.n > 0)
+		node_at(z, domain_parent(name));
+	return n;
+}
+
+/* --- reading ------------------------------------------------------------- */
+
+static struct slice
+without_dot(struct slice name)
+{
+	return name.n && name.p[name.n - 1] == '.' ? slice_head(name, name.n - 1) : name;
+}
+
+/* One character-string of a TXT record: "…" with \" and \DDD, or a word. */
+static bool
+take_string(struct slice *s, struct buf *to)
+{
+	bool quoted = s->n && *s->p == '"';
+
+	*s = slice_skip(*s, quoted);
+	while (s->n) {
+		char c = *s->p;
+		uint64_t code;
+
+		if (quoted ? c == '"' : is_space(c) || c == ';')
+			break;
+		*s = slice_skip(*s, 1);
+		if (c == '\\' && slice_number(slice_head(*s, 3), 255, &code) && s->n >= 3) {
+			c = (char)code;
+			*s = slice_skip(*s, 3);
+		} else if (c == '\\' && s->n) {
+			c = *s->p;
+			*s = slice_skip(*s, 1);
+		}
+		if (!buf_byte(to, c))
+			return false;
+	}
+	if (quoted && s->n == 0)
+		return false;
+	*s = slice_skip(*s, quoted);
+	return true;
+}
+
+static bool
+read_txt(struct slice s, struct buf *to)
+{
+	for (;;) {
+		while (s.n && is_space(*s.p))
+			s = slice_skip(s, 1);
+		if (s.n == 0 || *s.p == ';')
+			return true;
+		if (!take_string(&s, to))
+			return false;
+	}
+}
+
+static bool
+read_address(int family, struct slice word, struct buf *to)
+{
+	char text[64];
+	unsigned char bytes[16];
+
+	if (word.n >= sizeof text)
+		return false;
+	memcpy(text, word.p, word.n);
+	text[word.n] = '\0';
+	return inet_pton(family, text, bytes) == 1 &&
+	    buf_add(to, slice_of(bytes, family == AF_INET ? 4 : 16));
+}
+
+static bool
+read_tlsa(struct slice s, struct buf *to)
+{
+	struct slice word;
+	uint64_t number;
+
+	for (int i = 0; i < 3; i++)
+		if (!slice_word(&s, &word) || !slice_number(word, 255, &number) ||
+		    !buf_byte(to, (char)number))
+			return false;
+	while (slice_word(&s, &word) && *word.p != ';')
+		if (!hex_decode(to, word))
+			return false;
+	return true;
+}
+
+static bool
+read_name(struct slice word, struct buf *to)
+{
+	word = without_dot(word);
+	for (size_t i = 0; i < word.n; i++)
+		buf_byte(to, to_lower(word.p[i]));
+	return word.n == 0 || domain_lengths_ok(word);
+}
+
+static bool
+read_rdata(uint16_t type, struct slice s, struct record *r, struct buf *to)
+{
+	struct slice rest = s, word;
+	uint64_t number;
+
+	if (type == RR_TXT)
+		return read_txt(s, to);
+	if (type == RR_TLSA)
+		return read_tlsa(s, to);
+	if (!slice_word(&rest, &word))
+		return false;
+	switch (type) {
+	case RR_A:
+		return read_address(AF_INET, word, to);
+	case RR_AAAA:
+		return read_address(AF_INET6, word, to);
+	case RR_MX:
+		if (!slice_number(word, 65535, &number) || !slice_word(&rest, &word))
+			return false;
+		r->preference = (uint16_t)number;
+		return read_name(word, to);
+	case RR_SOA:
+		return true;            /* it only makes the name exist */
+	default:
+		return read_name(word, to);
+	}
+}
+
+static bool
+read_failure(struct slice word, struct entry *e)
+{
+	if (slice_eqi(word, S("!servfail")))
+		e->broken = "SERVFAIL";
+	else if (slice_eqi(word, S("!timeout")))
+		e->broken = "timeout";
+	else if (slice_eqi(word, S("!bogus")))
+		e->broken = "DNSSEC validation failed", e->bogus = true;
+	return e->broken != NULL;
+}
+
+/* The records of a name and type are a set (RFC 2181 5.2): what is there is not added again. */
+static void
+add_entry(struct zone *z, struct node *n, uint16_t type, const struct entry *from)
+{
+	struct entry *e;
+
+	for (e = n->entries; e != NULL; e = e->next)
+		if (e->type == type && e->broken == from->broken &&
+		    e->record.preference == from->record.preference &&
+		    slice_eq(e->record.data, from->record.data))
+			return;
+	bug_if((e = arena_get(z->arena, sizeof *e)) == NULL);
+	*e = *from;
+	e->type = type;
+	e->record.data = arena_copy(z->arena, from->record.data);
+	*n->last = e;
+	n->last = &e->next;
+}
+
+static bool
+read_record(struct zone *z, struct slice name, struct slice type_word, struct slice rest,
+    struct place at, struct error *why)
+{
+	struct buf data = BUF(RDATA_BYTES);
+	struct entry entry = { 0 };
+	struct slice words = rest, word;
+	uint16_t type;
+	bool ok;
+
+	if (!rr_type(type_word, &type))
+		return error_set(why, "%s:%u: \"%.*s\" is not a record type known here",
+		    at.file, at.line, FMT(slice_head(type_word, 40)));
+	if (slice_word(&words, &word) && read_failure(word, &entry)) {
+		add_entry(z, node_at(z, name), type, &entry);
+		return true;
+	}
+	ok = read_rdata(type, rest, &entry.record, &data);
+	entry.record.data = buf_slice(&data);
+	if (ok)
+		add_entry(z, node_at(z, name), type, &entry);
+	buf_free(&data);
+	return ok || error_set(why, "%s:%u: this is not the data of a %s record: %.*s",
+	    at.file, at.line, rr_name(type), FMT(slice_head(slice_trim(rest), 100)));
+}
+
+static bool
+read_line(struct zone *z, struct slice line, struct place at, struct error *why)
+{
+	struct slice name, word;
+	uint64_t ttl;
+
+	if (!slice_word(&line, &name) || *name.p == ';')
+		return true;
+	if (!slice_word(&line, &word))
+		return error_set(why, "%s:%u: a line is NAME TYPE DATA", at.file, at.line);
+	if (slice_eqi(name, S("@secure"))) {
+		struct top *top = arena_get(z->arena, sizeof *top);
+
+		bug_if(top == NULL);
+		*top = (struct top){ z->secure, arena_lower(z->arena, without_dot(word)) };
+		z->secure = top;
+		return true;
+	}
+	name = without_dot(name);
+	if (name.n > 0 && !domain_lengths_ok(name))
+		return error_set(why, "%s:%u: \"%.*s\" is not a domain name", at.file, at.line,
+		    FMT(slice_head(name, 80)));
+	if (slice_eqi(word, S("!nxdomain"))) {
+		node_at(z, name)->nxdomain = true;
+		return true;
+	}
+	while (slice_eqi(word, S("IN")) || slice_number(word, UINT32_MAX, &ttl))
+		if (!slice_word(&line, &word))
+			return error_set(why, "%s:%u: a line is NAME TYPE DATA", at.file, at.line);
+	return read_record(z, name, word, line, at, why);
+}
+
+struct zone *
+zone_parse(struct slice text, const char *file, struct error *why)
+{
+	struct zone *z = must_alloc(sizeof *z);
+	struct place at = { file, 0 };
+	struct slice line;
+
+	z->arena = arena_new(ZONE_BYTES);
+	while (slice_cut(&text, '\n', &line)) {
+		at.line++;
+		if (!read_line(z, line, at, why)) {
+			zone_free(z);
+			return NULL;
+		}
+	}
+	return z;
+}
+
+/* --- answering ----------------------------------------------------------- */
+
+/* The node that speaks for a name: its own, or the wildcard of the closest name above. */
+static const struct node *
+speaks_for(const struct zone *z, struct slice name)
+{
+	const struct node *n = map_get(&z->nodes, name);
+	char wildcard[DOMAIN_MAX + 3] = "*.";
+	struct slice above = name;
+
+	if (n != NULL)
+		return n->nxdomain ? NULL : n;
+	do
+		above = domain_parent(above);
+	while (above.n > 0 && map_get(&z->nodes, above) == NULL);
+	if (above.n == 0 || above.n > DOMAIN_MAX)
+		return NULL;
+	memcpy(wildcard + 2, above.p, above.n);
+	return map_get(&z->nodes, slice_of(wildcard, above.n + 2));
+}
+
+static const struct entry *
+first_of(const struct node *n, uint16_t type)
+{
+	for (const struct entry *e = n->entries; e != NULL; e = e->next)
+		if (e->type == type)
+			return e;
+	return NULL;
+}
+
+static bool
+is_secure(const struct zone *z, struct slice name)
+{
+	for (const struct top *t = z->secure; t != NULL; t = t->next)
+		if (t->name.n == 0 || domain_within(name, t->name))
+			return true;
+	return false;
+}
+
+static void
+found(struct facts *fs, struct fact *f, const struct node *n)
+{
+	size_t count = 0;
+
+	for (const struct entry *e = n->entries; e != NULL; e = e->next)
+		count += e->type == f->type && e->broken == NULL;
+	f->records = arena_get(fs->arena, (count + 1) * sizeof *f->records);
+	for (const struct entry *e = n->entries; e != NULL && f->records != NULL; e = e->next) {
+		struct record r = e->record;
+
+		if (e->type != f->type || e->broken != NULL)
+			continue;
+		r.data = arena_copy(fs->arena, r.data);
+		if (r.data.p != NULL)
+			f->records[f->count++] = r;
+	}
+	f->ttl = 3600;
+	if (f->count == count)
+		fact_known(fs, f, count ? ANSWER_FOUND : ANSWER_NODATA, "");
+	else
+		fact_known(fs, f, ANSWER_BROKEN, "no memory left for the answer");
+}
+
+void
+zone_answer(const struct zone *z, struct facts *fs, struct fact *f)
+{
+	bool secure = is_secure(z, f->name);
+
+	for (int hops = 0; hops < CNAMES_MOST; hops++) {
+		const struct node *n = speaks_for(z, f->canonical);
+		const struct entry *e = n ? first_of(n, f->type) : NULL;
+		const struct entry *alias = n ? first_of(n, RR_CNAME) : NULL;
+
+		f->security = secure ? DNS_SECURE : DNS_INSECURE;
+		if (e == NULL && alias != NULL && alias->broken == NULL) {
+			f->canonical = arena_copy(fs->arena, alias->record.data);
+			secure = secure && is_secure(z, f->canonical);
+			continue;
+		}
+		if (e == NULL)
+			e = alias;
+		if (e != NULL && e->broken != NULL) {
+			f->security = e->bogus ? DNS_BOGUS : DNS_INSECURE;
+			fact_known(fs, f, ANSWER_BROKEN, e->broken);
+		} else if (n == NULL) {
+			fact_known(fs, f, ANSWER_NXDOMAIN, "");
+		} else {
+			found(fs, f, n);
+		}
+		return;
+	}
+	fact_known(fs, f, ANSWER_BROKEN, "the CNAMEs form a loop");
+}
+
+void
+zone_answer_all(const struct zone *z, struct facts *fs)
+{
+	struct fact *f;
+
+	while ((f = facts_next_wanted(fs)) != NULL)
+		zone_answer(z, fs, f);
+}
+
+/* --- writing ------------------------------------------------------------- */
+
+static void
+add_string(struct buf *b, struct slice s)
+{
+	do {
+		struct slice piece = slice_head(s, 255);
+
+		buf_add(b, S(" \""));
+		for (size_t i = 0; i < piece.n; i++) {
+			unsigned char c = (unsigned char)piece.p[i];
+
+			if (c < ' ' || c >= 0x7f)
+				buf_printf(b, "\\%03u", c);
+			else
+				buf_printf(b, c == '"' || c == '\\' ? "\\%c" : "%c", c);
+		}
+		buf_byte(b, '"');
+		s = slice_skip(s, piece.n);
+	} while (s.n);
+}
+
+static void
+add_rdata(struct buf *b, uint16_t type, const struct record *r)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	switch (type) {
+	case RR_A:
+	case RR_AAAA:
+		inet_ntop(type == RR_A ? AF_INET : AF_INET6, r->data.p, text, sizeof text);
+		buf_printf(b, " %s", text);
+		break;
+	case RR_TXT:
+		add_string(b, r->data);
+		break;
+	case RR_TLSA:
+		for (size_t i = 0; i < 3 && i < r->data.n; i++)
+			buf_printf(b, " %u", (unsigned char)r->data.p[i]);
+		buf_byte(b, ' ');
+		hex_add(b, slice_skip(r->data, 3));
+		break;
+	default:
+		if (type == RR_MX)
+			buf_printf(b, " %u", r->preference);
+		buf_printf(b, " %.*s.", FMT(r->data));
+	}
+}
+
+static const char *
+failure_word(const struct fact *f)
+{
+	return f->security == DNS_BOGUS ? "!bogus"
+	    : slice_eq(f->why, S("SERVFAIL")) ? "!servfail" : "!timeout";
+}
+
+static void
+fact_to_text(const struct fact *f, struct buf *b)
+{
+	const char *type = rr_name(f->type);
+
+	if (f->security == DNS_SECURE)
+		buf_printf(b, "@secure %.*s.\n", FMT(f->name));
+	if (f->answer == ANSWER_BROKEN) {
+		buf_printf(b, "%.*s. %s %s\n", FMT(f->name), type, failure_word(f));
+	} else if (f->answer == ANSWER_NXDOMAIN) {
+		buf_printf(b, "%.*s. !nxdomain\n", FMT(f->name));
+	} else if (f->answer == ANSWER_NODATA) {
+		buf_printf(b, "%.*s. SOA .\n", FMT(f->name));
+	} else {
+		if (!slice_eq(f->name, f->canonical))
+			buf_printf(b, "%.*s. CNAME %.*s.\n", FMT(f->name), FMT(f->canonical));
+		for (size_t i = 0; i < f->count; i++) {
+			buf_printf(b, "%.*s. %s", FMT(f->canonical), type);
+			add_rdata(b, f->type, &f->records[i]);
+			buf_byte(b, '\n');
+		}
+	}
+}
+
+void
+facts_to_text(const struct facts *fs, struct buf *b)
+{
+	for (const struct fact *f = fs->first; f != NULL; f = f->next)
+		if (f->state == FACT_KNOWN)
+			fact_to_text(f, b);
+}

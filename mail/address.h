@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * address -- mailboxes: in the envelope (RFC 5321 4.1.2) and in the header
+ * (RFC 5322 3.4), each by its own grammar.
+ */
+#ifndef MAIL_ADDRESS_H
+#define MAIL_ADDRESS_H
+
+#include "base/arena.h"
+
+/*
+ * An address in its plainest form: the local part with its quotes and quoted
+ * pairs undone, the domain normal (domain.h) or a literal in brackets.  The
+ * null reverse-path has neither; "postmaster" may stand without a domain.
+ */
+struct address {
+	struct slice local;
+	struct slice domain;
+	struct slice text;              /* as it is written on the wire, quoted where it must be */
+};
+
+enum path_flaw {
+	PATH_OK,
+	PATH_SYNTAX,                    /* 501 5.1.3 or 5.1.7 */
+	PATH_LONG,                      /* local part over 64 or domain over 255 octets */
+	PATH_UTF8,                      /* not ASCII, and SMTPUTF8 was not said */
+	PATH_DOMAIN,                    /* no proper domain */
+};
+
+/*
+ * The path "<…>" at the front of *rest, which is moved behind it.  A source
+ * route is read and forgotten (RFC 5321 4.1.1.3, appendix C).  "<>" gives an
+ * empty address; "<postmaster>" one without a domain.
+ */
+enum path_flaw path_parse(struct slice *rest, bool utf8, struct arena *, struct address *);
+
+/* An address as administrators write it: local@domain, nothing around it. */
+bool address_parse(struct slice, struct arena *, struct address *);
+/* From its parts; the text is made, the parts are not checked. */
+struct address address_make(struct slice local, struct slice domain, struct arena *);
+bool address_eq(const struct address *, const struct address *); /* domain case aside */
+
+/* One mailbox of a header field. */
+struct mailbox {
+	struct slice   name;            /* display name as it stands, maybe empty */
+	struct address address;
+};
+
+/*
+ * The mailboxes of an address-list (RFC 5322 3.4): comments skipped, groups
+ * opened, obsolete forms refused.  At most `most` are written; *count_r tells
+ * how many there were.  False when the field is no address-list: then nothing
+ * may be concluded from it.
+ */
+bool mailboxes_parse(struct slice value, struct arena *, struct mailbox *, size_t most,
+    size_t *count_r);
+
+#endif

@@ -1,0 +1,269 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/buf.h"
+#include "dns/wire.h"
+#include "dns/zone.h"
+#include "unit.h"
+
+static struct arena *arena;
+static struct facts facts;
+
+static int
+setup(void **state)
+{
+	(void)state;
+	arena = arena_new(1 << 20);
+	facts_begin(&facts, arena);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	arena_free(arena);
+	return 0;
+}
+
+static void
+unknown_facts_are_noted_once(void **state)
+{
+	struct fact *f;
+
+	(void)state;
+	assert_null(fact(&facts, S("a.test"), RR_TXT));
+	assert_null(fact(&facts, S("A.TEST"), RR_TXT));
+	assert_null(fact(&facts, S("a.test"), RR_A));
+	assert_true(facts_pending(&facts));
+	assert_non_null(f = facts_next_wanted(&facts));
+	assert_slice(f->name, "a.test");
+	fact_known(&facts, f, ANSWER_NODATA, "");
+	assert_non_null(fact(&facts, S("a.test"), RR_TXT));
+	facts_expire(&facts);
+	assert_false(facts_pending(&facts));
+	assert_int_equal(fact(&facts, S("a.test"), RR_A)->answer, ANSWER_BROKEN);
+	assert_null(facts_next_wanted(&facts));
+}
+
+static void
+there_is_an_end_to_questions(void **state)
+{
+	char name[20];
+
+	(void)state;
+	for (int i = 0; i < FACTS_MOST; i++) {
+		snprintf(name, sizeof name, "n%d.test", i);
+		assert_null(fact(&facts, slice(name), RR_A));
+	}
+	assert_int_equal(fact(&facts, S("more.test"), RR_A)->answer, ANSWER_BROKEN);
+}
+
+static void
+what_is_no_name_does_not_exist(void **state)
+{
+	static const char *const bad[] = { "", "a..b", ".a", "a.",
+	    "0123456789012345678901234567890123456789012345678901234567890123.test" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		const struct fact *f = fact(&facts, slice(bad[i]), RR_A);
+
+		assert_case(f != NULL && f->answer == ANSWER_NXDOMAIN, i, bad[i]);
+	}
+}
+
+static const char ZONE[] =
+    "; a comment\n"
+    "Example.test.   TXT  \"v=spf1 \" \"-all\"   ; joined\n"
+    "example.test    TXT  \"second \\\"quoted\\\" \\065\"\n"
+    "example.test.   300 IN MX  10 mx.example.test.\n"
+    "null.test.      MX   0 .\n"
+    "mx.example.test. A   192.0.2.1\n"
+    "mx.example.test. AAAA 2001:db8::1\n"
+    "alias.test.     CNAME mx.example.test.\n"
+    "loop.test.      CNAME loop.test.\n"
+    "_25._tcp.mx.example.test. TLSA 3 1 1 00ff aa\n"
+    "slow.test.      TXT  !timeout\n"
+    "bad.test.       TXT  !bogus\n"
+    "fail.test.      A    !servfail\n"
+    "gone.test.      !nxdomain\n"
+    "a.b.deep.test.  A    192.0.2.7\n"
+    "*.wild.test.    A    192.0.2.9\n"
+    "@secure         example.test.\n";
+
+static const struct {
+	const char   *name;
+	uint16_t      type;
+	enum answer   answer;
+	enum security security;
+	size_t        count;
+	const char   *first;            /* of the data, when it is text */
+} zone_cases[] = {
+	{ "example.test", RR_TXT, ANSWER_FOUND, DNS_SECURE, 2, "v=spf1 -all" },
+	{ "example.test", RR_MX, ANSWER_FOUND, DNS_SECURE, 1, "mx.example.test" },
+	{ "example.test", RR_A, ANSWER_NODATA, DNS_SECURE, 0, NULL },
+	{ "no.example.test", RR_A, ANSWER_NXDOMAIN, DNS_SECURE, 0, NULL },
+	{ "null.test", RR_MX, ANSWER_FOUND, DNS_INSECURE, 1, "" },
+	{ "alias.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
+	{ "alias.test", RR_CNAME, ANSWER_FOUND, DNS_INSECURE, 1, "mx.example.test" },
+	{ "loop.test", RR_A, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
+	{ "slow.test", RR_TXT, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
+	{ "slow.test", RR_A, ANSWER_NODATA, DNS_INSECURE, 0, NULL },
+	{ "bad.test", RR_TXT, ANSWER_BROKEN, DNS_BOGUS, 0, NULL },
+	{ "fail.test", RR_A, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
+	{ "gone.test", RR_A, ANSWER_NXDOMAIN, DNS_INSECURE, 0, NULL },
+	{ "b.deep.test", RR_A, ANSWER_NODATA, DNS_INSECURE, 0, NULL },    /* empty non-terminal */
+	{ "x.wild.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
+	{ "x.y.wild.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
+};
+
+static void
+a_text_answers_like_the_dns(void **state)
+{
+	struct error why = { 0 };
+	struct zone *z = zone_parse(slice(ZONE), "zone", &why);
+
+	(void)state;
+	assert_non_null(z);
+	for (size_t i = 0; i < COUNT(zone_cases); i++) {
+		const struct fact *f;
+
+		fact(&facts, slice(zone_cases[i].name), zone_cases[i].type);
+		zone_answer_all(z, &facts);
+		f = fact(&facts, slice(zone_cases[i].name), zone_cases[i].type);
+		assert_non_null(f);
+		assert_case(f->answer == zone_cases[i].answer, i, zone_cases[i].name);
+		assert_case(f->security == zone_cases[i].security, i, zone_cases[i].name);
+		assert_case(f->count == zone_cases[i].count, i, zone_cases[i].name);
+		if (zone_cases[i].first != NULL)
+			assert_slice(f->records[0].data, zone_cases[i].first);
+	}
+	assert_slice(fact(&facts, S("alias.test"), RR_A)->canonical, "mx.example.test");
+	assert_slice(fact(&facts, S("example.test"), RR_TXT)->records[1].data, "second \"quoted\" A");
+	zone_free(z);
+}
+
+static void
+a_bad_line_is_named(void **state)
+{
+	static const struct { const char *text, *why; } bad[] = {
+		{ "a.test. TXT \"x\"\nb.test. BOX x\n", "z:2: \"BOX\" is not a record type" },
+		{ "a.test. A 1.2.3\n", "z:1: this is not the data of a A record" },
+		{ "a.test.\n", "z:1: a line is NAME TYPE DATA" },
+		{ "a.test. TXT \"open\n", "z:1:" },
+		{ "a..test. A 1.2.3.4\n", "z:1: \"a..test\" is not a domain name" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(bad); i++) {
+		struct error why = { 0 };
+
+		assert_null(zone_parse(slice(bad[i].text), "z", &why));
+		assert_case(strstr(why.text, bad[i].why) != NULL, i, why.text);
+	}
+}
+
+static void
+recorded_facts_can_be_replayed(void **state)
+{
+	struct zone *z = zone_parse(slice(ZONE), "zone", NULL), *again;
+	struct facts second;
+	struct buf text = BUF(100000);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(zone_cases); i++)
+		fact(&facts, slice(zone_cases[i].name), zone_cases[i].type);
+	zone_answer_all(z, &facts);
+	facts_to_text(&facts, &text);
+	again = zone_parse(buf_slice(&text), "again", NULL);
+	assert_non_null(again);
+	facts_begin(&second, arena);
+	for (size_t i = 0; i < COUNT(zone_cases); i++) {
+		const struct fact *f;
+
+		fact(&second, slice(zone_cases[i].name), zone_cases[i].type);
+		zone_answer_all(again, &second);
+		f = fact(&second, slice(zone_cases[i].name), zone_cases[i].type);
+		assert_case(f->answer == zone_cases[i].answer, i, zone_cases[i].name);
+		assert_case(f->count == zone_cases[i].count, i, zone_cases[i].name);
+	}
+	buf_free(&text);
+	zone_free(z);
+	zone_free(again);
+}
+
+/* A header and a question for x.test MX; answers follow. */
+#define HEAD(rcode, answers) "\x12\x34\x81" rcode "\0\1\0" answers "\0\0\0\0" \
+	"\1x\4test\0\0\x0f\0\1"
+
+static void
+answers_from_the_wire(void **state)
+{
+	static const char mx[] = HEAD("\x80", "\2")
+	    "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\7\0\x0a\2MX\xc0\x0c"
+	    "\xc0\x0c\0\x0f\0\1\0\0\0\x1e\0\3\0\x14\0";
+	static const char alias[] = HEAD("\x80", "\2")
+	    "\xc0\x0c\0\5\0\1\0\0\0\x3c\0\4\1y\xc0\x0e"
+	    "\1y\xc0\x0e\0\x0f\0\1\0\0\0\x3c\0\5\0\x0a\1z\0";
+	const struct fact *f;
+
+	(void)state;
+	fact(&facts, S("x.test"), RR_MX);
+	wire_read(&facts, facts_next_wanted(&facts), S(mx));
+	f = fact(&facts, S("x.test"), RR_MX);
+	assert_int_equal(f->answer, ANSWER_FOUND);
+	assert_int_equal(f->count, 2);
+	assert_int_equal(f->ttl, 30);
+	assert_int_equal(f->records[0].preference, 10);
+	assert_slice(f->records[0].data, "mx.x.test");
+	assert_slice(f->records[1].data, "");
+
+	facts_begin(&facts, arena);
+	fact(&facts, S("x.test"), RR_MX);
+	wire_read(&facts, facts_next_wanted(&facts), S(alias));
+	f = fact(&facts, S("x.test"), RR_MX);
+	assert_int_equal(f->answer, ANSWER_FOUND);
+	assert_slice(f->canonical, "y.test");
+	assert_slice(f->records[0].data, "z");
+}
+
+static enum answer
+answer_to(struct slice packet)
+{
+	facts_begin(&facts, arena);
+	fact(&facts, S("x.test"), RR_MX);
+	wire_read(&facts, facts_next_wanted(&facts), packet);
+	return fact(&facts, S("x.test"), RR_MX)->answer;
+}
+
+static void
+broken_packets_are_broken_answers(void **state)
+{
+	static const char mx[] = HEAD("\x80", "\1") "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\7\0\x0a\2mx\xc0\x0c";
+	static const char loop[] = HEAD("\x80", "\1") "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\4\0\x0a\xc0\x26";
+
+	(void)state;
+	assert_int_equal(answer_to(S(mx)), ANSWER_FOUND);
+	for (size_t n = 0; n < sizeof mx - 1; n++)
+		assert_int_equal(answer_to(slice_of(mx, n)), ANSWER_BROKEN);
+	assert_int_equal(answer_to(S(loop)), ANSWER_BROKEN);
+	assert_int_equal(answer_to(S(HEAD("\x83", "\0"))), ANSWER_NXDOMAIN);
+	assert_int_equal(answer_to(S(HEAD("\x80", "\0"))), ANSWER_NODATA);
+	assert_int_equal(answer_to(S(HEAD("\x82", "\0"))), ANSWER_BROKEN);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(unknown_facts_are_noted_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(there_is_an_end_to_questions, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_no_name_does_not_exist, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_text_answers_like_the_dns, setup, teardown),
+		cmocka_unit_test(a_bad_line_is_named),
+		cmocka_unit_test_setup_teardown(recorded_facts_can_be_replayed, setup, teardown),
+		cmocka_unit_test_setup_teardown(answers_from_the_wire, setup, teardown),
+		cmocka_unit_test_setup_teardown(broken_packets_are_broken_answers, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
