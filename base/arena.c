@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

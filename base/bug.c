@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

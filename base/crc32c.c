@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include "base/crc32c.h"
 
 /* Four bits at a time: for processors without an instruction for it. */

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include <stdlib.h>
 
 #include "base/bug.h"

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include "base/bug.h"
 #include "base/text.h"
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include "base/buf.h"
 #include "dns/wire.h"
 

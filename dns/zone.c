@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include <arpa/inet.h>
 #include <stdlib.h>
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include "base/buf.h"
 #include "base/text.h"
 #include "mail/address.h"

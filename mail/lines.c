@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include "mail/lines.h"
 
 static enum line_kind

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+/* pure */
 #include "mail/status.h"
 
 /* "5.1.1" in front of the text; what follows must be white space or the end. */

@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include <arpa/inet.h>
+#include <stdio.h>
+
+#include "base/bug.h"
+#include "base/ip.h"
+
+bool
+ip_parse(struct slice s, struct ip *ip)
+{
+	char text[IP_TEXT];
+	struct ip got = { .n = slice_find(s, ':') < s.n ? 16 : 4 };
+
+	if (s.n == 0 || s.n >= sizeof text || memchr(s.p, '\0', s.n) != NULL)
+		return false;
+	memcpy(text, s.p, s.n);
+	text[s.n] = '\0';
+	if (inet_pton(got.n == 4 ? AF_INET : AF_INET6, text, got.bytes) != 1)
+		return false;
+	*ip = got;
+	return true;
+}
+
+void
+ip_text(struct ip ip, char text[IP_TEXT])
+{
+	text[0] = '\0';
+	if (ip.n > 0)
+		bug_if(inet_ntop(ip.n == 4 ? AF_INET : AF_INET6, ip.bytes, text, IP_TEXT) == NULL);
+}
+
+struct ip
+ip_of(struct slice bytes)
+{
+	struct ip ip = { .n = (unsigned)bytes.n };
+
+	bug_if(bytes.n != 4 && bytes.n != 16);
+	memcpy(ip.bytes, bytes.p, bytes.n);
+	return ip;
+}
+
+struct ip
+ip_unmapped(struct ip ip)
+{
+	static const unsigned char mapped[12] = { [10] = 0xff, [11] = 0xff };
+
+	if (ip.n != 16 || memcmp(ip.bytes, mapped, 12) != 0)
+		return ip;
+	return ip_of(slice_of(ip.bytes + 12, 4));
+}
+
+bool
+ip_eq(struct ip a, struct ip b)
+{
+	return a.n == b.n && memcmp(a.bytes, b.bytes, a.n) == 0;
+}
+
+bool
+ip_in(struct ip ip, struct ip network, unsigned bits)
+{
+	unsigned whole = bits / 8, rest = bits % 8;
+
+	if (ip.n != network.n || ip.n == 0 || bits > 8 * ip.n)
+		return false;
+	if (memcmp(ip.bytes, network.bytes, whole) != 0)
+		return false;
+	return rest == 0 || (ip.bytes[whole] ^ network.bytes[whole]) >> (8 - rest) == 0;
+}
+
+void
+ip_reverse(struct ip ip, char name[IP_REVERSE])
+{
+	static const char digits[] = "0123456789abcdef";
+	char *to = name;
+
+	if (ip.n == 4) {
+		snprintf(name, IP_REVERSE, "%u.%u.%u.%u.in-addr.arpa",
+		    ip.bytes[3], ip.bytes[2], ip.bytes[1], ip.bytes[0]);
+		return;
+	}
+	for (int i = 15; i >= 0; i--) {
+		*to++ = digits[ip.bytes[i] & 15];
+		*to++ = '.';
+		*to++ = digits[ip.bytes[i] >> 4];
+		*to++ = '.';
+	}
+	memcpy(to, "ip6.arpa", sizeof "ip6.arpa");
+}
+
+bool
+ip_loopback(struct ip ip)
+{
+	static const unsigned char one[16] = { [15] = 1 };
+
+	return ip.n == 4 ? ip.bytes[0] == 127 : ip.n == 16 && memcmp(ip.bytes, one, 16) == 0;
+}
+
+void
+ip_literal(struct ip ip, char text[IP_TEXT + 8])
+{
+	char plain[IP_TEXT];
+
+	ip_text(ip, plain);
+	snprintf(text, IP_TEXT + 8, ip.n == 4 ? "[%s]" : "[IPv6:%s]", plain);
+}
