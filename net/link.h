@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * link -- framed messages between two roles, over a socketpair.
+ *
+ * A frame is a kind, up to LINK_FRAME_MOST bytes, and at most one file
+ * descriptor.  Frames arrive whole, in order, or not at all.  Both ends are our
+ * own processes, but the other one may have been taken over by a stranger: a
+ * frame that is too long ends the link, and whoever reads a payload checks it.
+ *
+ *     length u32 | kind u16 | has a descriptor u16 | payload
+ */
+#ifndef NET_LINK_H
+#define NET_LINK_H
+
+#include "base/buf.h"
+#include "net/loop.h"
+
+enum { LINK_FRAME_MOST = 4 << 20, LINK_UNSENT_MOST = 256 << 20 };
+
+struct link;
+
+struct link_user {
+	/* The payload is valid during the call; the descriptor (or -1) is the user's. */
+	void (*frame)(void *arg, unsigned kind, struct slice payload, int fd);
+	/* The other side has gone; the user calls link_end(). */
+	void (*closed)(void *arg);
+};
+
+struct link *link_new(struct loop *, int fd, const struct link_user *, void *arg);
+void         link_end(struct link *);           /* from anywhere; NULL is fine */
+/* The payload is copied; the descriptor (-1: none) is taken and closed here. */
+void         link_send(struct link *, unsigned kind, struct slice payload, int fd);
+size_t       link_unsent(const struct link *);
+/* Block until everything has been sent: before a process exits. */
+void         link_flush(struct link *);
+int          link_fd(const struct link *);
+
+/* Two connected ends, close-on-exec and non-blocking. */
+void         link_pair(int ends_r[2]);
+
+#endif

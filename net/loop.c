@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: ISC */
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "net/loop.h"
+
+/*
+ * On a virtual clock time may only move when nothing is under way.  What goes
+ * over loopback sockets is there at once, but for a kernel thread now and then;
+ * so the loop listens for a moment of true time before it moves on, and longer
+ * while something is known to be in flight.
+ */
+enum { LISTEN_US = 1000, LISTEN_IN_FLIGHT_US = 200000 };
+
+static void call_laters(struct loop *l);
+
+static struct timer *
+timer_of(struct heap_entry *e)
+{
+	return (struct timer *)((char *)e - offsetof(struct timer, entry));
+}
+
+static void
+paused(evutil_socket_t fd, short what, void *arg)
+{
+	(void)fd;
+	(void)what;
+	(void)arg;                      /* the pause is over: nothing else to do */
+}
+
+void
+loop_begin(struct loop *l, struct clock *clock)
+{
+	struct event_config *config = event_config_new();
+
+	*l = (struct loop){ .clock = clock };
+	bug_if(config == NULL);
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+	l->base = event_base_new_with_config(config);
+	bug_if(l->base == NULL);
+	event_config_free(config);
+	event_assign(&l->pause, l->base, -1, 0, paused, NULL);
+	l->last = &l->first;
+	l->scratch = must_alloc(LOOP_SCRATCH);
+}
+
+/* What is still to be called is memory to be freed: everybody else has cancelled his. */
+void
+loop_end(struct loop *l)
+{
+	l->stopping = false;
+	call_laters(l);
+	event_del(&l->pause);
+	heap_free(&l->timers);
+	event_base_free(l->base);
+	free(l->scratch);
+}
+
+/* --- later ---------------------------------------------------------------- */
+
+void
+loop_later(struct loop *l, struct later *later, void (*call)(void *), void *arg)
+{
+	later->call = call;
+	later->arg = arg;
+	if (later->waiting)
+		return;
+	later->waiting = true;
+	later->next = NULL;
+	*l->last = later;
+	l->last = &later->next;
+}
+
+void
+later_cancel(struct loop *l, struct later *later)
+{
+	struct later **at = &l->first;
+
+	if (!later->waiting)
+		return;
+	while (*at != later)
+		at = &(*at)->next;
+	*at = later->next;
+	if (l->last == &later->next)
+		l->last = at;
+	later->waiting = false;
+}
+
+static void
+call_laters(struct loop *l)
+{
+	struct later *later;
+
+	while ((later = l->first) != NULL && !l->stopping) {
+		later_cancel(l, later);
+		l->happened++;
+		later->call(later->arg);
+	}
+}
+
+/* --- timers --------------------------------------------------------------- */
+
+void
+timer_set(struct loop *l, struct timer *t, int64_t after, void (*fired)(void *), void *arg)
+{
+	bug_if(after < 0);
+	t->fired = fired;
+	t->arg = arg;
+	heap_put(&l->timers, &t->entry, clock_ticks(l->clock) + after);
+}
+
+void
+timer_clear(struct loop *l, struct timer *t)
+{
+	heap_remove(&l->timers, &t->entry);
+}
+
+static void
+fire_timers(struct loop *l)
+{
+	struct heap_entry *e;
+	int64_t now = clock_ticks(l->clock);
+
+	while ((e = heap_first(&l->timers)) != NULL && e->when <= now && !l->stopping) {
+		struct timer *t = timer_of(e);
+
+		heap_remove(&l->timers, e);
+		l->happened++;
+		t->fired(t->arg);
+		call_laters(l);
+	}
+}
+
+/* --- turning --------------------------------------------------------------- */
+
+/* Wait for events, at most `us` microseconds; negative: as long as it takes. */
+static void
+wait_for_events(struct loop *l, int64_t us)
+{
+	struct timeval time = { us / 1000000, us % 1000000 };
+
+	if (us == 0) {
+		event_base_loop(l->base, EVLOOP_NONBLOCK);
+		return;
+	}
+	if (us > 0)
+		event_add(&l->pause, &time);
+	event_base_loop(l->base, EVLOOP_ONCE | EVLOOP_NO_EXIT_ON_EMPTY);
+	event_del(&l->pause);
+}
+
+void
+loop_run(struct loop *l)
+{
+	bug_if(l->clock->is_virtual);
+	while (!l->stopping) {
+		struct heap_entry *e;
+		int64_t wait = -1;
+
+		call_laters(l);
+		fire_timers(l);
+		if (l->stopping)
+			break;
+		if ((e = heap_first(&l->timers)) != NULL) {
+			wait = 1000 * (e->when - clock_ticks(l->clock));
+			wait = wait < 0 ? 0 : wait;
+		}
+		wait_for_events(l, l->first != NULL ? 0 : wait);
+	}
+	l->stopping = false;
+}
+
+void
+loop_stop(struct loop *l)
+{
+	l->stopping = true;
+	event_base_loopbreak(l->base);
+}
+
+/* Do all that is due at this instant of the virtual clock. */
+static void
+settle(struct loop *l)
+{
+	uint64_t before;
+
+	do {
+		before = l->happened;
+		call_laters(l);
+		fire_timers(l);
+		wait_for_events(l, 0);
+		if (l->happened == before && !l->stopping)
+			wait_for_events(l, l->in_flight ? LISTEN_IN_FLIGHT_US : LISTEN_US);
+	} while (l->happened != before && !l->stopping);
+}
+
+void
+loop_run_until(struct loop *l, int64_t now)
+{
+	bug_if(!l->clock->is_virtual);
+	for (;;) {
+		struct heap_entry *e;
+		int64_t left, step;
+
+		settle(l);
+		left = now - l->clock->now;
+		if (l->stopping || left <= 0)
+			break;
+		e = heap_first(&l->timers);
+		step = e != NULL ? e->when - l->clock->ticks : left;
+		clock_move(l->clock, step < left ? step : left);
+	}
+	l->stopping = false;
+}

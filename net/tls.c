@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: ISC */
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "net/tls.h"
+
+enum { IDENTITIES_MOST = 64, READ_BUFFER = 16709 };
+
+struct tls_server {
+	size_t   n;
+	SSL_CTX *context[IDENTITIES_MOST];
+	X509    *certificate[IDENTITIES_MOST];
+};
+
+static bool
+fail(struct error *why, const char *name, const char *what)
+{
+	const char *reason = ERR_reason_error_string(ERR_peek_last_error());
+
+	error_set(why, "%s: %s%s%s", name, what, reason ? ": " : "", reason ? reason : "");
+	ERR_clear_error();
+	return false;
+}
+
+static void
+set_common(SSL_CTX *c)
+{
+	SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+	SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+	    SSL_OP_CIPHER_SERVER_PREFERENCE);
+	SSL_CTX_set_read_ahead(c, 1);
+	SSL_CTX_set_default_read_buffer_len(c, READ_BUFFER);
+}
+
+/* A key file never asks a human for its password. */
+static int
+no_password(char *to, int size, int writing, void *arg)
+{
+	(void)to, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+static X509 *
+use_chain(SSL_CTX *c, struct slice pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	X509 *leaf = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL), *next;
+
+	if (leaf != NULL && SSL_CTX_use_certificate(c, leaf) != 1) {
+		X509_free(leaf);
+		leaf = NULL;
+	}
+	while (leaf != NULL && (next = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
+		if (SSL_CTX_add0_chain_cert(c, next) != 1)
+			X509_free(next);
+	if (leaf != NULL)
+		ERR_clear_error();      /* the end of the file is no error */
+	BIO_free(bio);
+	return leaf;
+}
+
+static bool
+use_key(SSL_CTX *c, struct slice pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+	bool ok = key != NULL && SSL_CTX_use_PrivateKey(c, key) == 1;
+
+	EVP_PKEY_free(key);
+	BIO_free(bio);
+	return ok;
+}
+
+static bool
+add_identity(struct tls_server *s, const struct tls_identity *id, struct error *why)
+{
+	SSL_CTX *c = SSL_CTX_new(TLS_server_method());
+
+	bug_if(c == NULL);
+	s->context[s->n] = c;
+	s->n++;
+	set_common(c);
+	SSL_CTX_set_num_tickets(c, 1);
+	SSL_CTX_set_session_id_context(c, (const unsigned char *)"chainmail", 9);
+	if ((s->certificate[s->n - 1] = use_chain(c, id->certificate)) == NULL)
+		return fail(why, id->name, "no certificate in it");
+	if (!use_key(c, id->key))
+		return fail(why, id->name, "its key cannot be used");
+	if (SSL_CTX_check_private_key(c) != 1)
+		return fail(why, id->name, "certificate and key do not belong together");
+	return true;
+}
+
+static int
+choose_by_name(SSL *ssl, int *alert, void *arg)
+{
+	const struct tls_server *s = arg;
+	const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	(void)alert;
+	for (size_t i = 0; name != NULL && i < s->n; i++)
+		if (X509_check_host(s->certificate[i], name, 0, 0, NULL) == 1) {
+			SSL_set_SSL_CTX(ssl, s->context[i]);
+			return SSL_TLSEXT_ERR_OK;
+		}
+	return SSL_TLSEXT_ERR_NOACK;
+}
+
+struct tls_server *
+tls_server_new(const struct tls_identity *ids, size_t n, struct error *why)
+{
+	struct tls_server *s = must_alloc(sizeof *s);
+
+	bug_if(n == 0 || n > IDENTITIES_MOST);
+	for (size_t i = 0; i < n; i++)
+		if (!add_identity(s, &ids[i], why)) {
+			tls_server_free(s);
+			return NULL;
+		}
+	SSL_CTX_set_tlsext_servername_callback(s->context[0], choose_by_name);
+	SSL_CTX_set_tlsext_servername_arg(s->context[0], s);
+	return s;
+}
+
+void
+tls_server_free(struct tls_server *s)
+{
+	if (s == NULL)
+		return;
+	for (size_t i = 0; i < s->n; i++) {
+		SSL_CTX_free(s->context[i]);
+		X509_free(s->certificate[i]);
+	}
+	free(s);
+}
+
+SSL_CTX *
+tls_server_context(const struct tls_server *s)
+{
+	return s->context[0];
+}
+
+static bool
+add_roots(SSL_CTX *c, struct slice pem, struct error *why)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	X509_STORE *store = SSL_CTX_get_cert_store(c);
+	X509 *root;
+	size_t n = 0;
+
+	while ((root = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL)) != NULL) {
+		n += X509_STORE_add_cert(store, root) == 1;
+		X509_free(root);
+	}
+	BIO_free(bio);
+	ERR_clear_error();
+	return n > 0 || fail(why, "roots", "no certificate authority in the file");
+}
+
+SSL_CTX *
+tls_client_new(struct slice roots, struct error *why)
+{
+	SSL_CTX *c = SSL_CTX_new(TLS_client_method());
+
+	bug_if(c == NULL);
+	set_common(c);
+	SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
+	if (SSL_CTX_dane_enable(c) != 1) {
+		fail(why, "DANE", "not in this OpenSSL");
+	} else if (roots.n == 0 || add_roots(c, roots, why)) {
+		SSL_CTX_dane_set_flags(c, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+		return c;
+	}
+	SSL_CTX_free(c);
+	return NULL;
+}
+
+const char *
+tls_version(const SSL *ssl)
+{
+	return SSL_get_version(ssl);
+}
+
+const char *
+tls_cipher(const SSL *ssl)
+{
+	return SSL_get_cipher_name(ssl);
+}
