@@ -388,6 +388,7 @@ resolver_new(struct loop *loop, const struct resolver_options *o, struct error *
 		return NULL;
 	}
 	ub_ctx_debuglevel(r->ub, 0);
+	ub_ctx_debugout(r->ub, NULL);   /* the log is ours */
 	if (set_options(r, why) && set_servers(r, o, why) && set_anchors(r, o->anchor, why)) {
 		set_validation_time(r, o->validate_at);
 		if (force_start(r, why))

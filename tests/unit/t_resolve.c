@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: ISC */
+#include <unistd.h>
+
+#include "base/file.h"
+#include "dns/resolve.h"
+#include "dns/zone.h"
+#include "unit.h"
+
+static struct loop loop;
+static struct clock clock_;
+static struct arena *arena;
+static int woken;
+
+static void count_wake(void *unused) { (void)unused; woken++; }
+
+static int
+setup(void **state)
+{
+	(void)state;
+	clock_ = (struct clock){ 0 };
+	loop_begin(&loop, &clock_);
+	arena = arena_new(1 << 20);
+	woken = 0;
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	arena_free(arena);
+	loop_end(&loop);
+	return 0;
+}
+
+static void stop(void *unused) { (void)unused; loop_stop(&loop); }
+
+static void
+turn_for(int64_t ms)
+{
+	struct timer t = { 0 };
+
+	timer_set(&loop, &t, ms, stop, NULL);
+	loop_run(&loop);
+	timer_clear(&loop, &t);
+}
+
+static void
+facts_of_a_text_come_from_the_loop(void **state)
+{
+	struct zone *zone = zone_parse(S("a.test. A 192.0.2.1\n"), "zone", NULL);
+	struct resolver *r = resolver_new(&loop, &(struct resolver_options){ .facts = zone }, NULL);
+	struct inquiry inq;
+
+	(void)state;
+	inquiry_begin(&inq, r, arena);
+	fact(&inq.facts, S("a.test"), RR_A);
+	fact(&inq.facts, S("b.test"), RR_A);
+	inquiry_ask(&inq, count_wake, NULL);
+	assert_int_equal(woken, 0);             /* never before the asking call has returned */
+	turn_for(1);
+	assert_int_equal(woken, 1);             /* once */
+	assert_int_equal(fact(&inq.facts, S("a.test"), RR_A)->answer, ANSWER_FOUND);
+	assert_int_equal(fact(&inq.facts, S("b.test"), RR_A)->answer, ANSWER_NXDOMAIN);
+	fact(&inq.facts, S("c.test"), RR_A);
+	inquiry_ask(&inq, count_wake, NULL);
+	inquiry_end(&inq);
+	turn_for(1);
+	assert_int_equal(woken, 1);             /* nobody is called after the end */
+	resolver_free(r);
+	zone_free(zone);
+}
+
+/* libunbound over a zone file of ours: its answers come inside the asking call. */
+static void
+libunbound_answers_from_the_loop_too(void **state)
+{
+	char dir[] = "/tmp/chainmail-unit-XXXXXX", zone[100], config[100], text[400];
+	struct error why = { 0 };
+	struct resolver *r;
+	struct inquiry inq;
+	const struct fact *f;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(zone, sizeof zone, "%s/zone", dir);
+	snprintf(config, sizeof config, "%s/conf", dir);
+	snprintf(text, sizeof text, "server:\n local-zone: \"test.\" nodefault\n"
+	    "auth-zone:\n name: \".\"\n zonefile: \"%s\"\n for-downstream: no\n for-upstream: yes\n"
+	    " fallback-enabled: no\n", zone);
+	assert_true(file_replace(config, slice(text), 0600, &why));
+	assert_true(file_replace(zone, S(". 60 IN SOA a. b. 1 2 3 4 5\n. 60 IN NS a.\n"
+	    "x.test. 60 IN TXT \"one \" \"two\"\nx.test. 60 IN MX 5 mx.test.\n"
+	    "y.test. 60 IN CNAME x.test.\n"), 0600, &why));
+	r = resolver_new(&loop, &(struct resolver_options){ .config = config }, &why);
+	assert_non_null(r);
+	inquiry_begin(&inq, r, arena);
+	fact(&inq.facts, S("x.test"), RR_TXT);
+	fact(&inq.facts, S("y.test"), RR_MX);
+	fact(&inq.facts, S("x.test"), RR_A);
+	fact(&inq.facts, S("odd name;\x01.test"), RR_A);
+	inquiry_ask(&inq, count_wake, NULL);
+	assert_int_equal(woken, 0);
+	turn_for(20);
+	assert_int_equal(woken, 1);
+	f = fact(&inq.facts, S("x.test"), RR_TXT);
+	assert_non_null(f);
+	assert_int_equal(f->answer, ANSWER_FOUND);
+	assert_int_equal(f->security, DNS_INSECURE);
+	assert_slice(f->records[0].data, "one two");
+	f = fact(&inq.facts, S("y.test"), RR_MX);
+	assert_slice(f->canonical, "x.test");
+	assert_slice(f->records[0].data, "mx.test");
+	assert_int_equal(fact(&inq.facts, S("x.test"), RR_A)->answer, ANSWER_NODATA);
+	assert_int_equal(fact(&inq.facts, S("odd name;\x01.test"), RR_A)->answer, ANSWER_NXDOMAIN);
+	inquiry_end(&inq);
+	resolver_free(r);
+	dir_remove(dir, &why);
+}
+
+/* A server that is silent: our own limits hold, whatever libunbound thinks. */
+static void
+silence_ends_at_the_limit(void **state)
+{
+	struct peer nobody;
+	struct resolver *r;
+	struct inquiry inq;
+	struct error why = { 0 };
+
+	(void)state;
+	peer_parse(S("127.0.0.1:9"), &nobody);
+	r = resolver_new(&loop, &(struct resolver_options){ .servers = &nobody, .server_count = 1,
+	    .timeout = 50 }, &why);
+	assert_non_null(r);
+	inquiry_begin(&inq, r, arena);
+	fact(&inq.facts, S("x.test"), RR_A);
+	inquiry_ask(&inq, count_wake, NULL);
+	turn_for(200);
+	assert_int_equal(woken, 1);
+	assert_int_equal(fact(&inq.facts, S("x.test"), RR_A)->answer, ANSWER_BROKEN);
+	fact(&inq.facts, S("y.test"), RR_A);
+	inquiry_limit(&inq, 10);
+	inquiry_ask(&inq, count_wake, NULL);
+	turn_for(30);
+	assert_int_equal(woken, 2);
+	assert_int_equal(fact(&inq.facts, S("y.test"), RR_A)->answer, ANSWER_BROKEN);
+	inquiry_end(&inq);
+	resolver_free(r);
+}
+
+static void
+a_bad_trust_anchor_is_told_at_the_start(void **state)
+{
+	struct error why = { 0 };
+	struct resolver_options o = { .anchor = S_INIT("; comment\nthis is no anchor\n") };
+
+	(void)state;
+	assert_null(resolver_new(&loop, &o, &why));
+	assert_non_null(strstr(why.text, "trust anchor"));
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(facts_of_a_text_come_from_the_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(libunbound_answers_from_the_loop_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(silence_ends_at_the_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_bad_trust_anchor_is_told_at_the_start, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
