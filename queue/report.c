@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include "base/text.h"
+#include "mail/date.h"
+#include "mail/header.h"
+#include "queue/report.h"
+
+bool
+report_utf8(const struct report *r)
+{
+	bool ascii = ascii_only(r->to);
+
+	for (size_t i = 0; i < r->count; i++)
+		ascii = ascii && ascii_only(r->recipients[i].address);
+	return !ascii;
+}
+
+static const char *
+action_word(enum report_action action)
+{
+	static const char *const words[] = { "failed", "delayed", "delivered", "relayed", "expanded" };
+
+	return words[action];
+}
+
+static const char *
+subject_of(const struct report *r)
+{
+	bool failed = false, delayed = false;
+
+	for (size_t i = 0; i < r->count; i++) {
+		failed = failed || r->recipients[i].action == REPORT_FAILED;
+		delayed = delayed || r->recipients[i].action == REPORT_DELAYED;
+	}
+	return failed ? "Your message could not be delivered"
+	     : delayed ? "Your message is delayed, no need to send it again"
+	     : "Your message was delivered";
+}
+
+/* Cannot stand in the parts: they hold no line that begins with two hyphens and this. */
+static void
+boundary_text(const struct report *r, char text[2 * ID_TEXT + 16])
+{
+	char id[ID_TEXT + 1], about[ID_TEXT + 1];
+
+	id_text(r->id, id);
+	id_text(r->about, about);
+	memcpy(text, "=_", 2);
+	memcpy(text + 2, id, ID_TEXT);
+	text[2 + ID_TEXT] = '_';
+	memcpy(text + 3 + ID_TEXT, about, ID_TEXT + 1);
+}
+
+static void
+write_header(struct buf *b, const struct report *r, const char *boundary)
+{
+	char date[DATE_TEXT + 1], id[ID_TEXT + 1];
+
+	date_text(r->now, date);
+	id_text(r->id, id);
+	buf_printf(b, "From: Mail Delivery System <MAILER-DAEMON@%.*s>\r\n", FMT(r->hostname));
+	buf_printf(b, "To: <%.*s>\r\n", FMT(r->to));
+	buf_printf(b, "Subject: %s\r\n", subject_of(r));
+	buf_printf(b, "Date: %s\r\n", date);
+	buf_printf(b, "Message-ID: <%s@%.*s>\r\n", id, FMT(r->hostname));
+	buf_add(b, S("Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"));     /* RFC 3834 3.1.7 */
+	buf_printf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n"
+	    "\tboundary=\"%s\"\r\n\r\n", boundary);
+}
+
+/* Another server's words, one line, nothing that could end it. */
+static void
+add_words(struct buf *b, struct slice words)
+{
+	shown_add(b, slice_head(slice_trim(words), 400));
+}
+
+static void
+write_for_people(struct buf *b, const struct report *r)
+{
+	char about[ID_TEXT + 1], arrived[DATE_TEXT + 1], until[DATE_TEXT + 1];
+
+	id_text(r->about, about);
+	date_text(r->arrived, arrived);
+	date_text(r->until, until);
+	buf_printf(b, "This is the mail system at %.*s.\r\n\r\n", FMT(r->hostname));
+	buf_printf(b, "Your message of %s (%s):\r\n\r\n", arrived, about);
+	for (size_t i = 0; i < r->count; i++) {
+		const struct report_recipient *one = &r->recipients[i];
+
+		buf_printf(b, "  <%.*s>: %s\r\n", FMT(one->address), action_word(one->action));
+		if (one->status.text.n > 0) {
+			buf_add(b, S("    "));
+			if (one->host.n > 0)
+				buf_printf(b, "%.*s said: ", FMT(one->host));
+			if (one->status.reply > 0)
+				buf_printf(b, "%u ", one->status.reply);
+			add_words(b, one->status.text);
+			buf_add(b, S("\r\n"));
+		}
+		if (one->action == REPORT_DELAYED)
+			buf_printf(b, "    It will be tried until %s.\r\n", until);
+	}
+}
+
+/* RFC 3464 2.2 */
+static void
+write_per_message(struct buf *b, const struct report *r)
+{
+	char arrived[DATE_TEXT + 1];
+
+	date_text(r->arrived, arrived);
+	if (r->envid.n > 0) {
+		buf_add(b, S("Original-Envelope-Id: "));
+		add_words(b, r->envid);
+		buf_add(b, S("\r\n"));
+	}
+	buf_printf(b, "Reporting-MTA: dns; %.*s\r\n", FMT(r->hostname));
+	buf_printf(b, "Arrival-Date: %s\r\n", arrived);
+}
+
+/* RFC 3464 2.3 */
+static void
+write_per_recipient(struct buf *b, const struct report *r, const struct report_recipient *one)
+{
+	const struct status *s = &one->status;
+	char date[DATE_TEXT + 1];
+
+	buf_add(b, S("\r\n"));
+	if (one->orcpt.n > 0) {
+		buf_add(b, S("Original-Recipient: "));
+		add_words(b, one->orcpt);
+		buf_add(b, S("\r\n"));
+	}
+	buf_printf(b, "Final-Recipient: %s; %.*s\r\n",
+	    ascii_only(one->address) ? "rfc822" : "utf-8", FMT(one->address));
+	buf_printf(b, "Action: %s\r\n", action_word(one->action));
+	buf_printf(b, "Status: %u.%u.%u\r\n", s->class, s->subject, s->detail);
+	if (one->host.n > 0)
+		buf_printf(b, "Remote-MTA: dns; %.*s\r\n", FMT(one->host));
+	if (s->reply > 0) {
+		buf_printf(b, "Diagnostic-Code: smtp; %u %u.%u.%u ", s->reply, s->class, s->subject,
+		    s->detail);
+		add_words(b, s->text);
+		buf_add(b, S("\r\n"));
+	}
+	if (one->tried > 0) {
+		date_text(one->tried, date);
+		buf_printf(b, "Last-Attempt-Date: %s\r\n", date);
+	}
+	if (one->action == REPORT_DELAYED) {
+		date_text(r->until, date);
+		buf_printf(b, "Will-Retry-Until: %s\r\n", date);
+	}
+}
+
+/* Up to the last whole line within the limit. */
+static struct slice
+whole_lines(struct slice s, size_t most)
+{
+	s = slice_head(s, most);
+	while (s.n > 0 && s.p[s.n - 1] != '\n')
+		s.n--;
+	return s;
+}
+
+static void
+write_original(struct buf *b, const struct report *r, bool utf8)
+{
+	size_t header = header_length(r->original);
+	bool full = r->full && r->original.n <= REPORT_FULL_MOST;
+
+	if (full)
+		buf_printf(b, "Content-Type: message/%s\r\n\r\n", utf8 ? "global" : "rfc822");
+	else
+		buf_printf(b, "Content-Type: %s\r\n\r\n",
+		    utf8 ? "message/global-headers" : "text/rfc822-headers");
+	if (full) {
+		buf_add(b, r->original);
+		if (!slice_endsi(r->original, S("\r\n")))
+			buf_add(b, S("\r\n"));
+	} else {
+		buf_add(b, header <= REPORT_HEADER_MOST ? slice_head(r->original, header)
+		    : whole_lines(r->original, REPORT_HEADER_MOST));
+	}
+}
+
+void
+report_write(struct buf *b, const struct report *r)
+{
+	char boundary[2 * ID_TEXT + 16];
+	bool utf8 = report_utf8(r);
+
+	boundary_text(r, boundary);
+	write_header(b, r, boundary);
+	buf_printf(b, "--%s\r\nContent-Type: text/plain; charset=%s\r\n\r\n", boundary,
+	    utf8 ? "utf-8" : "us-ascii");
+	write_for_people(b, r);
+	buf_printf(b, "\r\n--%s\r\nContent-Type: message/%sdelivery-status\r\n\r\n", boundary,
+	    utf8 ? "global-" : "");
+	write_per_message(b, r);
+	for (size_t i = 0; i < r->count; i++)
+		write_per_recipient(b, r, &r->recipients[i]);
+	buf_printf(b, "\r\n--%s\r\n", boundary);
+	write_original(b, r, utf8);
+	buf_printf(b, "\r\n--%s--\r\n", boundary);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * report -- the text of a delivery status notification (RFC 3464, RFC 6522,
+ * RFC 6533): for people, for programs, and what it is about.
+ *
+ * Pure: whoever sends it has decided that there shall be one.  Words of other
+ * servers stand in it only as one harmless line each.
+ */
+#ifndef QUEUE_REPORT_H
+#define QUEUE_REPORT_H
+
+#include "base/buf.h"
+#include "mail/status.h"
+
+enum report_action {                    /* RFC 3464 2.3.3 */
+	REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED, REPORT_EXPANDED,
+};
+
+struct report_recipient {
+	struct slice       address;     /* where it was last sent to */
+	struct slice       orcpt;       /* "rfc822;…" as the sender gave it; may be empty */
+	enum report_action action;
+	struct status      status;      /* its reply is 0 when no server said it */
+	struct slice       host;        /* the server that said it; may be empty */
+	int64_t            tried;       /* ms; 0: never */
+};
+
+struct report {
+	struct slice hostname;          /* who reports */
+	struct slice to;                /* the sender of the message */
+	struct slice envid;             /* decoded; may be empty */
+	uint64_t     id, about;         /* of the report, and of the message */
+	int64_t      arrived, now;      /* ms */
+	int64_t      until;             /* of delayed ones: tried until then */
+	const struct report_recipient *recipients;
+	size_t       count;
+	struct slice original;          /* the message as it was received, header first */
+	bool         full;              /* attach all of it, if it is not too large */
+};
+
+enum {
+	REPORT_FULL_MOST = 100 << 10,   /* larger messages: header only (K7) */
+	REPORT_HEADER_MOST = 64 << 10,
+};
+
+/* Whether the report itself needs SMTPUTF8: an address in it is not ASCII. */
+bool report_utf8(const struct report *);
+
+/* Appends the whole message, header and body, with CRLF. */
+void report_write(struct buf *, const struct report *);
+
+#endif
