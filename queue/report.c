@@ -5,6 +5,8 @@
 #include "mail/header.h"
 #include "queue/report.h"
 
+enum { WORDS_MOST = 400 };              /* of another server's words */
+
 bool
 report_utf8(const struct report *r)
 {
@@ -68,11 +70,20 @@ write_header(struct buf *b, const struct report *r, const char *boundary)
 	    "\tboundary=\"%s\"\r\n\r\n", boundary);
 }
 
-/* Another server's words, one line, nothing that could end it. */
+/* Another server's words: one line, nothing that could end it, ASCII unless the report is not. */
 static void
-add_words(struct buf *b, struct slice words)
+add_words(struct buf *b, const struct report *r, struct slice words)
 {
-	shown_add(b, slice_head(slice_trim(words), 400));
+	bool utf8 = report_utf8(r);
+
+	words = slice_head(slice_trim(words), WORDS_MOST);
+	for (size_t n; words.n > 0; words = slice_skip(words, n)) {
+		n = utf8 ? words.n : 1;
+		if (utf8 || (unsigned char)*words.p < 0x80)
+			shown_add(b, slice_head(words, n));
+		else
+			buf_printf(b, "\\x%02X", (unsigned char)*words.p);
+	}
 }
 
 static void
@@ -95,7 +106,7 @@ write_for_people(struct buf *b, const struct report *r)
 				buf_printf(b, "%.*s said: ", FMT(one->host));
 			if (one->status.reply > 0)
 				buf_printf(b, "%u ", one->status.reply);
-			add_words(b, one->status.text);
+			add_words(b, r, one->status.text);
 			buf_add(b, S("\r\n"));
 		}
 		if (one->action == REPORT_DELAYED)
@@ -112,7 +123,7 @@ write_per_message(struct buf *b, const struct report *r)
 	date_text(r->arrived, arrived);
 	if (r->envid.n > 0) {
 		buf_add(b, S("Original-Envelope-Id: "));
-		add_words(b, r->envid);
+		add_words(b, r, r->envid);
 		buf_add(b, S("\r\n"));
 	}
 	buf_printf(b, "Reporting-MTA: dns; %.*s\r\n", FMT(r->hostname));
@@ -129,7 +140,7 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	buf_add(b, S("\r\n"));
 	if (one->orcpt.n > 0) {
 		buf_add(b, S("Original-Recipient: "));
-		add_words(b, one->orcpt);
+		add_words(b, r, one->orcpt);
 		buf_add(b, S("\r\n"));
 	}
 	buf_printf(b, "Final-Recipient: %s; %.*s\r\n",
@@ -141,7 +152,7 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	if (s->reply > 0) {
 		buf_printf(b, "Diagnostic-Code: smtp; %u %u.%u.%u ", s->reply, s->class, s->subject,
 		    s->detail);
-		add_words(b, s->text);
+		add_words(b, r, s->text);
 		buf_add(b, S("\r\n"));
 	}
 	if (one->tried > 0) {
