@@ -303,7 +303,6 @@ mail(struct session *s, struct slice argument)
 		session_refuse(s, STATUS(503, 5, 5, 1, "a transaction is open already"));
 		return;
 	}
-	transaction_clear(s);
 	status = read_mail(s, argument);
 	if (!status_good(status)) {
 		transaction_clear(s);
@@ -311,6 +310,7 @@ mail(struct session *s, struct slice argument)
 		return;
 	}
 	s->mail.begun = true;
+	s->chunked = s->chunk_refused = false;
 	session_say(s, status);
 }
 
