@@ -37,20 +37,24 @@ take16(struct packet *p)
 	return v;
 }
 
-/* One label as text: what could be mistaken for a dot or an escape is escaped. */
+void
+label_byte_add(struct buf *text, char c)
+{
+	unsigned char byte = (unsigned char)c;
+
+	if (byte <= ' ' || byte >= 0x7f || strchr(".\\;\"", byte) != NULL)
+		buf_printf(text, "\\%03u", byte);
+	else
+		buf_byte(text, to_lower(c));
+}
+
 static void
 add_label(struct packet *p, struct buf *text, size_t at, unsigned n)
 {
 	if (text->n)
 		buf_byte(text, '.');
-	for (unsigned i = 0; i < n && !p->bad; i++) {
-		unsigned char c = (unsigned char)byte_at(p, at + i);
-
-		if (c <= ' ' || c >= 0x7f || c == '.' || c == '\\')
-			buf_printf(text, "\\%03u", c);
-		else
-			buf_byte(text, to_lower((char)c));
-	}
+	for (unsigned i = 0; i < n && !p->bad; i++)
+		label_byte_add(text, (char)byte_at(p, at + i));
 }
 
 /* A name, compressed or not (RFC 1035 4.1.4), without the dot at its end. */

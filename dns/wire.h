@@ -8,7 +8,15 @@
 #ifndef DNS_WIRE_H
 #define DNS_WIRE_H
 
+#include "base/buf.h"
 #include "dns/facts.h"
+
+/*
+ * One byte of a label as the house writes names: what could be mistaken for a
+ * dot, an escape, a comment or the end of a word is \DDD (RFC 1035 5.1).  Who
+ * makes a name of a stranger's bytes makes it with this, dots aside.
+ */
+void label_byte_add(struct buf *, char);
 
 /*
  * Conclude the fact from a packet: the records of its type at its name or

@@ -226,6 +226,34 @@ answers_from_the_wire(void **state)
 	assert_slice(f->records[0].data, "z");
 }
 
+static void
+odd_bytes_of_a_label_are_escaped(void **state)
+{
+	static const char mx[] = HEAD("\x80", "\1")
+	    "\xc0\x0c\0\x0f\0\1\0\0\0\x3c\0\x0e\0\x0a\x0a;A.b c\\\"\xc3\0\0";
+	struct buf text = BUF(1000);
+	struct zone *z;
+	const struct fact *f;
+
+	(void)state;
+	fact(&facts, S("x.test"), RR_MX);
+	wire_read(&facts, facts_next_wanted(&facts), S(mx));
+	f = fact(&facts, S("x.test"), RR_MX);
+	assert_int_equal(f->answer, ANSWER_FOUND);
+	assert_slice(f->records[0].data, "\\059a\\046b\\032c\\092\\034\\195\\000");
+	fact(&facts, f->records[0].data, RR_A);
+	fact_known(&facts, facts_next_wanted(&facts), ANSWER_NODATA, "");
+	facts_to_text(&facts, &text);           /* what was recorded can be read again */
+	z = zone_parse(buf_slice(&text), "z", NULL);
+	assert_non_null(z);
+	facts_begin(&facts, arena);
+	fact(&facts, S("\\059a\\046b\\032c\\092\\034\\195\\000"), RR_A);
+	zone_answer_all(z, &facts);
+	assert_int_equal(facts.first->answer, ANSWER_NODATA);
+	zone_free(z);
+	buf_free(&text);
+}
+
 static enum answer
 answer_to(struct slice packet)
 {
@@ -262,6 +290,7 @@ main(void)
 		cmocka_unit_test(a_bad_line_is_named),
 		cmocka_unit_test_setup_teardown(recorded_facts_can_be_replayed, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers_from_the_wire, setup, teardown),
+		cmocka_unit_test_setup_teardown(odd_bytes_of_a_label_are_escaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_packets_are_broken_answers, setup, teardown),
 	};
 
