@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * spf -- may this client use that domain?  (RFC 7208; RFC 8616 for EAI)
+ *
+ * spf_evaluate() is check_host() of RFC 7208 4 as a function over facts.  The
+ * HELO identity and the MAIL FROM identity are two questions; nothing is
+ * shared between them but the facts, so ask both before looking anything up.
+ *
+ * The answer owns nothing: its slices lie in the facts' arena or are those of
+ * the question, and live as long.  Everything in it but the result was written
+ * by a stranger; only the explanation has been made safe (printable US-ASCII).
+ * An arena or a table of facts that is full gives temperror.
+ *
+ * The limits are those of RFC 7208 4.6.4.  They count what an evaluation from
+ * left to right needs, in that order, whatever was asked for ahead of time:
+ *
+ *     include, a, mx, ptr, exists, redirect     10 in all; the 11th: permerror
+ *     the PTR question of %{p}                  counts as one of them, once
+ *     void look-ups (no such name, no data)     2; the 3rd: permerror
+ *     MX hosts of one term                      10; more: permerror
+ *     PTR names                                 the first 10; others are ignored
+ *     a record                                  16 KiB; longer: permerror
+ *     a domain-spec, expanded                   4 KiB before it is cut to 253; longer: permerror
+ *     an explanation, expanded                  400 octets; longer: none
+ *
+ * A void look-up is one that the record asked for: the question of a term, and
+ * those for the addresses of MX hosts.  Not counted are the addresses of PTR
+ * names, because the client chooses these, not the record (a name that leads
+ * nowhere is skipped, 5.5), %{p}, which has a word for every failure (7.3),
+ * exp=, and names that cannot stand in a question, because nobody is asked.
+ */
+#ifndef AUTH_SPF_H
+#define AUTH_SPF_H
+
+#include "base/ip.h"
+#include "dns/facts.h"
+
+enum {
+	SPF_TERMS_MOST = 10, SPF_VOIDS_MOST = 2, SPF_MX_MOST = 10, SPF_PTR_MOST = 10,
+	SPF_RECORD_MOST = 16384, SPF_EXPANSION_MOST = 4096, SPF_EXPLANATION_MOST = 400,
+};
+
+enum spf_result {                       /* RFC 7208 2.6 */
+	SPF_NONE, SPF_NEUTRAL, SPF_PASS, SPF_FAIL, SPF_SOFTFAIL, SPF_TEMPERROR, SPF_PERMERROR,
+};
+
+enum spf_identity { SPF_MAILFROM, SPF_HELO };           /* RFC 7208 2.3, 2.4 */
+
+struct spf_question {
+	struct ip         client;       /* IPv4-mapped is IPv4 (RFC 7208 5) */
+	struct slice      helo;         /* as the client said it */
+	struct slice      local, domain; /* of MAIL FROM; no domain: postmaster@HELO (2.4) */
+	enum spf_identity identity;
+	struct slice      receiver;     /* our host name, for %{r}; empty: "unknown" */
+	int64_t           now;          /* milliseconds since 1970, for %{t} */
+};
+
+/* A term and where it stands: `at` is the offset of its first byte in the record of `domain`. */
+struct spf_place {
+	struct slice text, domain;
+	size_t       at;
+};
+
+struct spf {
+	bool             done;
+	enum spf_result  result;
+	enum spf_identity identity;
+	struct slice     domain;        /* the one that was checked; empty: there was none */
+	struct spf_place term;          /* that decided, or that is wrong; empty: none did */
+	unsigned         lookups, voids; /* counted against the limits */
+	struct slice     explanation;   /* of a fail, or empty: what the domain wants said (6.2) */
+	struct slice     why;           /* of none, temperror, permerror: a sentence */
+};
+
+/* False while facts are missing: they have been asked for; call again when there are more. */
+bool spf_evaluate(struct spf *, const struct spf_question *, struct facts *);
+
+const char *spf_result_name(enum spf_result);           /* "softfail" */
+const char *spf_identity_name(enum spf_identity);       /* "mailfrom", "helo" */
+
+#endif
