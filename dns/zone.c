@@ -404,10 +404,12 @@ zone_answer_all(const struct zone *z, struct facts *fs)
 static void
 add_string(struct buf *b, struct slice s)
 {
-	do {
-		struct slice piece = slice_head(s, 255);
+	size_t at = 0;
 
-		buf_add(b, S(" \""));
+	do {
+		struct slice piece = slice_head(slice_skip(s, at), 255);
+
+		buf_add(b, at > 0 ? S(" \"") : S("\""));
 		for (size_t i = 0; i < piece.n; i++) {
 			unsigned char c = (unsigned char)piece.p[i];
 
@@ -417,12 +419,12 @@ add_string(struct buf *b, struct slice s)
 				buf_printf(b, c == '"' || c == '\\' ? "\\%c" : "%c", c);
 		}
 		buf_byte(b, '"');
-		s = slice_skip(s, piece.n);
-	} while (s.n);
+		at += piece.n;
+	} while (at < s.n);
 }
 
-static void
-add_rdata(struct buf *b, uint16_t type, const struct record *r)
+void
+record_to_text(struct buf *b, uint16_t type, const struct record *r)
 {
 	char text[INET6_ADDRSTRLEN];
 
@@ -430,21 +432,20 @@ add_rdata(struct buf *b, uint16_t type, const struct record *r)
 	case RR_A:
 	case RR_AAAA:
 		inet_ntop(type == RR_A ? AF_INET : AF_INET6, r->data.p, text, sizeof text);
-		buf_printf(b, " %s", text);
+		buf_add(b, slice(text));
 		break;
 	case RR_TXT:
 		add_string(b, r->data);
 		break;
 	case RR_TLSA:
 		for (size_t i = 0; i < 3 && i < r->data.n; i++)
-			buf_printf(b, " %u", (unsigned char)r->data.p[i]);
-		buf_byte(b, ' ');
+			buf_printf(b, "%u ", (unsigned char)r->data.p[i]);
 		hex_add(b, slice_skip(r->data, 3));
 		break;
 	default:
 		if (type == RR_MX)
-			buf_printf(b, " %u", r->preference);
-		buf_printf(b, " %.*s.", FMT(r->data));
+			buf_printf(b, "%u ", r->preference);
+		buf_printf(b, "%.*s.", FMT(r->data));
 	}
 }
 
@@ -472,8 +473,8 @@ fact_to_text(const struct fact *f, struct buf *b)
 		if (!slice_eq(f->name, f->canonical))
 			buf_printf(b, "%.*s. CNAME %.*s.\n", FMT(f->name), FMT(f->canonical));
 		for (size_t i = 0; i < f->count; i++) {
-			buf_printf(b, "%.*s. %s", FMT(f->canonical), type);
-			add_rdata(b, f->type, &f->records[i]);
+			buf_printf(b, "%.*s. %s ", FMT(f->canonical), type);
+			record_to_text(b, f->type, &f->records[i]);
 			buf_byte(b, '\n');
 		}
 	}

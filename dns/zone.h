@@ -30,6 +30,8 @@ void         zone_free(struct zone *);
 void zone_answer(const struct zone *, struct facts *, struct fact *);
 void zone_answer_all(const struct zone *, struct facts *);
 
+/* The data of a record as zone_parse() reads it and a terminal can bear it: `10 mx.example.org.` */
+void record_to_text(struct buf *, uint16_t type, const struct record *);
 /* What is known, as lines that zone_parse() reads: the record of a case. */
 void facts_to_text(const struct facts *, struct buf *);
 

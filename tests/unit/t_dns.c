@@ -227,6 +227,37 @@ answers_from_the_wire(void **state)
 }
 
 static void
+records_can_be_shown(void **state)
+{
+	static const struct { uint16_t type; struct record record; const char *text; } cases[] = {
+		{ RR_A, { 0, S_INIT("\xc0\0\2\1") }, "192.0.2.1" },
+		{ RR_MX, { 10, S_INIT("mx.test") }, "10 mx.test." },
+		{ RR_MX, { 0, S_INIT("") }, "0 ." },
+		{ RR_PTR, { 0, S_INIT("a.test") }, "a.test." },
+		{ RR_TXT, { 0, S_INIT("") }, "\"\"" },
+		{ RR_TXT, { 0, S_INIT("a\\b\"\033[31m\xc3") }, "\"a\\\\b\\\"\\027[31m\\195\"" },
+		{ RR_TLSA, { 0, S_INIT("\3\1\1\xab\xcd") }, "3 1 1 abcd" },
+	};
+	char longer[300], want[310] = "\"";
+	struct buf b = BUF(1000);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		buf_clear(&b);
+		record_to_text(&b, cases[i].type, &cases[i].record);
+		assert_slice(buf_slice(&b), cases[i].text);
+	}
+	buf_clear(&b);
+	memset(longer, 'x', sizeof longer);
+	memset(want + 1, 'x', 303);
+	memcpy(want + 256, "\" \"", 3);
+	want[304] = '"';
+	record_to_text(&b, RR_TXT, &(struct record){ 0, slice_of(longer, 300) });
+	assert_slice(buf_slice(&b), want);
+	buf_free(&b);
+}
+
+static void
 odd_bytes_of_a_label_are_escaped(void **state)
 {
 	static const char mx[] = HEAD("\x80", "\1")
@@ -290,6 +321,7 @@ main(void)
 		cmocka_unit_test(a_bad_line_is_named),
 		cmocka_unit_test_setup_teardown(recorded_facts_can_be_replayed, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers_from_the_wire, setup, teardown),
+		cmocka_unit_test(records_can_be_shown),
 		cmocka_unit_test_setup_teardown(odd_bytes_of_a_label_are_escaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_packets_are_broken_answers, setup, teardown),
 	};
