@@ -6,6 +6,10 @@ import pytest
 
 
 class Tap:
+    def pytest_addoption(self, parser):
+        # pytest's account of a failed assertion asks for it; the terminal plugin, left out, has it
+        parser.addoption("--verbose", type=int, default=0)
+
     def pytest_runtest_logreport(self, report):
         name = report.nodeid.replace("#", "")
         if report.skipped:
