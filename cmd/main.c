@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 
 static const struct command COMMANDS[] = {
+	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
 	{ "version", "", "which version this is", cmd_version },
 };
 

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * chainmail spf -- evaluate a policy and tell what decided: the term and its
+ * place, every look-up with its answer, the explanation.
+ */
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "auth/spf.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "dns/zone.h"
+
+enum { ZONE_FILE = 64 << 20, MEMORY = 16 << 20, TEXT = 1 << 20 };
+
+struct request {
+	const char *ip, *helo, *mail_from, *identity, *receiver, *now, *dns;
+	bool        json;
+};
+
+/* --- what is asked ------------------------------------------------------------ */
+
+static bool
+complain(const char *what, const char *word)
+{
+	fprintf(stderr, "chainmail spf: %s%s%s\n", what, *word ? ": " : "", word);
+	return false;
+}
+
+/* "a@b.test", "<a@b.test>", "<>", or a domain alone. */
+static void
+read_mail_from(const char *text, struct spf_question *q)
+{
+	struct slice from = slice(text);
+	size_t at;
+
+	if (slice_starts(from, S("<")) && slice_endsi(from, S(">")))
+		from = slice_head(slice_skip(from, 1), from.n - 2);
+	for (at = from.n; at > 0 && from.p[at - 1] != '@'; at--)
+		;
+	q->local = slice_head(from, at > 0 ? at - 1 : 0);
+	q->domain = slice_skip(from, at);
+}
+
+/* Without --identity it is MAIL FROM where there is one. */
+static bool
+read_identity(const struct request *r, struct spf_question *q)
+{
+	const char *word = r->identity ? r->identity : r->mail_from ? "mailfrom" : "helo";
+
+	q->identity = strcmp(word, "helo") == 0 ? SPF_HELO : SPF_MAILFROM;
+	if (strcmp(word, spf_identity_name(q->identity)) != 0)
+		return complain("an identity is helo or mailfrom", word);
+	if (q->identity == SPF_MAILFROM && r->mail_from == NULL)
+		return complain("--mail-from is missing", "");
+	if (r->helo == NULL && (q->identity == SPF_HELO || q->domain.n == 0))
+		return complain("--helo is missing", "");
+	return true;
+}
+
+static bool
+read_question(const struct request *r, struct spf_question *q)
+{
+	uint64_t now;
+
+	*q = (struct spf_question){ .now = clock_now(&(struct clock){ 0 }) };
+	if (r->ip == NULL || !ip_parse(slice(r->ip), &q->client))
+		return complain(r->ip ? "this is not an address" : "--ip is missing", r->ip ? r->ip : "");
+	if (r->now != NULL && !slice_number(slice(r->now), INT64_MAX / SECOND, &now))
+		return complain("--now takes seconds since 1970", r->now);
+	if (r->now != NULL)
+		q->now = (int64_t)now * SECOND;
+	if (r->helo != NULL)
+		q->helo = slice(r->helo);
+	if (r->receiver != NULL)
+		q->receiver = slice(r->receiver);
+	if (r->mail_from != NULL)
+		read_mail_from(r->mail_from, q);
+	return read_identity(r, q);
+}
+
+/* --- who answers ---------------------------------------------------------------- */
+
+/*
+ * The world that is asked: a zone from a file.  NULL after a message; *code_r
+ * is then the exit code.  The real resolver will be chosen here, too.
+ */
+static struct zone *
+open_world(const struct request *r, int *code)
+{
+	struct buf text = BUF(ZONE_FILE);
+	struct error why;
+	struct zone *zone = NULL;
+
+	*code = EX_USAGE;
+	if (r->dns == NULL) {
+		complain("there is no resolver yet; give the records with --dns FILE", "");
+		return NULL;
+	}
+	*code = EX_NOINPUT;
+	if (file_read(r->dns, &text, &why)) {
+		*code = EX_DATAERR;
+		zone = zone_parse(buf_slice(&text), r->dns, &why);
+	}
+	if (zone == NULL)
+		complain(why.text, "");
+	buf_free(&text);
+	return zone;
+}
+
+/* --- the answer for programs ---------------------------------------------------- */
+
+/* A stranger's bytes as a JSON string; null when there are none. */
+static json_t *
+json_shown(struct slice s)
+{
+	struct buf b = BUF(TEXT);
+	json_t *json;
+
+	if (s.n == 0)
+		return json_null();
+	shown_add(&b, s);
+	json = json_stringn(b.p ? b.p : "", b.n);
+	buf_free(&b);
+	return json;
+}
+
+static json_t *
+json_records(const struct fact *f)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < f->count; i++) {
+		struct buf b = BUF(TEXT);
+
+		record_to_text(&b, f->type, &f->records[i]);
+		json_array_append_new(list, json_stringn(b.p ? b.p : "", b.n));
+		buf_free(&b);
+	}
+	return list;
+}
+
+static json_t *
+json_queries(const struct facts *facts)
+{
+	json_t *list = json_array();
+
+	for (const struct fact *f = facts->first; f != NULL; f = f->next)
+		json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}",
+		    "name", json_shown(f->name), "type", rr_name(f->type),
+		    "answer", answer_name(f->answer), "security", security_name(f->security),
+		    "why", json_shown(f->why), "records", json_records(f)));
+	return list;
+}
+
+static json_t *
+json_term(const struct spf_place *term)
+{
+	if (term->text.n == 0)
+		return json_null();
+	return json_pack("{s:o, s:I, s:o}", "text", json_shown(term->text),
+	    "position", (json_int_t)term->at, "record_of", json_shown(term->domain));
+}
+
+static void
+print_json(const struct spf *spf, const struct facts *facts)
+{
+	json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o}",
+	    "result", spf_result_name(spf->result), "identity", spf_identity_name(spf->identity),
+	    "domain", json_shown(spf->domain), "term", json_term(&spf->term),
+	    "explanation", json_shown(spf->explanation), "why", json_shown(spf->why),
+	    "lookups", (int)spf->lookups, "void_lookups", (int)spf->voids,
+	    "queries", json_queries(facts));
+
+	json_dumpf(json, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(json);
+}
+
+/* --- the answer for people ------------------------------------------------------ */
+
+static void
+print_shown(const char *label, struct slice s)
+{
+	struct buf b = BUF(TEXT);
+
+	if (s.n == 0)
+		return;
+	shown_add(&b, s);
+	printf("%-12s %.*s\n", label, FMT(buf_slice(&b)));
+	buf_free(&b);
+}
+
+static void
+print_term(const struct spf_place *term)
+{
+	struct buf b = BUF(TEXT);
+
+	if (term->text.n == 0)
+		return;
+	shown_add(&b, term->text);
+	printf("%-12s %.*s   at position %zu in the record of %.*s\n", "term", FMT(buf_slice(&b)),
+	    term->at, FMT(term->domain));
+	buf_free(&b);
+}
+
+static void
+print_query(const struct fact *f)
+{
+	struct buf b = BUF(TEXT);
+
+	for (size_t i = 0; i < f->count; i++) {
+		if (i > 0)
+			buf_add(&b, S(", "));
+		record_to_text(&b, f->type, &f->records[i]);
+	}
+	shown_add(&b, f->why);
+	printf("  %-5s %-30.*s %-9s %.*s\n", rr_name(f->type), FMT(f->name), answer_name(f->answer),
+	    FMT(buf_slice(&b)));
+	buf_free(&b);
+}
+
+static void
+print_text(const struct spf *spf, const struct facts *facts)
+{
+	printf("%-12s %s\n", "result", spf_result_name(spf->result));
+	printf("%-12s %s\n", "identity", spf_identity_name(spf->identity));
+	print_shown("domain", spf->domain);
+	print_term(&spf->term);
+	print_shown("why", spf->why);
+	print_shown("explanation", spf->explanation);
+	printf("%-12s %u of %d counted, %u of %d void\n", "look-ups", spf->lookups, SPF_TERMS_MOST,
+	    spf->voids, SPF_VOIDS_MOST);
+	for (const struct fact *f = facts->first; f != NULL; f = f->next)
+		print_query(f);
+}
+
+/* --- the command ------------------------------------------------------------------ */
+
+static int
+exit_code(enum spf_result result)
+{
+	switch (result) {
+	case SPF_FAIL:
+	case SPF_SOFTFAIL:
+	case SPF_PERMERROR:
+		return EX_BAD;
+	case SPF_TEMPERROR:
+		return EX_TEMPFAIL;
+	default:
+		return 0;
+	}
+}
+
+static int
+evaluate(const struct spf_question *question, const struct zone *world, bool json)
+{
+	struct arena *arena = arena_new(MEMORY);
+	struct facts facts;
+	struct spf spf = { 0 };
+
+	facts_begin(&facts, arena);
+	while (!spf_evaluate(&spf, question, &facts))
+		zone_answer_all(world, &facts);
+	(json ? print_json : print_text)(&spf, &facts);
+	arena_free(arena);
+	return exit_code(spf.result);
+}
+
+int
+cmd_spf(int argc, char **argv)
+{
+	struct request r = { 0 };
+	struct words operands = { 0 };
+	struct spf_question question;
+	struct zone *world;
+	int code;
+	const struct option_row rows[] = {
+		{ "--ip", OPTION_TEXT, &r.ip, "ADDRESS", "the client's address" },
+		{ "--helo", OPTION_TEXT, &r.helo, "NAME", "what it said in HELO or EHLO" },
+		{ "--mail-from", OPTION_TEXT, &r.mail_from, "SENDER", "what it said in MAIL FROM; <> for none" },
+		{ "--identity", OPTION_TEXT, &r.identity, "helo|mailfrom", "which one to check" },
+		{ "--receiver", OPTION_TEXT, &r.receiver, "NAME", "our host, for %{r} in an explanation" },
+		{ "--now", OPTION_TEXT, &r.now, "UNIX", "the time, for %{t}" },
+		{ "--dns", OPTION_TEXT, &r.dns, "FILE", "answer from this file and ask nobody" },
+		{ "--json", OPTION_FLAG, &r.json, NULL, "print one JSON object" },
+		{ 0 },
+	};
+
+	if (!options_read(argc, argv, "spf --ip ADDRESS --helo NAME --mail-from SENDER [OPTION]...",
+	    rows, &operands, 0) || !read_question(&r, &question))
+		return EX_USAGE;
+	if ((world = open_world(&r, &code)) == NULL)
+		return code;
+	code = evaluate(&question, world, r.json);
+	zone_free(world);
+	return code;
+}
