@@ -385,20 +385,20 @@ match_mx(struct check *c, const struct spf_term *t)
 static enum outcome
 match_ptr(struct check *c, const struct spf_term *t)
 {
-	struct name name;
+	struct name target;
 	const struct fact *f = client_names(c);
-	enum outcome o = target_name(c, t, &name), all = NO;
+	enum outcome o = target_name(c, t, &target), all = NO;
 
 	if (o != YES || f == NULL)
 		return o != YES ? o : UNKNOWN;
 	if (f->answer != ANSWER_FOUND)
 		return f->answer == ANSWER_BROKEN ? NO : count_void(c, RR_PTR, f->name);
 	for (size_t i = 0; i < names_used(f); i++) {
-		struct slice client = f->records[i].data;
+		struct slice name = f->records[i].data;
 
-		if (name.n == 0 || !domain_within(client, name_slice(&name)))
+		if (target.n == 0 || !domain_within(name, name_slice(&target)))
 			continue;
-		if ((o = validated(c, client)) == YES)
+		if ((o = validated(c, name)) == YES)
 			return YES;
 		if (o == UNKNOWN)
 			all = UNKNOWN;
@@ -577,26 +577,45 @@ choose_record(struct check *c, const struct fact *f, struct slice *text)
 	return count == 1 ? YES : NO;
 }
 
-/* Check all of the record, then walk through it, with its domain as the current one. */
+/* All of it is checked before any of it counts (RFC 7208 4.6); what has been read stays read. */
+static enum outcome
+read_record(struct check *c, struct slice text, const struct spf_record **record)
+{
+	struct spf_record *r;
+	struct spf_term bad;
+	const char *flaw;
+
+	for (r = c->answer->records; r != NULL; r = r->next)
+		if (r->text.p == text.p) {
+			*record = r;
+			return YES;
+		}
+	if ((*record = r = arena_get(c->facts->arena, sizeof *r)) == NULL)
+		return temperror(c, "no memory left for an SPF evaluation");
+	if ((flaw = spf_record_read(text, r, &bad)) != NULL) {
+		stand_at(c, &bad);
+		return permerror(c, "\"%.*s\" in the SPF record of %.*s: %s",
+		    FMT(slice_head(bad.text, 100)), FMT(c->values.domain), flaw);
+	}
+	r->next = c->answer->records;
+	c->answer->records = r;
+	return YES;
+}
+
+/* Walk through a record, with its domain as the current one. */
 static enum outcome
 evaluate(struct check *c, struct slice domain, struct slice text, enum spf_result *result)
 {
 	struct slice outer = c->values.domain;
-	struct spf_record r;
-	struct spf_term bad;
-	const char *flaw = spf_record_read(text, &r, &bad);
+	const struct spf_record *record;
 	enum outcome o;
 
 	bug_if(c->depth > SPF_TERMS_MOST);      /* each level has counted a term */
 	c->values.domain = domain;
 	c->depth++;
-	if (flaw == NULL) {
-		o = walk(c, &r, result);
-	} else {
-		stand_at(c, &bad);
-		o = permerror(c, "\"%.*s\" in the SPF record of %.*s: %s",
-		    FMT(slice_head(bad.text, 100)), FMT(domain), flaw);
-	}
+	o = read_record(c, text, &record);
+	if (o == YES)
+		o = walk(c, record, result);
 	c->depth--;
 	c->values.domain = outer;
 	return o;
@@ -607,7 +626,7 @@ static enum outcome
 check_host(struct check *c, struct slice domain, enum spf_result *result)
 {
 	const struct fact *f = NULL;
-	struct slice text;
+	struct slice text = NONE;
 	enum outcome o;
 
 	if (!domain_lengths_ok(domain) || domain_labels(domain) < 2)
@@ -705,10 +724,9 @@ set_sender(struct check *c, enum spf_result *result)
 	struct arena *arena = c->facts->arena;
 	bool by_helo = q->identity == SPF_HELO || q->domain.n == 0;
 	struct slice domain = by_helo ? q->helo : q->domain;
+	struct slice a_labels = ascii_only(q->helo) ? NONE : domain_normal(q->helo, arena);
 
-	v->helo = q->helo;
-	if (!ascii_only(q->helo) && domain_normal(q->helo, arena).p != NULL)
-		v->helo = domain_normal(q->helo, arena);
+	v->helo = a_labels.p != NULL ? a_labels : q->helo;
 	v->local = by_helo || q->local.n == 0 ? S("postmaster") : q->local;
 	v->sender_domain = domain_normal(domain, arena);
 	v->sender = arena_printf(arena, "%.*s@%.*s", FMT(v->local), FMT(v->sender_domain));
@@ -744,7 +762,7 @@ spf_evaluate(struct spf *answer, const struct spf_question *question, struct fac
 
 	if (answer->done)
 		return true;
-	*answer = (struct spf){ .identity = question->identity };
+	*answer = (struct spf){ .identity = question->identity, .records = answer->records };
 	set_client(&c);
 	o = set_sender(&c, &result);
 	if (o == YES)

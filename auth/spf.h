@@ -9,7 +9,8 @@
  * The answer owns nothing: its slices lie in the facts' arena or are those of
  * the question, and live as long.  Everything in it but the result was written
  * by a stranger; only the explanation has been made safe (printable US-ASCII).
- * An arena or a table of facts that is full gives temperror.
+ * An arena or a table of facts that is full gives temperror.  A struct spf
+ * begins as { 0 } and belongs to one question.
  *
  * The limits are those of RFC 7208 4.6.4.  They count what an evaluation from
  * left to right needs, in that order, whatever was asked for ahead of time:
@@ -19,7 +20,7 @@
  *     void look-ups (no such name, no data)     2; the 3rd: permerror
  *     MX hosts of one term                      10; more: permerror
  *     PTR names                                 the first 10; others are ignored
- *     a record                                  16 KiB; longer: permerror
+ *     a record                                  8 KiB; longer: permerror
  *     a domain-spec, expanded                   4 KiB before it is cut to 253; longer: permerror
  *     an explanation, expanded                  400 octets; longer: none
  *
@@ -37,7 +38,7 @@
 
 enum {
 	SPF_TERMS_MOST = 10, SPF_VOIDS_MOST = 2, SPF_MX_MOST = 10, SPF_PTR_MOST = 10,
-	SPF_RECORD_MOST = 16384, SPF_EXPANSION_MOST = 4096, SPF_EXPLANATION_MOST = 400,
+	SPF_RECORD_MOST = 8192, SPF_EXPANSION_MOST = 4096, SPF_EXPLANATION_MOST = 400,
 };
 
 enum spf_result {                       /* RFC 7208 2.6 */
@@ -61,6 +62,8 @@ struct spf_place {
 	size_t       at;
 };
 
+struct spf_record;
+
 struct spf {
 	bool             done;
 	enum spf_result  result;
@@ -70,6 +73,7 @@ struct spf {
 	unsigned         lookups, voids; /* counted against the limits */
 	struct slice     explanation;   /* of a fail, or empty: what the domain wants said (6.2) */
 	struct slice     why;           /* of none, temperror, permerror: a sentence */
+	struct spf_record *records;     /* private: those without a flaw, read once for all rounds */
 };
 
 /* False while facts are missing: they have been asked for; call again when there are more. */

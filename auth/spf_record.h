@@ -27,6 +27,7 @@ struct spf_term {
 };
 
 struct spf_record {
+	struct spf_record *next;        /* for whoever keeps several */
 	struct slice    text;
 	struct spf_term redirect, exp;  /* no text: the record has none */
 	bool            has_all;        /* then redirect is not used (RFC 7208 6.1) */
