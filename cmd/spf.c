@@ -97,7 +97,7 @@ open_world(const struct request *r, int *code)
 
 	*code = EX_USAGE;
 	if (r->dns == NULL) {
-		complain("there is no resolver yet; give the records with --dns FILE", "");
+		complain("no resolver is plugged in yet; give the records with --dns FILE", "");
 		return NULL;
 	}
 	*code = EX_NOINPUT;
@@ -281,7 +281,7 @@ cmd_spf(int argc, char **argv)
 	const struct option_row rows[] = {
 		{ "--ip", OPTION_TEXT, &r.ip, "ADDRESS", "the client's address" },
 		{ "--helo", OPTION_TEXT, &r.helo, "NAME", "what it said in HELO or EHLO" },
-		{ "--mail-from", OPTION_TEXT, &r.mail_from, "SENDER", "what it said in MAIL FROM; <> for none" },
+		{ "--mail-from", OPTION_TEXT, &r.mail_from, "SENDER", "the one of MAIL FROM, <> for none" },
 		{ "--identity", OPTION_TEXT, &r.identity, "helo|mailfrom", "which one to check" },
 		{ "--receiver", OPTION_TEXT, &r.receiver, "NAME", "our host, for %{r} in an explanation" },
 		{ "--now", OPTION_TEXT, &r.now, "UNIX", "the time, for %{t}" },
