@@ -3,33 +3,10 @@
 #include "base/buf.h"
 #include "base/text.h"
 #include "mail/address.h"
+#include "mail/cfws.h"
 #include "mail/domain.h"
 
-enum { LOCAL_MAX = 64, COMMENT_DEPTH = 20 };
-
-static bool
-is_atext(char c)
-{
-	return is_alnum(c) || (c != '\0' && strchr("!#$%&'*+-/=?^_`{|}~", c) != NULL) ||
-	    (unsigned char)c >= 0x80;
-}
-
-static bool
-is_dot_atom(struct slice s)
-{
-	struct slice atom;
-
-	if (s.n == 0 || s.p[s.n - 1] == '.')
-		return false;
-	while (slice_cut(&s, '.', &atom)) {
-		if (atom.n == 0)
-			return false;
-		for (size_t i = 0; i < atom.n; i++)
-			if (!is_atext(atom.p[i]))
-				return false;
-	}
-	return true;
-}
+enum { LOCAL_MAX = 64, MAILBOX_MAX = 254 };     /* RFC 5321 4.5.3.1 */
 
 struct address
 address_make(struct slice local, struct slice domain, struct arena *arena)
@@ -43,7 +20,7 @@ address_make(struct slice local, struct slice domain, struct arena *arena)
 	if (is_dot_atom(local)) {
 		memcpy(to, local.p, local.n);
 		n = local.n;
-	} else if (local.n > 0) {
+	} else if (local.n > 0 || domain.n > 0) {       /* ""@x.test has an empty local part */
 		to[n++] = '"';
 		for (size_t i = 0; i < local.n; i++) {
 			if (local.p[i] == '"' || local.p[i] == '\\')
@@ -67,51 +44,16 @@ address_eq(const struct address *a, const struct address *b)
 	return slice_eq(a->local, b->local) && slice_eqi(a->domain, b->domain);
 }
 
-/* How many bytes a quoted string at the front of s covers, or 0. */
-static size_t
-quoted_length(struct slice s, bool folds)
-{
-	for (size_t i = 1; i < s.n; i++) {
-		if (s.p[i] == '"')
-			return i + 1;
-		if (s.p[i] == '\\')
-			i++;
-		if (i >= s.n || s.p[i] == 0x7f || s.p[i] == '\0')
-			return 0;
-		if ((unsigned char)s.p[i] < ' ' && !(folds && is_space(s.p[i])))
-			return 0;
-	}
-	return 0;
-}
-
-/* What stands between the quotes, pairs and folds undone. */
-static struct slice
-unquoted(struct slice quoted, struct arena *arena)
-{
-	char *to = arena_get(arena, quoted.n);
-	size_t n = 0;
-
-	if (to == NULL)
-		return NONE;
-	for (size_t i = 1; i + 1 < quoted.n; i++) {
-		if (quoted.p[i] == '\\')
-			i++;
-		if (quoted.p[i] != '\r' && quoted.p[i] != '\n')
-			to[n++] = quoted.p[i];
-	}
-	return slice_of(to, n);
-}
-
-/* Local-part (RFC 5321 4.1.2), taken off the front of *s. */
+/* Local-part of a path (RFC 5321 4.1.2), taken off the front of *s. */
 static bool
-take_local(struct slice *s, bool folds, struct arena *arena, struct slice *local)
+take_local(struct slice *s, struct arena *arena, struct slice *local)
 {
 	size_t n = 0;
 
 	if (s->n && *s->p == '"') {
-		if ((n = quoted_length(*s, folds)) == 0)
+		if ((n = quoted_length(*s, false)) == 0)
 			return false;
-		*local = unquoted(slice_head(*s, n), arena);
+		*local = quoted_text(slice_head(*s, n), arena);
 	} else {
 		while (n < s->n && (is_atext(s->p[n]) || s->p[n] == '.'))
 			n++;
@@ -121,6 +63,20 @@ take_local(struct slice *s, bool folds, struct arena *arena, struct slice *local
 	}
 	*s = slice_skip(*s, n);
 	return local->p != NULL;
+}
+
+/* RFC 5321 4.1.2: a label begins and ends with a letter or digit; no dot at the end. */
+static bool
+labels_ok(struct slice name)
+{
+	struct slice label;
+
+	if (name.n && name.p[name.n - 1] == '.')
+		return false;
+	while (slice_cut(&name, '.', &label))
+		if (label.n == 0 || label.p[0] == '-' || label.p[label.n - 1] == '-')
+			return false;
+	return true;
 }
 
 static bool
@@ -139,28 +95,52 @@ take_domain(struct slice *s, struct arena *arena, struct slice *domain)
 		while (n < s->n && (is_atext(s->p[n]) || s->p[n] == '.'))
 			n++;
 		*domain = domain_normal(slice_head(*s, n), arena);
+		if (!labels_ok(slice_head(*s, n)))
+			return false;
 	}
 	*s = slice_skip(*s, n);
 	return domain->p != NULL;
 }
 
-/* A-d-l ":" -- "@a,@b:" is read and forgotten. */
+/* A-d-l ":" -- "@a,@b:" is read and forgotten (RFC 5321 appendix C). */
 static bool
 skip_source_route(struct slice *s, struct arena *arena)
 {
 	struct slice domain;
+	char behind = s->n && *s->p == '@' ? ',' : ':';
 
-	while (s->n && *s->p == '@') {
+	while (behind == ',') {
+		if (s->n == 0 || *s->p != '@')
+			return false;
 		*s = slice_skip(*s, 1);
 		if (!take_domain(s, arena, &domain) || s->n == 0)
 			return false;
-		if (*s->p != ',' && *s->p != ':')
-			return false;
+		behind = *s->p;
 		*s = slice_skip(*s, 1);
-		if (s->p[-1] == ':')
-			return true;
 	}
-	return true;
+	return behind == ':';
+}
+
+/* Mailbox (RFC 5321 4.1.2): all of s. */
+static enum path_flaw
+parse_mailbox(struct slice s, struct arena *arena, struct address *address)
+{
+	size_t length = s.n;
+	struct slice local, domain = NONE;
+
+	if (!take_local(&s, arena, &local))
+		return PATH_SYNTAX;
+	if (length - s.n > LOCAL_MAX || length > MAILBOX_MAX)
+		return PATH_LONG;
+	if (s.n == 0 ? !slice_eqi(local, S("postmaster")) : *s.p != '@')
+		return PATH_SYNTAX;
+	if (s.n > 0) {
+		s = slice_skip(s, 1);
+		if (!take_domain(&s, arena, &domain) || s.n > 0)
+			return PATH_DOMAIN;
+	}
+	*address = address_make(local, domain, arena);
+	return address->text.p != NULL ? PATH_OK : PATH_LONG;
 }
 
 /* Where the path ends: the first '>' that is not inside quotes. */
@@ -185,7 +165,7 @@ enum path_flaw
 path_parse(struct slice *rest, bool utf8, struct arena *arena, struct address *address)
 {
 	size_t n = rest->n && *rest->p == '<' ? path_length(*rest) : 0;
-	struct slice s, local, domain = NONE;
+	struct slice s;
 
 	*address = (struct address){ 0 };
 	if (n == 0)
@@ -196,39 +176,16 @@ path_parse(struct slice *rest, bool utf8, struct arena *arena, struct address *a
 		return PATH_UTF8;
 	if (s.n == 0)
 		return PATH_OK;
-	if (!skip_source_route(&s, arena) || !take_local(&s, false, arena, &local))
+	if (!skip_source_route(&s, arena))
 		return PATH_SYNTAX;
-	if (local.n > LOCAL_MAX)
-		return PATH_LONG;
-	if (s.n == 0 && slice_eqi(local, S("postmaster"))) {
-		*address = address_make(local, domain, arena);
-		return PATH_OK;
-	}
-	if (s.n == 0 || *s.p != '@')
-		return PATH_SYNTAX;
-	s = slice_skip(s, 1);
-	if (s.n > 255)
-		return PATH_LONG;
-	if (!take_domain(&s, arena, &domain) || s.n > 0)
-		return PATH_DOMAIN;
-	*address = address_make(local, domain, arena);
-	return address->text.p != NULL ? PATH_OK : PATH_LONG;
+	return parse_mailbox(s, arena, address);
 }
 
 bool
 address_parse(struct slice s, struct arena *arena, struct address *address)
 {
-	struct slice local, domain;
-
-	if (!utf8_valid(s) || !take_local(&s, false, arena, &local) || local.n > LOCAL_MAX)
-		return false;
-	if (s.n == 0 || *s.p != '@')
-		return false;
-	s = slice_skip(s, 1);
-	if (!take_domain(&s, arena, &domain) || s.n > 0)
-		return false;
-	*address = address_make(local, domain, arena);
-	return address->text.p != NULL;
+	return utf8_valid(s) && parse_mailbox(s, arena, address) == PATH_OK &&
+	    address->domain.n > 0;
 }
 
 /* --- RFC 5322 3.4 -------------------------------------------------------- */
@@ -240,30 +197,10 @@ struct list {
 	size_t          most, count;
 };
 
-/* Folding white space and comments; false inside an open comment. */
-static bool
-skip_cfws(struct slice *s)
-{
-	unsigned depth = 0;
-
-	for (; s->n; *s = slice_skip(*s, 1)) {
-		char c = *s->p;
-
-		if (c == '(') {
-			if (++depth > COMMENT_DEPTH)
-				return false;
-		} else if (depth > 0 && c == ')') {
-			depth--;
-		} else if (depth > 0 && c == '\\') {
-			*s = slice_skip(*s, 1);
-		} else if (depth == 0 && !is_space(c)) {
-			break;
-		}
-	}
-	return depth == 0;
-}
-
-/* phrase: words and, as everybody writes them, dots. Its bytes as they stand. */
+/*
+ * phrase: words and, as everybody writes them, dots and brackets.  Its bytes as
+ * they stand.
+ */
 static bool
 take_phrase(struct slice *s, struct slice *phrase)
 {
@@ -274,29 +211,88 @@ take_phrase(struct slice *s, struct slice *phrase)
 
 		if (*s->p == '"')
 			n = quoted_length(*s, true);
-		else if (!is_atext(*s->p) && *s->p != '.')
+		else if (!is_atext(*s->p) && *s->p != '.' && *s->p != '[' && *s->p != ']')
 			break;
 		if (n == 0)
 			return false;
 		*s = slice_skip(*s, n);
 		*phrase = slice_of(from, (size_t)(s->p - from));
-		if (!skip_cfws(s))
+		if (!cfws_skip(s))
 			return false;
 	}
 	return true;
 }
 
+/* An atom or a quoted string at the front of s, in bytes; 0: none. */
+static size_t
+word_length(struct slice s)
+{
+	size_t n = quoted_length(s, true);
+
+	if (n == 0)
+		while (n < s.n && is_atext(s.p[n]))
+			n++;
+	return n;
+}
+
+/*
+ * local-part of the header: words and dots, with comments and white space
+ * between them in the obsolete form (RFC 5322 3.4.1, 4.4).  What it says goes
+ * to `to`, which is as large as *s; with NULL it is only looked for.
+ */
+static bool
+take_words(struct slice *s, struct arena *arena, char *to, size_t *n)
+{
+	for (*n = 0;; *s = slice_skip(*s, 1)) {
+		struct slice word;
+
+		if (!cfws_skip(s) || (word = slice_head(*s, word_length(*s))).n == 0)
+			return false;
+		*s = slice_skip(*s, word.n);
+		if (to != NULL && *word.p == '"' && (word = quoted_text(word, arena)).p == NULL)
+			return false;
+		if (to != NULL)
+			memcpy(to + *n, word.p, word.n);
+		*n += word.n;
+		if (!cfws_skip(s))
+			return false;
+		if (s->n == 0 || *s->p != '.')
+			return true;
+		if (to != NULL)
+			to[*n] = '.';
+		++*n;
+	}
+}
+
+static bool
+take_header_local(struct slice *s, struct arena *arena, struct slice *local)
+{
+	struct slice ahead = *s;
+	size_t n;
+	char *to;
+
+	if (!take_words(&ahead, arena, NULL, &n) || ahead.n == 0 || *ahead.p != '@')
+		return false;
+	if ((to = arena_get(arena, n + 1)) == NULL || !take_words(s, arena, to, &n))
+		return false;
+	*local = slice_of(to, n);
+	return true;
+}
+
+/*
+ * Comments may stand around the domain but not between its labels, though RFC
+ * 5322 4.4 has that: of "bank.test (x) .evil.test" one reader sees the first
+ * name and another the whole.
+ */
 static bool
 take_addr_spec(struct slice *s, struct arena *arena, struct address *address)
 {
 	struct slice local, domain;
 
-	if (!skip_cfws(s) || !take_local(s, true, arena, &local) || !skip_cfws(s))
-		return false;
-	if (s->n == 0 || *s->p != '@')
+	if (!take_header_local(s, arena, &local))
 		return false;
 	*s = slice_skip(*s, 1);
-	if (!skip_cfws(s) || !take_domain(s, arena, &domain) || !skip_cfws(s))
+	if (!cfws_skip(s) || !take_domain(s, arena, &domain) || !cfws_skip(s))
 		return false;
 	*address = address_make(local, domain, arena);
 	return address->text.p != NULL;
@@ -309,7 +305,7 @@ take_angle_addr(struct slice *s, struct arena *arena, struct address *address)
 	if (!take_addr_spec(s, arena, address) || s->n == 0 || *s->p != '>')
 		return false;
 	*s = slice_skip(*s, 1);
-	return skip_cfws(s);
+	return cfws_skip(s);
 }
 
 static void
@@ -318,6 +314,23 @@ add_mailbox(struct list *l, struct slice name, struct address address)
 	if (l->count < l->most)
 		l->to[l->count] = (struct mailbox){ name, address };
 	l->count++;
+}
+
+/*
+ * "a@x.test <a@x.test>": no phrase, but written every day.  Both must have the
+ * same domain; otherwise it would be left to the reader whose message this is.
+ */
+static bool
+take_named_twice(struct list *l, struct slice before, struct address name)
+{
+	struct slice phrase = slice_of(before.p, (size_t)(l->left.p - before.p));
+	struct address address;
+
+	if (!take_angle_addr(&l->left, l->arena, &address) ||
+	    !slice_eqi(name.domain, address.domain))
+		return false;
+	add_mailbox(l, slice_trim(phrase), address);
+	return true;
 }
 
 static bool take_members(struct list *l);
@@ -330,6 +343,8 @@ take_address(struct list *l, bool in_group)
 	struct address address;
 
 	if (take_addr_spec(&l->left, l->arena, &address)) {
+		if (l->left.n > 0 && *l->left.p == '<')
+			return take_named_twice(l, before, address);
 		add_mailbox(l, NONE, address);
 		return true;
 	}
@@ -353,11 +368,11 @@ static bool
 take_members(struct list *l)
 {
 	for (;;) {
-		if (!skip_cfws(&l->left) || l->left.n == 0)
+		if (!cfws_skip(&l->left) || l->left.n == 0)
 			return false;
 		if (*l->left.p == ';') {
 			l->left = slice_skip(l->left, 1);
-			return skip_cfws(&l->left);
+			return cfws_skip(&l->left);
 		}
 		if (*l->left.p == ',')
 			l->left = slice_skip(l->left, 1);
@@ -375,7 +390,7 @@ mailboxes_parse(struct slice value, struct arena *arena, struct mailbox *to, siz
 
 	*count = 0;
 	for (;;) {
-		if (!skip_cfws(&l.left))
+		if (!cfws_skip(&l.left))
 			return false;
 		if (l.left.n == 0)
 			break;

@@ -22,7 +22,7 @@ struct address {
 enum path_flaw {
 	PATH_OK,
 	PATH_SYNTAX,                    /* 501 5.1.3 or 5.1.7 */
-	PATH_LONG,                      /* local part over 64 or domain over 255 octets */
+	PATH_LONG,                      /* local part over 64 octets, or over 254 in all */
 	PATH_UTF8,                      /* not ASCII, and SMTPUTF8 was not said */
 	PATH_DOMAIN,                    /* no proper domain */
 };
@@ -48,9 +48,14 @@ struct mailbox {
 
 /*
  * The mailboxes of an address-list (RFC 5322 3.4): comments skipped, groups
- * opened, obsolete forms refused.  At most `most` are written; *count_r tells
- * how many there were.  False when the field is no address-list: then nothing
- * may be concluded from it.
+ * opened.  At most `most` are written; *count_r tells how many there were.
+ * False when the field is no address-list: then nothing may be concluded from
+ * it.
+ *
+ * Of the obsolete forms (RFC 5322 4.4) those are read that leave no doubt whose
+ * address it is: words and dots apart in the local part, empty list members.
+ * Refused are those of which two readers see two domains: routes, white space
+ * and comments between the labels of a domain.
  */
 bool mailboxes_parse(struct slice value, struct arena *, struct mailbox *, size_t most,
     size_t *count_r);

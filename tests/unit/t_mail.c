@@ -59,6 +59,9 @@ the_body_begins_behind_the_first_empty_line(void **state)
 	assert_int_equal(header_length(S("")), 0);
 }
 
+#define LETTERS60 "abcdefghijklmnopqrstuvwxyzabcdefghijklmnopqrstuvwxyzabcdefgh"
+#define LETTERS64 LETTERS60 "ijkl"
+
 static const struct {
 	const char    *text;
 	enum path_flaw flaw;
@@ -90,9 +93,22 @@ static const struct {
 	{ "<a@-x/.test>", PATH_DOMAIN, "", false },
 	{ "<a@b@x.test>", PATH_DOMAIN, "", false },
 	{ "<@:a@x.test>", PATH_SYNTAX, "", false },
+	{ "<@a.test,u@c.test>", PATH_SYNTAX, "", false },
+	{ "<@a.test:@b.test:u@c.test>", PATH_SYNTAX, "", false },
+	{ "<\"\"@x.test>", PATH_OK, "\"\"@x.test", false },
+	{ "<a@-x.test>", PATH_DOMAIN, "", false },                      /* RFC 5321 4.1.2 */
+	{ "<a@x-.test>", PATH_DOMAIN, "", false },
+	{ "<a@x.test.>", PATH_DOMAIN, "", false },
+	{ "<a@_x.test>", PATH_OK, "a@_x.test", false },                 /* RFC 8616 */
+	{ "<" LETTERS64 "@x.test>", PATH_OK, LETTERS64 "@x.test", false },      /* RFC 5321 4.5.3.1.1 */
+	{ "<" LETTERS64 "x@x.test>", PATH_LONG, "", false },
+	{ "<" LETTERS64 "@" LETTERS60 "." LETTERS60 "." LETTERS60 ".bcdef>", PATH_OK,
+	  LETTERS64 "@" LETTERS60 "." LETTERS60 "." LETTERS60 ".bcdef", false },
+	{ "<" LETTERS64 "@" LETTERS60 "." LETTERS60 "." LETTERS60 ".bcdefgh>", PATH_LONG, "", false },
 	{ "<\xc3\xa4@x.test>", PATH_UTF8, "", false },                 /* RFC 6531 3.2 */
 	{ "<\xc3\xa4@x.test>", PATH_OK, "\xc3\xa4@x.test", true },
 	{ "<\xc3\x28@x.test>", PATH_UTF8, "", true },
+	{ "<\"\\\xc3\xa4\"@x.test>", PATH_SYNTAX, "", true },            /* RFC 6531 3.3 */
 	{ "<a@b\xc3\xbc" "cher.test>", PATH_OK, "a@xn--bcher-kva.test", true },
 };
 
@@ -124,6 +140,18 @@ static const struct { const char *field; bool ok; const char *addresses; } from_
 	{ "Undisclosed:;", true, "" },
 	{ "\"a b\"@x.test", true, "\"a b\"@x.test|" },
 	{ "Ann <a@X.TEST>,", true, "a@x.test|" },
+	{ "a@x.test <a@x.test>", true, "a@x.test|" },
+	{ "a@x.test (c) <b@X.test>, c@y.test", true, "b@x.test|c@y.test|" },
+	{ "[x] Ann <a@x.test>", true, "a@x.test|" },
+	{ "a . \"b c\" (d) .e@x.test", true, "\"a.b c.e\"@x.test|" },       /* RFC 5322 4.4 */
+	{ "\"\\\xc3\xa4\"@x.test", true, "\xc3\xa4@x.test|" },             /* RFC 6532 3.2 */
+	{ "\"a\r\n b\"@x.test", true, "\"a b\"@x.test|" },
+	{ "\"a\\\r\n b\"@x.test", false, "" },
+	{ "a@x (c) .test", false, "" },
+	{ "<@y.test:a@x.test>", false, "" },
+	{ "a.@x.test", false, "" },
+	{ ".a@x.test", false, "" },
+	{ "a..b@x.test", false, "" },
 	{ "", true, "" },
 	{ "Ann", false, "" },
 	{ "<a@x.test> <b@y.test>", false, "" },
