@@ -10,6 +10,13 @@ is_atext(char c)
 }
 
 bool
+is_token_char(char c)
+{
+	return (unsigned char)c >= 0x80 ||
+	    (c > ' ' && c != 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL);
+}
+
+bool
 is_dot_atom(struct slice s)
 {
 	struct slice atom;

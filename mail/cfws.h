@@ -15,6 +15,8 @@ enum { COMMENT_DEPTH = 20 };            /* comments nested deeper are refused */
 
 /* RFC 5322 3.2.3; bytes of UTF-8 are letters (RFC 6532 3.2). */
 bool is_atext(char);
+/* RFC 2045 5.1: a character of a token; bytes of UTF-8 too. */
+bool is_token_char(char);
 /* 1*atext *("." 1*atext) and nothing else. */
 bool is_dot_atom(struct slice);
 
