@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* pure */
+#include "base/text.h"
 #include "mail/cfws.h"
 
 bool
@@ -98,4 +99,20 @@ quoted_text(struct slice quoted, struct arena *arena)
 			to[n++] = quoted.p[i];
 	}
 	return slice_of(to, n);
+}
+
+void
+quoted_add(struct buf *to, struct slice text, bool utf8)
+{
+	utf8 = utf8 && utf8_valid(text);
+	buf_byte(to, '"');
+	for (size_t i = 0; i < text.n; i++) {
+		char c = text.p[i];
+		bool shown = (unsigned char)c >= 0x80 ? utf8 : c >= ' ' && c != 0x7f;
+
+		if (c == '"' || c == '\\')
+			buf_byte(to, '\\');
+		buf_byte(to, shown ? c : '?');
+	}
+	buf_byte(to, '"');
 }

@@ -10,6 +10,7 @@
 #define MAIL_CFWS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 
 enum { COMMENT_DEPTH = 20 };            /* comments nested deeper are refused */
 
@@ -34,5 +35,11 @@ bool cfws_skip(struct slice *s);
 size_t quoted_length(struct slice s, bool folds);
 /* What it says: quotes, quoted pairs and folds undone; NONE above the ceiling. */
 struct slice quoted_text(struct slice quoted, struct arena *);
+/*
+ * The other way: a quoted string that says it.  Control characters become '?',
+ * and so does what is not ASCII, unless it is UTF-8 and `utf8` allows that.
+ * Nothing in the result ends a line.
+ */
+void quoted_add(struct buf *, struct slice text, bool utf8);
 
 #endif
