@@ -98,21 +98,10 @@ needs_quotes(struct slice value)
 static void
 add_value(struct slice value, bool utf8, struct buf *to)
 {
-	if (!needs_quotes(value)) {
+	if (needs_quotes(value))
+		quoted_add(to, value, utf8);
+	else
 		buf_add(to, value);
-		return;
-	}
-	utf8 = utf8 && utf8_valid(value);
-	buf_byte(to, '"');
-	for (size_t i = 0; i < value.n; i++) {
-		char c = value.p[i];
-		bool shown = (unsigned char)c >= 0x80 ? utf8 : c >= ' ' && c != 0x7f;
-
-		if (c == '"' || c == '\\')
-			buf_byte(to, '\\');
-		buf_byte(to, shown ? c : '?');
-	}
-	buf_byte(to, '"');
 }
 
 static size_t
