@@ -88,38 +88,36 @@ is_plain_address(struct slice s)
 	    is_dot_atom(domain) && is_token(domain);
 }
 
-static bool
-needs_quotes(struct slice value)
-{
-	return !is_token(value) && !is_plain_address(value);
-}
-
-/* value / [ [ local-part ] "@" ] domain-name */
+/* As it is, or as a quoted string. */
 static void
-add_value(struct slice value, bool utf8, struct buf *to)
+add_value(struct slice value, bool bare, bool utf8, struct buf *to)
 {
-	if (needs_quotes(value))
-		quoted_add(to, value, utf8);
-	else
+	if (bare)
 		buf_add(to, value);
+	else
+		quoted_add(to, value, utf8);
 }
 
 static size_t
-value_width(struct slice value)
+value_width(struct slice value, bool bare)
 {
-	size_t width = value.n + (needs_quotes(value) ? 2 : 0);
+	size_t width = value.n + (bare ? 0 : 2);
 
-	for (size_t i = 0; i < value.n; i++)
+	for (size_t i = 0; i < value.n && !bare; i++)
 		width += value.p[i] == '"' || value.p[i] == '\\';
 	return width;
 }
 
-/* A word of a result: on this line, or on the next when it would be too long. */
+/*
+ * A word of a result: on this line, or on the next when it would be too long.
+ * A property may be an address without quotes, a reason not.
+ */
 static void
 add_word(struct slice ptype, struct slice name, struct slice value, bool utf8, size_t *column,
     struct buf *to)
 {
-	size_t width = ptype.n + (ptype.n > 0) + name.n + 1 + value_width(value);
+	bool bare = is_token(value) || (ptype.n > 0 && is_plain_address(value));
+	size_t width = ptype.n + (ptype.n > 0) + name.n + 1 + value_width(value, bare);
 	bool fold = *column + 1 + width > LINE;
 
 	buf_add(to, fold ? S("\r\n\t") : S(" "));
@@ -129,7 +127,7 @@ add_word(struct slice ptype, struct slice name, struct slice value, bool utf8, s
 		buf_byte(to, '.');
 	buf_add(to, name);
 	buf_byte(to, '=');
-	add_value(value, utf8, to);
+	add_value(value, bare, utf8, to);
 }
 
 static void
@@ -151,7 +149,7 @@ authres_write(const struct authres *a, bool utf8, struct buf *to)
 
 	if (!utf8 && !ascii_only(id))
 		id = domain_normal(id, a->arena);
-	add_value(id, utf8, to);
+	add_value(id, is_token(id), utf8, to);
 	if (a->count == 0)
 		buf_add(to, S("; none"));       /* RFC 8601 2.2, no-result */
 	for (const struct authres_result *r = a->results; r != NULL; r = r->next)

@@ -19,11 +19,19 @@ struct claim {
 };
 
 static struct slice
+without_dot(struct slice id)
+{
+	while (id.n > 0 && id.p[id.n - 1] == '.')
+		id.n--;
+	return id;
+}
+
+static struct slice
 normal_id(struct slice id, struct arena *arena)
 {
-	struct slice normal = domain_normal(id, arena);
+	struct slice normal = domain_normal(without_dot(id), arena);
 
-	return normal.p != NULL ? normal : arena_lower(arena, id);
+	return normal.p != NULL ? normal : arena_lower(arena, without_dot(id));
 }
 
 /* Before the first semicolon that is in no comment and no quotes; all, when one is open. */
@@ -51,14 +59,10 @@ is_name_char(char c)
 static bool
 same(struct claim *c, struct slice word)
 {
-	while (word.n > 0 && word.p[word.n - 1] == '.')
-		word.n--;
-	if (!ascii_only(word)) {
-		if (++c->foreign > FOREIGN_MOST)
-			return true;
-		if ((word = normal_id(word, c->arena)).p == NULL)
-			return true;
-	}
+	if (ascii_only(word))
+		return slice_eqi(without_dot(word), c->id);
+	if (++c->foreign > FOREIGN_MOST || (word = normal_id(word, c->arena)).p == NULL)
+		return true;
 	return slice_eqi(word, c->id);
 }
 
@@ -108,16 +112,21 @@ named_when_joined(struct claim *c, struct slice front)
 	return false;
 }
 
-/* "dkim=pass …": without an id a reader may think it is from here. */
+/*
+ * By the grammar: our id, or none.  "dkim=pass …" names nobody, and a reader may
+ * think that it is from here.
+ */
 static bool
-names_nobody(struct slice front, struct arena *arena)
+named_properly(struct claim *c, struct slice front)
 {
 	struct slice id, s = front;
 	unsigned version;
 
 	if (!cfws_skip(&s) || s.n == 0)
 		return true;
-	return slice_find(s, '=') < s.n && !authres_head(&s, arena, &id, &version);
+	if (!authres_head(&s, c->arena, &id, &version))
+		return slice_find(front, '=') < front.n;
+	return id.n == 0 || same(c, id);
 }
 
 bool
@@ -128,7 +137,7 @@ authres_claims(struct slice payload, struct slice authserv_id, struct arena *are
 
 	if (c.id.p == NULL || front.n > FRONT_MOST)
 		return true;
-	return names_nobody(front, arena) || named_somewhere(&c, front) ||
+	return named_properly(&c, front) || named_somewhere(&c, front) ||
 	    named_when_joined(&c, front);
 }
 

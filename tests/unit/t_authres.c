@@ -109,6 +109,24 @@ no_value_can_leave_its_place(void **state)
 }
 
 static void
+a_reason_is_a_token_or_quoted(void **state)
+{
+	struct authres a;
+	struct buf text = BUF(1 << 16);
+
+	(void)state;
+	authres_begin(&a, S("mx.example.net"), arena);
+	authres_add(&a, "dkim", "fail");
+	authres_reason(&a, S("expired"));
+	authres_add(&a, "dkim", "fail");
+	authres_reason(&a, S("a@example.org"));
+	authres_property(&a, "header.i", S("a@example.org"));
+	assert_slice(written(&a, false, &text), "mx.example.net;\r\n\tdkim=fail reason=expired;"
+	    "\r\n\tdkim=fail reason=\"a@example.org\" header.i=a@example.org");
+	buf_free(&text);
+}
+
+static void
 an_id_is_written_in_letters_the_message_may_have(void **state)
 {
 	struct authres a;
@@ -324,6 +342,7 @@ static const struct { struct slice payload; bool claims; } claim_cases[] = {
 	{ BYTES("dkim=pass header.d=x.test; spf=pass"), true },
 	{ BYTES("(open; dkim=pass"), true },
 	{ BYTES("i j k dkim=pass"), true },
+	{ BYTES("\"\"; dkim=pass"), true },
 	/* others' */
 	{ BYTES("mx.example.org; dkim=pass header.d=mx.example.net"), false },
 	{ BYTES("mx.example.network; dkim=pass"), false },
@@ -416,6 +435,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_field_with_every_method_is_as_the_registry_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_value_can_leave_its_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_reason_is_a_token_or_quoted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_id_is_written_in_letters_the_message_may_have, setup, teardown),
 		cmocka_unit_test_setup_teardown(lines_stay_short_and_everything_is_bounded, setup, teardown),
 		cmocka_unit_test_setup_teardown(foreign_fields_are_read_by_the_grammar, setup, teardown),
