@@ -363,6 +363,13 @@ take_address(struct list *l, bool in_group)
 	return take_members(l);
 }
 
+/* There are more than the caller can take: their number is of no interest. */
+static bool
+enough(const struct list *l)
+{
+	return l->count > l->most;
+}
+
 /* What stands in a group, behind its colon, up to and with its semicolon. */
 static bool
 take_members(struct list *l)
@@ -376,8 +383,11 @@ take_members(struct list *l)
 		}
 		if (*l->left.p == ',')
 			l->left = slice_skip(l->left, 1);
-		else if (!take_address(l, true) || l->left.n == 0 ||
-		    (*l->left.p != ',' && *l->left.p != ';'))
+		else if (!take_address(l, true))
+			return false;
+		else if (enough(l))
+			return true;
+		else if (l->left.n == 0 || (*l->left.p != ',' && *l->left.p != ';'))
 			return false;
 	}
 }
@@ -389,14 +399,16 @@ mailboxes_parse(struct slice value, struct arena *arena, struct mailbox *to, siz
 	struct list l = { value, arena, to, most, 0 };
 
 	*count = 0;
-	for (;;) {
+	while (!enough(&l)) {
 		if (!cfws_skip(&l.left))
 			return false;
 		if (l.left.n == 0)
 			break;
 		if (*l.left.p == ',')
 			l.left = slice_skip(l.left, 1);
-		else if (!take_address(&l, false) || (l.left.n > 0 && *l.left.p != ','))
+		else if (!take_address(&l, false))
+			return false;
+		else if (!enough(&l) && l.left.n > 0 && *l.left.p != ',')
 			return false;
 	}
 	*count = l.count;

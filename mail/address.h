@@ -48,9 +48,9 @@ struct mailbox {
 
 /*
  * The mailboxes of an address-list (RFC 5322 3.4): comments skipped, groups
- * opened.  At most `most` are written; *count_r tells how many there were.
- * False when the field is no address-list: then nothing may be concluded from
- * it.
+ * opened.  At most `most` are written; *count_r tells how many there were, or
+ * most + 1: reading stops there, for a stranger may write many.  False when the
+ * field is no address-list: then nothing may be concluded from it.
  *
  * Of the obsolete forms (RFC 5322 4.4) those are read that leave no doubt whose
  * address it is: words and dots apart in the local part, empty list members.

@@ -182,6 +182,22 @@ mailboxes(void **state)
 }
 
 static void
+many_mailboxes_are_not_counted(void **state)
+{
+	struct mailbox box[2];
+	size_t count;
+
+	(void)state;
+	assert_true(mailboxes_parse(S("a@x.test, b@x.test"), arena, box, 2, &count));
+	assert_int_equal(count, 2);
+	assert_true(mailboxes_parse(S("a@x.test, b@x.test, c@x.test, d@x.test"), arena, box, 2, &count));
+	assert_int_equal(count, 3);
+	assert_true(mailboxes_parse(S("G: a@x.test, b@x.test, c@x.test, d@x.test;"), arena, box, 2, &count));
+	assert_int_equal(count, 3);
+	assert_false(mailboxes_parse(S("G: a@x.test, b@x.test"), arena, box, 2, &count));
+}
+
+static void
 domains(void **state)
 {
 	unsigned char bytes[16];
@@ -252,6 +268,7 @@ main(void)
 		cmocka_unit_test(the_body_begins_behind_the_first_empty_line),
 		cmocka_unit_test_setup_teardown(paths, setup, teardown),
 		cmocka_unit_test_setup_teardown(mailboxes, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_mailboxes_are_not_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(domains, setup, teardown),
 		cmocka_unit_test(statuses_of_other_servers),
 		cmocka_unit_test(dates),
