@@ -8,14 +8,15 @@
 /*
  * What an honest writer puts in front of the first semicolon is an id, perhaps
  * a version, perhaps a comment.  Above these bounds nobody is honest, and the
- * work a stranger can cause stays small.
+ * work a stranger can cause stays small: to compare a word that is not ASCII
+ * costs a thousand times as much.
  */
-enum { FRONT_MOST = 1000, PIECES_MOST = 32, FOREIGN_MOST = 8 };
+enum { FRONT_MOST = 1000, PIECES_MOST = 32, FOREIGN_MOST = 8, FOREIGN_OF_MESSAGE = 64 };
 
 struct claim {
 	struct slice  id;               /* normal */
 	struct arena *arena;
-	unsigned      foreign;          /* how many words were not ASCII */
+	unsigned     *foreign;          /* how many words may still be not ASCII */
 };
 
 static struct slice
@@ -61,9 +62,11 @@ same(struct claim *c, struct slice word)
 {
 	if (ascii_only(word))
 		return slice_eqi(without_dot(word), c->id);
-	if (++c->foreign > FOREIGN_MOST || (word = normal_id(word, c->arena)).p == NULL)
+	if (*c->foreign == 0)
 		return true;
-	return slice_eqi(word, c->id);
+	--*c->foreign;
+	word = normal_id(word, c->arena);
+	return word.p == NULL || slice_eqi(word, c->id);
 }
 
 /* Any word of it, whether it stands in a comment or in quotes or not. */
@@ -129,16 +132,22 @@ named_properly(struct claim *c, struct slice front)
 	return id.n == 0 || same(c, id);
 }
 
+static bool
+claims(struct claim *c, struct slice payload)
+{
+	struct slice front = front_of(payload);
+
+	return c->id.p == NULL || front.n > FRONT_MOST || named_properly(c, front) ||
+	    named_somewhere(c, front) || named_when_joined(c, front);
+}
+
 bool
 authres_claims(struct slice payload, struct slice authserv_id, struct arena *arena)
 {
-	struct claim c = { .id = normal_id(authserv_id, arena), .arena = arena };
-	struct slice front = front_of(payload);
+	unsigned foreign = FOREIGN_MOST;
+	struct claim c = { normal_id(authserv_id, arena), arena, &foreign };
 
-	if (c.id.p == NULL || front.n > FRONT_MOST)
-		return true;
-	return named_properly(&c, front) || named_somewhere(&c, front) ||
-	    named_when_joined(&c, front);
+	return claims(&c, payload);
 }
 
 /* RFC 8601 5: of a version we do not know, so that nobody behind us guesses. */
@@ -153,30 +162,38 @@ of_another_version(struct slice payload, struct arena *arena)
 }
 
 static bool
-is_forged(const struct field *f, const struct slice *ids, size_t count, struct arena *arena)
+is_named(const struct field *f)
 {
-	bool plain = field_is(f, "Authentication-Results");
+	return field_is(f, "Authentication-Results") || field_is(f, "X-Authentication-Results");
+}
 
-	if (!plain && !field_is(f, "X-Authentication-Results"))
-		return false;
+static bool
+is_forged(const struct field *f, struct claim *claim, size_t count)
+{
 	for (size_t i = 0; i < count; i++)
-		if (authres_claims(f->value, ids[i], arena))
+		if (claims(&claim[i], f->value))
 			return true;
-	return plain && of_another_version(f->value, arena);
+	return field_is(f, "Authentication-Results") && of_another_version(f->value, claim->arena);
 }
 
 bool
 authres_forged(const struct header *h, const struct slice *ids, size_t count, struct arena *arena,
     struct authres_forged *forged)
 {
-	size_t most = header_count(h, "Authentication-Results") +
-	    header_count(h, "X-Authentication-Results");
+	struct claim *claim = arena_get(arena, (count + 1) * sizeof *claim);
+	unsigned foreign = FOREIGN_OF_MESSAGE;
+	size_t most = 0;
 
-	forged->count = 0;
-	if ((forged->fields = arena_get(arena, (most + 1) * sizeof *forged->fields)) == NULL)
-		return false;
 	for (size_t i = 0; i < h->count; i++)
-		if (is_forged(&h->fields[i], ids, count, arena))
+		most += is_named(&h->fields[i]);
+	forged->count = 0;
+	forged->fields = arena_get(arena, (most + 1) * sizeof *forged->fields);
+	if (claim == NULL || forged->fields == NULL)
+		return false;
+	for (size_t i = 0; i < count; i++)
+		claim[i] = (struct claim){ normal_id(ids[i], arena), arena, &foreign };
+	for (size_t i = 0; i < h->count; i++)
+		if (is_named(&h->fields[i]) && is_forged(&h->fields[i], claim, count))
 			forged->fields[forged->count++] = &h->fields[i];
 	return true;
 }

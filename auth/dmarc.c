@@ -26,7 +26,6 @@ static bool
 look(struct dmarc_step *step, struct slice domain, struct facts *facts)
 {
 	char name[sizeof LABEL + DOMAIN_MAX];
-	struct dmarc_record record;
 	const struct fact *f;
 
 	if (domain.n > DOMAIN_MAX)
@@ -38,7 +37,7 @@ look(struct dmarc_step *step, struct slice domain, struct facts *facts)
 		return false;
 	*step = (struct dmarc_step){ .name = f->name, .answer = f->answer };
 	for (size_t i = 0; i < f->count; i++)
-		if (dmarc_record_parse(f->records[i].data, &record)) {
+		if (dmarc_record_is(f->records[i].data)) {
 			step->records++;
 			step->text = f->records[i].data;
 		}

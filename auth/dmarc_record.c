@@ -37,9 +37,16 @@ take_version(struct slice *text)
 {
 	struct slice part, name, value;
 
-	return text->n > 0 && !is_wsp(*text->p) && slice_cut(text, ';', &part) &&
+	return text->n > 0 && text->n <= DMARC_RECORD && !is_wsp(*text->p) &&
+	    slice_cut(text, ';', &part) &&
 	    split_tag(part, &name, &value) && slice_eqi(name, S("v")) &&
 	    slice_eq(value, S("DMARC1"));
+}
+
+bool
+dmarc_record_is(struct slice text)
+{
+	return take_version(&text);
 }
 
 static void

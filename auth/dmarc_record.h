@@ -32,6 +32,10 @@ struct dmarc_record {
 	struct slice      rua, ruf;     /* lists for dmarc_uri_next() */
 };
 
+enum { DMARC_RECORD = 4096 };           /* octets; a longer text is no record to us */
+
+/* Does it begin as a record does?  All that counts when there are several. */
+bool dmarc_record_is(struct slice text);
 /* False when the text is no DMARC record.  The result points into the text. */
 bool dmarc_record_parse(struct slice text, struct dmarc_record *);
 

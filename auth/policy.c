@@ -228,7 +228,7 @@ policy_decide(const struct policy *p, const struct policy_evidence *e, struct ar
 	if (p->from_multiple == FROM_MULTIPLE_REJECT && e->flaw != FROM_OK && e->flaw != FROM_ADDRESSES)
 		return refuse_from(e->flaw);
 	if (chain_is_worth_waiting(p, e))
-		return refuse(STATUS(451, 4,4,3, "a key of the ARC chain cannot be looked up, try again later"),
+		return refuse(STATUS(451, 4,4,3, "cannot look up a key of the ARC chain, try again later"),
 		    S("a DNS error hides whether the ARC chain is valid"));
 	d = weigh_dmarc(p, e, arena);
 	if (d.action <= POLICY_QUARANTINE && spf_refuses(p, e)) {

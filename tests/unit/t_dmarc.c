@@ -76,6 +76,20 @@ records(void **state)
 }
 
 static void
+a_text_without_end_is_no_record(void **state)
+{
+	char text[DMARC_RECORD + 1];
+	struct dmarc_record r;
+
+	(void)state;
+	memset(text, ';', sizeof text);
+	memcpy(text, "v=DMARC1;p=none", 15);
+	assert_true(dmarc_record_parse(slice_of(text, DMARC_RECORD), &r) && r.usable);
+	assert_false(dmarc_record_parse(slice_of(text, DMARC_RECORD + 1), &r));
+	assert_false(dmarc_record_is(slice_of(text, DMARC_RECORD + 1)));
+}
+
+static void
 report_uris_without_sizes(void **state)
 {
 	struct slice uri, list = S(" mailto:a@x.test!10m , bogus,,https://y.test/?d=1 ,mailto:b%2Cc@z.test!");
@@ -196,7 +210,8 @@ static const struct {
 	{ "sub.example.com", "", "", ORG "x.sub.example.com A 192.0.2.1",      /* empty, but there */
 	  "fail example.com sp=quarantine>quarantine example.com -", 2 },
 	{ "sub.example.com", "", "", ORG, "fail example.com np=none>none example.com -", 2 },
-	{ "sub.example.com", "", "", ORG "sub.example.com TXT !servfail", "temperror example.com sp=quarantine>quarantine example.com -", 2 },
+	{ "sub.example.com", "", "", ORG "sub.example.com TXT !servfail",
+	  "temperror example.com sp=quarantine>quarantine example.com -", 2 },
 	{ "sub.example.com", "sub.example.com", "", ORG "sub.example.com TXT !servfail",
 	  "pass example.com sp=quarantine>quarantine example.com s!", 2 },
 	{ "sub.example.com", "", "", "_dmarc.example.com TXT \"v=DMARC1; p=reject; np=quarantine\"\n"
@@ -466,6 +481,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(records),
+		cmocka_unit_test(a_text_without_end_is_no_record),
 		cmocka_unit_test(report_uris_without_sizes),
 		cmocka_unit_test(a_walk_asks_these_names_and_no_other),
 		cmocka_unit_test(evaluations),
