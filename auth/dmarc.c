@@ -292,13 +292,14 @@ pass_or_fail(struct dmarc *d, bool unsure)
 static bool
 apply(struct dmarc *d, const struct dmarc_step *step, struct facts *facts)
 {
-	bool broken;
+	bool broken, known;
 
 	if (!step_record(step, &d->record) || !d->record.usable)
 		return conclude(d, DMARC_NONE, S("the record has no valid policy and no rua"));
 	d->policy_domain = domain_of(step);
 	d->org_domain = d->walk.org;
-	if (!select_tag(d, &broken, facts) || !align_all(d, facts))
+	known = select_tag(d, &broken, facts);
+	if (!align_all(d, facts) || !known)
 		return false;
 	d->policy = d->record.test ? one_level_lower(d->requested) : d->requested;
 	return pass_or_fail(d, broken);

@@ -220,6 +220,8 @@ static const struct {
 	  "fail example.com np=quarantine>quarantine example.com -", 2 },
 	{ "sub.example.com", "", "", "_dmarc.example.com TXT \"v=DMARC1; p=reject; sp=none\"",
 	  "fail example.com sp=none>none example.com -", 1 },
+	{ "sub.corp", "", "x.corp", "_dmarc.corp TXT \"v=DMARC1; p=reject; np=none\"",       /* both asked together */
+	  "pass corp np=none>none corp - r!", 2 },
 	/* t=y: one level lower, never another result (4.7) */
 	{ "example.com", "", "", "_dmarc.example.com TXT \"v=DMARC1; p=reject; t=y\"",
 	  "fail example.com p=reject>quarantine example.com -", 1 },
