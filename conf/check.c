@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+/*
+ * conf_check() -- what only the whole configuration can tell.
+ *
+ * Each rule is one function; conf_check() at the end is their table of contents.
+ */
+#include "base/bug.h"
+#include "conf/conf.h"
+#include "mail/domain.h"
+
+static void
+check_hostname(const struct conf *conf, struct flaws *flaws)
+{
+	if (conf->hostname.n == 0) {
+		flaw_error(flaws, conf->begin, "the name of this machine is not set");
+		flaw_hint(flaws, "hostname mail.example.org");
+	} else if (domain_labels(conf->hostname) < 2) {
+		/* RFC 5321 2.3.5: a name that others can resolve */
+		flaw_warning(flaws, conf->begin, "\"%.*s\" is no fully qualified host name",
+		    FMT(conf->hostname));
+	}
+}
+
+/* --- keys ------------------------------------------------------------------------ */
+
+static bool
+signs_for_us(const struct conf *conf, struct slice signer)
+{
+	if (domain_within(conf->hostname, signer))
+		return true;
+	for (size_t i = 0; i < conf->domain_count; i++)
+		if (domain_within(conf->domain[i].name, signer))
+			return true;
+	return false;
+}
+
+static void
+check_key(const struct conf *conf, const struct key_conf *key, struct flaws *flaws)
+{
+	if (key->domain.n == 0 || key->file.n == 0) {
+		flaw_error(flaws, key->place, "key \"%.*s\" needs a %s", FMT(key->name),
+		    key->domain.n == 0 ? "domain" : "file");
+	} else if (!signs_for_us(conf, key->domain)) {
+		flaw_error(flaws, key->domain_place, "\"%.*s\" is not a domain of ours", FMT(key->domain));
+		flaw_hint(flaws, "no domain block has this name or one below it");
+	}
+}
+
+static void
+check_keys(const struct conf *conf, struct flaws *flaws)
+{
+	struct map seen = { 0 };
+
+	for (size_t i = 0; i < conf->key_count; i++) {
+		struct key_conf *key = &conf->key[i], *before;
+		struct slice name = arena_printf(conf->arena, "%.*s._domainkey.%.*s",
+		    FMT(key->selector), FMT(key->domain));
+
+		check_key(conf, key, flaws);
+		bug_if(name.p == NULL);
+		if ((before = map_get(&seen, name)) != NULL) {
+			flaw_error(flaws, key->place, "%.*s has two keys", FMT(name));
+			flaw_hint_first(flaws, before->place);
+		}
+		map_put(&seen, name, key);
+	}
+	map_free(&seen);
+}
+
+/* --- doors ------------------------------------------------------------------------- */
+
+static void
+check_listen(const struct conf *conf, const struct listen_conf *l, struct flaws *flaws)
+{
+	if (l->tls_implicit && l->tls_cert.n == 0) {
+		flaw_error(flaws, l->place, "\"tls implicit\" needs a certificate");
+		flaw_hint(flaws, "tls cert FILE key FILE");
+	}
+	if (l->sign_dkim.n > 0 && conf_key(conf, l->sign_dkim, 0) == NULL)
+		flaw_error(flaws, l->sign_place, "there is no key for \"%.*s\"", FMT(l->sign_dkim));
+	if (l->seal_arc && conf->key_count == 0)
+		flaw_error(flaws, l->place, "\"seal arc\" needs a key");
+}
+
+static struct slice
+endpoint_text(const struct endpoint *e, struct arena *arena)
+{
+	char ip[IP_TEXT];
+
+	ip_text(e->ip, ip);
+	return arena_printf(arena, "%d %s %u", (int)e->kind, ip, e->port);
+}
+
+/* Two doors at one place; and a next hop that is one of our own doors. */
+static void
+check_endpoints(const struct conf *conf, struct flaws *flaws)
+{
+	struct map seen = { 0 };
+	struct endpoint via = conf->delivery.usual.via;
+
+	for (size_t i = 0; i < conf->listen_count; i++)
+		for (size_t j = 0; j < conf->listen[i].on_count; j++) {
+			struct listen_conf *l = &conf->listen[i], *before;
+			struct slice name = endpoint_text(&l->on[j], conf->arena);
+
+			bug_if(name.p == NULL);
+			if ((before = map_get(&seen, name)) != NULL) {
+				flaw_error(flaws, l->place,
+				    "two listen blocks have the same address and port");
+				flaw_hint_first(flaws, before->place);
+			}
+			map_put(&seen, name, l);
+		}
+	if (via.kind == ENDPOINT_IP && map_get(&seen, endpoint_text(&via, conf->arena)) != NULL)
+		flaw_error(flaws, conf->delivery.usual.via_place,
+		    "\"via\" leads back to a listen block of ours");
+	map_free(&seen);
+}
+
+static void
+check_doors(const struct conf *conf, struct flaws *flaws)
+{
+	bool relay = false;
+
+	for (size_t i = 0; i < conf->listen_count; i++) {
+		check_listen(conf, &conf->listen[i], flaws);
+		relay |= conf->listen[i].relay_count > 0;
+	}
+	if (conf->domain_count == 0 && !relay)
+		flaw_warning(flaws, conf->begin,
+		    "nobody can send anything here: no domain is ours, no client may relay");
+}
+
+/* --- domains ------------------------------------------------------------------------- */
+
+static bool
+has_mailboxes(const struct domain_conf *d)
+{
+	return d->deliver == DELIVER_MAILDIR || d->deliver == DELIVER_LMTP;
+}
+
+static bool
+knows_names(const struct domain_conf *d)
+{
+	return d->alias_count + d->alias_file_count + d->list_count > 0 ||
+	    d->catch_all.address.text.n > 0;
+}
+
+static void
+check_mailboxes(const struct domain_conf *d, struct flaws *flaws)
+{
+	if (d->deliver == DELIVER_NOWHERE && d->users_named)
+		flaw_error(flaws, d->place, "the users of %.*s have no mailboxes", FMT(d->name));
+	else if (d->deliver == DELIVER_NOWHERE && !knows_names(d))
+		flaw_error(flaws, d->place, "mail to %.*s would go nowhere", FMT(d->name));
+	else
+		return;
+	flaw_hint(flaws, "deliver to maildir PATH, or lmtp SOCKET");
+}
+
+static void
+check_domain(const struct conf *conf, const struct domain_conf *d, struct flaws *flaws)
+{
+	check_mailboxes(d, flaws);
+	if (has_mailboxes(d) && !d->users_named && d->catch_all.address.text.n == 0) {
+		flaw_warning(flaws, d->deliver_place, "mail to every name at %.*s is accepted", FMT(d->name));
+		flaw_hint(flaws, "\"users\" says who there is");
+	}
+	if (d->list_count > 0 && conf_key(conf, d->name, 0) == NULL)
+		flaw_warning(flaws, d->place, "posts of the lists leave without signature and seal: "
+		    "there is no key for %.*s", FMT(d->name));
+	for (size_t i = 0; i < d->list_count; i++)
+		if (d->lists[i]->member_count + d->lists[i]->member_file_count == 0)
+			flaw_error(flaws, d->lists[i]->address.place, "the list has no members");
+}
+
+/* --- delivery ------------------------------------------------------------------------- */
+
+static void
+check_resolver(const struct conf *conf, struct flaws *flaws)
+{
+	if (conf->resolver.facts.n == 0)
+		return;
+	for (size_t i = 0; i < conf->file_count; i++)
+		if (conf->file[i]->purpose == FILE_FACTS && conf->resolver.server_count > 0)
+			flaw_error(flaws, conf->file[i]->place,
+			    "\"facts\" and \"server\" exclude each other");
+}
+
+static void
+check_times(const struct delivery_conf *d, struct flaws *flaws)
+{
+	if (d->retry[0] >= d->expire)
+		flaw_warning(flaws, d->expire_place, "mail expires before its second attempt");
+}
+
+/* What is demanded must be looked for. */
+static void
+check_destination(const struct destination_conf *d, struct flaws *flaws)
+{
+	const char *off = d->tls == TLS_DANE && !d->dane ? "dane" : d->tls == TLS_STS && !d->sts ? "sts"
+	    : d->tls == TLS_DANE_OR_STS && !d->dane && !d->sts ? "dane-or-sts" : NULL;
+
+	if (off != NULL)
+		flaw_error(flaws, d->tls_place,
+		    "\"tls require %s\" can never be met: it is switched off", off);
+}
+
+void
+conf_check(const struct conf *conf, struct flaws *flaws)
+{
+	size_t at = 0;
+	const struct destination_conf *d;
+
+	check_hostname(conf, flaws);
+	check_keys(conf, flaws);
+	check_doors(conf, flaws);
+	check_endpoints(conf, flaws);
+	for (size_t i = 0; i < conf->domain_count; i++)
+		check_domain(conf, &conf->domain[i], flaws);
+	check_resolver(conf, flaws);
+	check_times(&conf->delivery, flaws);
+	check_destination(&conf->delivery.usual, flaws);
+	while ((d = map_next(&conf->delivery.exact, &at)) != NULL)
+		check_destination(d, flaws);
+	for (at = 0; (d = map_next(&conf->delivery.below, &at)) != NULL; )
+		check_destination(d, flaws);
+}
