@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include "conf/routes.h"
+
+struct check {
+	struct routes *routes;
+	struct flaws  *flaws;
+};
+
+static const char *
+kind_name(const struct entry *e)
+{
+	return e->list != NULL ? "list" : e == e->home->catch_all ? "domain" : "alias";
+}
+
+static bool
+is_itself(const struct entry *e, const struct target *t)
+{
+	return t->final || (slice_eqi(t->address.local, e->name) &&
+	    slice_eq(t->address.domain, e->home->conf->name));
+}
+
+/* Does anybody get what goes to this target? */
+static bool
+reaches_somebody(struct check *c, const struct entry *e, const struct target *t)
+{
+	const struct home *home = home_of(c->routes, &t->address);
+	const struct entry *to = home != NULL ? home_find(home, t->address.local) : NULL;
+
+	if (home == NULL || home->everyone || is_role(t->address.local))
+		return true;
+	return to != NULL && (to->user || !home->conf->users_named || !is_itself(e, t));
+}
+
+static void
+check_target(struct check *c, const struct entry *e, const struct target *t)
+{
+	const struct home *home = home_of(c->routes, &t->address);
+
+	if (reaches_somebody(c, e, t))
+		return;
+	if (e == home->catch_all)
+		flaw_error(c->flaws, t->place, "the catch-all goes to %.*s, who is not a user of %.*s",
+		    FMT(t->address.local), FMT(home->conf->name));
+	else
+		flaw_warning(c->flaws, t->place, "%s \"%.*s\" goes to %.*s, who is not a user of %.*s",
+		    kind_name(e), FMT(e->name), FMT(t->address.local), FMT(home->conf->name));
+}
+
+/* "a -> b -> a": the entries on the path that ends at `last`, from `from` on. */
+static void
+add_path(struct buf *b, const struct entry *last, const struct entry *from)
+{
+	if (last != from && last->from != NULL)
+		add_path(b, last->from, from);
+	buf_printf(b, "%.*s -> ", FMT(last->name));
+}
+
+static void
+tell_loop(struct check *c, const struct entry *e, const struct entry *again, struct place place)
+{
+	struct buf path = BUF(4096);
+
+	add_path(&path, e, again);
+	flaw_error(c->flaws, place, "this leads back to itself: %.*s%.*s", FMT(buf_slice(&path)),
+	    FMT(again->name));
+	buf_free(&path);
+}
+
+/* Depth first; a list begins a new message, whose loops List-Id stops. */
+static void
+check_loops(struct check *c, struct entry *e, unsigned depth)
+{
+	e->state = ON_PATH;
+	for (const struct target *t = e->targets; t != NULL; t = t->next) {
+		const struct home *home = home_of(c->routes, &t->address);
+		struct entry *next = home == NULL || is_itself(e, t) ? NULL
+		                   : home_resolve(c->routes, home, t->address.local);
+
+		if (next == NULL || next->targets == NULL)
+			continue;
+		if (next->state == ON_PATH) {
+			tell_loop(c, e, next, t->place);
+		} else if (depth + next->height >= EXPAND_DEPTH) {
+			flaw_error(c->flaws, t->place, "more than %d aliases follow each other",
+			    EXPAND_DEPTH);
+			continue;
+		} else if (next->state == UNSEEN) {
+			next->from = e;
+			check_loops(c, next, depth + 1);
+		}
+		if (next->height >= e->height)
+			e->height = next->height + 1;
+	}
+	e->state = DONE;
+}
+
+/* RFC 5321 4.5.1: somebody must read what is sent to postmaster. */
+static void
+check_postmaster(struct check *c, const struct home *home)
+{
+	if (home->everyone || home_resolve(c->routes, home, S("postmaster")) != NULL)
+		return;
+	flaw_warning(c->flaws, home->conf->place, "nobody is named as postmaster of %.*s",
+	    FMT(home->conf->name));
+	flaw_hint(c->flaws, "alias postmaster, abuse -> ...");
+}
+
+void
+routes_check(struct routes *routes, struct flaws *flaws)
+{
+	struct check c = { routes, flaws };
+
+	for (struct entry *e = routes->first; e != NULL; e = e->next) {
+		const struct target *t = e->list != NULL ? e->list->members : e->targets;
+
+		for (; t != NULL; t = t->next)
+			check_target(&c, e, t);
+		if (e->state == UNSEEN && e->list == NULL)
+			check_loops(&c, e, 0);
+	}
+	for (size_t i = 0; i < routes->home_count; i++)
+		check_postmaster(&c, &routes->home[i]);
+}
