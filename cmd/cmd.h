@@ -49,6 +49,7 @@ bool options_read(int argc, char **argv, const char *synopsis, const struct opti
 /* All of standard input, at most `ceiling` bytes; lines ended by a bare LF get CRLF. */
 bool message_from_stdin(struct buf *, size_t ceiling);
 
+int cmd_config(int argc, char **argv);
 int cmd_spf(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 

@@ -9,6 +9,7 @@
 #include "cmd/cmd.h"
 
 static const struct command COMMANDS[] = {
+	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
 	{ "version", "", "which version this is", cmd_version },
 };

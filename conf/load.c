@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: ISC */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "conf/load.h"
+#include "conf/route.h"
+#include "conf/trust.h"
+
+/* --- patterns -------------------------------------------------------------------- */
+
+struct names {
+	char **name;
+	size_t n, room;
+};
+
+static void
+names_add(struct names *names, struct slice directory, const char *entry)
+{
+	struct buf path = BUF(PATH_MAX);
+
+	if (names->n == names->room) {
+		names->room = names->room ? 2 * names->room : 16;
+		names->name = must_grow(names->name, names->room * sizeof(char *));
+	}
+	if (buf_add(&path, directory) && buf_add(&path, slice(entry)))
+		names->name[names->n++] = must_copy(path.p, path.n);
+	buf_free(&path);
+}
+
+static void
+names_free(struct names *names)
+{
+	for (size_t i = 0; i < names->n; i++)
+		free(names->name[i]);
+	free(names->name);
+}
+
+static int
+by_bytes(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The files that match, in the order of their names. */
+static bool
+list_matches(struct slice pattern, struct names *names, struct error *why)
+{
+	size_t slash = pattern.n;
+	struct slice directory;
+	struct dirent *entry;
+	char *path;
+	DIR *dir;
+
+	while (slash > 0 && pattern.p[slash - 1] != '/')
+		slash--;
+	directory = slice_head(pattern, slash);
+	path = slash > 0 ? must_copy(directory.p, directory.n) : must_copy(".", 1);
+	dir = opendir(path);
+	if (dir == NULL) {
+		error_sys(why, "cannot open %s", path);
+		free(path);
+		return false;
+	}
+	free(path);
+	while ((entry = readdir(dir)) != NULL)
+		if (file_matches(slice_skip(pattern, slash), slice(entry->d_name)))
+			names_add(names, directory, entry->d_name);
+	closedir(dir);
+	qsort(names->name, names->n, sizeof(char *), by_bytes);
+	return true;
+}
+
+/* --- the reader -------------------------------------------------------------------- */
+
+static enum reading
+read_file(struct files *files, struct slice name, enum file_purpose purpose, struct slice *name_r,
+    struct slice *bytes_r, struct error *why)
+{
+	const struct file *known = files_find(files, name, purpose);
+	struct file *f;
+
+	if (known == NULL) {
+		f = files_add(files, name, purpose);
+		if (!file_read(f->name, &f->bytes, why)) {
+			files_drop(files, f);
+			return READ_FAILED;
+		}
+		known = f;
+	}
+	*name_r = slice_of(known->name, known->name_length);
+	*bytes_r = buf_slice(&known->bytes);
+	return READ_FILE;
+}
+
+static enum reading
+read_match(struct files *files, struct slice pattern, unsigned turn, struct slice *name_r,
+    struct slice *bytes_r, struct error *why)
+{
+	struct names names = { 0 };
+	enum reading got = READ_NO_MORE;
+
+	if (!list_matches(pattern, &names, why))
+		got = READ_FAILED;
+	else if (turn < names.n)
+		got = read_file(files, slice(names.name[turn]), FILE_CONFIG, name_r, bytes_r, why);
+	names_free(&names);
+	return got;
+}
+
+static enum reading
+read_from_disk(void *arg, struct slice name, enum file_purpose purpose, unsigned turn,
+    struct slice *name_r, struct slice *bytes_r, struct error *why)
+{
+	if (purpose == FILE_CONFIG && file_pattern(name))
+		return read_match(arg, name, turn, name_r, bytes_r, why);
+	if (turn > 0)
+		return READ_NO_MORE;
+	return read_file(arg, name, purpose, name_r, bytes_r, why);
+}
+
+struct reader
+disk_reader(struct files *files)
+{
+	return (struct reader){ read_from_disk, files };
+}
+
+/* --- the whole ----------------------------------------------------------------------- */
+
+/* Names in it are taken from its directory, and a role may stand in another one. */
+static void
+absolute(const char *path, char to[PATH_MAX])
+{
+	char here[PATH_MAX];
+
+	if (*path == '/' || getcwd(here, sizeof here) == NULL ||
+	    (size_t)snprintf(to, PATH_MAX, "%s/%s", here, path) >= PATH_MAX)
+		snprintf(to, PATH_MAX, "%s", path);
+}
+
+static void
+read_outside_files(const struct conf *conf, const struct reader *reader, struct flaws *flaws)
+{
+	for (size_t i = 0; i < conf->file_count; i++) {
+		const struct conf_file *f = conf->file[i];
+		struct slice name, bytes;
+		struct error why;
+
+		if (reader->read(reader->arg, f->name, f->purpose, 0, &name, &bytes, &why) ==
+		    READ_FAILED && !f->usual)
+			flaw_error(flaws, f->place, "%s", why.text);
+	}
+}
+
+struct conf *
+conf_load(const char *path, struct files *files, struct flaws *flaws)
+{
+	struct reader reader = disk_reader(files);
+	char name[PATH_MAX];
+	struct conf *conf;
+
+	absolute(path, name);
+	conf = conf_parse(slice(name), &reader, flaws);
+	if (flaws->errors > 0)
+		return conf;
+	read_outside_files(conf, &reader, flaws);
+	if (flaws->errors > 0)
+		return conf;
+	/* Tables have flaws and includes of their own. */
+	routes_free(routes_new(conf, &reader, flaws));
+	trust_free(trust_new(&conf->arc, &reader, flaws));
+	return conf;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * load -- a configuration from the disk, with everything it names.
+ *
+ * The only part of conf that opens files; the master and the config commands
+ * use it, the roles get what was read (files.h).
+ */
+#ifndef CONF_LOAD_H
+#define CONF_LOAD_H
+
+#include "conf/conf.h"
+
+/* Reads from the disk and keeps in the set what it has read; a file is read once. */
+struct reader disk_reader(struct files *);
+
+/*
+ * Read a configuration, its outside files and what those include into `files`.
+ * Never NULL.  Flaws: everything that the texts and tables have, and files that
+ * cannot be read; a default that is not there is none.
+ */
+struct conf *conf_load(const char *path, struct files *, struct flaws *);
+
+/*
+ * What the world says of it: certificates that do not fit their keys or have
+ * expired, keys that cannot sign, directories that cannot be used, secrets that
+ * others may read.  Ports are tried by `run`.
+ */
+void world_check(const struct conf *, const struct files *, int64_t now, struct flaws *);
+
+#endif

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * world_check() -- does the world hold what the configuration says of it?
+ */
+#include <errno.h>
+#include <limits.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/sha.h>
+#include <openssl/x509v3.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/text.h"
+#include "conf/load.h"
+
+struct world {
+	const struct conf  *conf;
+	const struct files *files;
+	int64_t             now;
+	struct flaws       *flaws;
+};
+
+/* --- keys and certificates --------------------------------------------------------- */
+
+static BIO *
+bytes_of(const struct world *w, const struct conf_file *f)
+{
+	const struct file *file = files_find(w->files, f->name, f->purpose);
+
+	if (file == NULL || file->bytes.n == 0)
+		return NULL;
+	return BIO_new_mem_buf(file->bytes.p, (int)file->bytes.n);
+}
+
+/* A key behind a password is of no use to a server: never ask for one. */
+static int
+no_password(char *buf, int size, int writing, void *arg)
+{
+	(void)buf, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+static EVP_PKEY *
+private_key(const struct world *w, const struct conf_file *f)
+{
+	BIO *bio = bytes_of(w, f);
+	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
+
+	BIO_free(bio);
+	ERR_clear_error();
+	if (key == NULL)
+		flaw_error(w->flaws, f->place, "there is no private key in PEM without a password in it");
+	return key;
+}
+
+static X509 *
+certificate(const struct world *w, const struct conf_file *f)
+{
+	BIO *bio = bytes_of(w, f);
+	X509 *x = bio ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
+
+	BIO_free(bio);
+	ERR_clear_error();
+	if (x == NULL)
+		flaw_error(w->flaws, f->place, "there is no certificate in PEM in it");
+	return x;
+}
+
+/* The first letters of the SHA-256 of a public key, as in a TLSA record 3 1 1. */
+static void
+add_fingerprint(struct buf *b, EVP_PKEY *key)
+{
+	unsigned char *der = NULL, digest[SHA256_DIGEST_LENGTH];
+	int n = i2d_PUBKEY(key, &der);
+
+	if (n <= 0)
+		return;
+	SHA256(der, (size_t)n, digest);
+	hex_add(b, slice_of(digest, 4));
+	OPENSSL_free(der);
+}
+
+static void
+tell_pair(const struct world *w, const struct conf_file *f, EVP_PKEY *certified, EVP_PKEY *key)
+{
+	struct buf a = BUF(64), b = BUF(64);
+
+	add_fingerprint(&a, certified);
+	add_fingerprint(&b, key);
+	flaw_error(w->flaws, f->place, "certificate and key do not belong together");
+	flaw_hint(w->flaws, "public key %.*s…, but the key file has %.*s…", FMT(buf_slice(&a)),
+	    FMT(buf_slice(&b)));
+	buf_free(&a);
+	buf_free(&b);
+}
+
+static void
+check_dates(const struct world *w, const struct conf_file *f, const X509 *x)
+{
+	time_t now = (time_t)(w->now / 1000);
+
+	if (X509_cmp_time(X509_get0_notAfter(x), &now) < 0)
+		flaw_warning(w->flaws, f->place, "the certificate has expired");
+	else if (X509_cmp_time(X509_get0_notBefore(x), &now) > 0)
+		flaw_warning(w->flaws, f->place, "the certificate is not valid yet");
+}
+
+static void
+check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file)
+{
+	X509 *x = certificate(w, cert_file);
+	EVP_PKEY *key = private_key(w, key_file);
+	struct slice host = w->conf->hostname;
+
+	if (x != NULL && key != NULL && EVP_PKEY_eq(X509_get0_pubkey(x), key) != 1)
+		tell_pair(w, cert_file, X509_get0_pubkey(x), key);
+	if (x != NULL)
+		check_dates(w, cert_file, x);
+	if (x != NULL && X509_check_host(x, host.p, host.n, 0, NULL) != 1)
+		flaw_warning(w->flaws, cert_file->place, "the certificate is not for %.*s", FMT(host));
+	X509_free(x);
+	EVP_PKEY_free(key);
+	ERR_clear_error();
+}
+
+/* RFC 8301 3.2, RFC 8463 */
+static void
+check_signing_key(const struct world *w, const struct conf_file *f)
+{
+	EVP_PKEY *key = private_key(w, f);
+
+	if (key == NULL)
+		return;
+	if (EVP_PKEY_base_id(key) != EVP_PKEY_RSA && EVP_PKEY_base_id(key) != EVP_PKEY_ED25519)
+		flaw_error(w->flaws, f->place, "only RSA and Ed25519 keys sign mail");
+	else if (EVP_PKEY_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_bits(key) < 1024)
+		flaw_error(w->flaws, f->place, "the key has %d bits; 1024 are the least", EVP_PKEY_bits(key));
+	else if (EVP_PKEY_base_id(key) == EVP_PKEY_RSA && EVP_PKEY_bits(key) < 2048)
+		flaw_warning(w->flaws, f->place, "the key has %d bits; 2048 are better", EVP_PKEY_bits(key));
+	EVP_PKEY_free(key);
+}
+
+static void
+check_roots(const struct world *w, const struct conf_file *f)
+{
+	if (files_find(w->files, f->name, f->purpose) != NULL)
+		X509_free(certificate(w, f));
+	else
+		flaw_warning(w->flaws, f->place, "%.*s is not there: no server can be verified",
+		    FMT(f->name));
+}
+
+/* A secret that everybody on the machine may read is none. */
+static void
+check_secret(const struct world *w, const struct conf_file *f)
+{
+	char path[PATH_MAX];
+	struct stat st;
+
+	snprintf(path, sizeof path, "%.*s", FMT(f->name));
+	if (stat(path, &st) == 0 && (st.st_mode & S_IRWXO) != 0)
+		flaw_warning(w->flaws, f->place, "everybody may read this key (mode %03o)",
+		    st.st_mode & 0777u);
+}
+
+static void
+check_files(const struct world *w)
+{
+	struct conf_file *const *f = w->conf->file;
+
+	for (size_t i = 0; i < w->conf->file_count; i++)
+		switch (f[i]->purpose) {
+		case FILE_TLS_CERTIFICATE:
+			check_pair(w, f[i], f[i + 1]);  /* its key is named behind it */
+			break;
+		case FILE_TLS_KEY:
+			check_secret(w, f[i]);
+			break;
+		case FILE_SIGNING_KEY:
+			check_signing_key(w, f[i]);
+			check_secret(w, f[i]);
+			break;
+		case FILE_ROOTS:
+			check_roots(w, f[i]);
+			break;
+		default:
+			break;
+		}
+}
+
+/* --- directories and accounts ------------------------------------------------------- */
+
+/* Can there be a directory of this name: is it one, or can it be made? */
+static void
+check_directory(const struct world *w, struct slice name, struct place place)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	size_t n = name.n;
+
+	if (n >= sizeof path)
+		return;                         /* stat would say no more */
+	for (;;) {
+		snprintf(path, sizeof path, "%.*s", (int)(n ? n : 1), n ? name.p : "/");
+		if (stat(path, &st) == 0 || errno != ENOENT || n == 0)
+			break;
+		while (n > 0 && name.p[n - 1] != '/')
+			n--;
+		while (n > 0 && name.p[n - 1] == '/')
+			n--;
+		if (n == 0 && *name.p != '/')
+			return;                 /* relative: where we are */
+	}
+	if (stat(path, &st) != 0)
+		flaw_error(w->flaws, place, "cannot look at %s: %s", path, strerror(errno));
+	else if (!S_ISDIR(st.st_mode))
+		flaw_error(w->flaws, place, "%s is not a directory", path);
+	else if (access(path, W_OK | X_OK) != 0)
+		flaw_warning(w->flaws, place, "%s cannot be written to: %s", path, strerror(errno));
+}
+
+static void
+check_directories(const struct world *w)
+{
+	check_directory(w, w->conf->state, w->conf->state_place);
+	for (size_t i = 0; i < w->conf->domain_count; i++) {
+		const struct domain_conf *d = &w->conf->domain[i];
+		size_t n = slice_find(d->maildir, '%');
+
+		while (n > 0 && n < d->maildir.n && d->maildir.p[n - 1] != '/')
+			n--;
+		if (d->deliver == DELIVER_MAILDIR)
+			check_directory(w, slice_head(d->maildir, n), d->deliver_place);
+	}
+}
+
+/* The account matters only to a program that was started as root. */
+static void
+check_user(const struct world *w)
+{
+	char name[64];
+
+	snprintf(name, sizeof name, "%.*s", FMT(w->conf->user));
+	if (geteuid() == 0 && !w->conf->user_usual && getpwnam(name) == NULL)
+		flaw_error(w->flaws, w->conf->user_place, "there is no account \"%s\"", name);
+}
+
+void
+world_check(const struct conf *conf, const struct files *files, int64_t now, struct flaws *flaws)
+{
+	struct world w = { conf, files, now, flaws };
+
+	check_files(&w);
+	check_directories(&w);
+	check_user(&w);
+}
