@@ -10,7 +10,8 @@
  * and do not stand in the tree:
  *
  *     include FILE-or-PATTERN    the statements of other files, in this place
- *     let NAME = value           from here on $NAME in a word stands for value
+ *     let NAME = value           from here on $NAME in a word (not in a string) stands for
+ *                                value; names are compared without regard to case
  *
  * Relative names are taken from the directory of the text they stand in.  What
  * the statements mean is not known here (keywords.h).

@@ -11,7 +11,7 @@
 enum { ENTRIES_MOST = 4000000 };
 static const size_t ARENA_BYTES = (size_t)16 << 30;
 
-struct build {
+struct making {
 	struct routes       *routes;
 	const struct reader *reader;
 	struct flaws        *flaws;
@@ -20,7 +20,7 @@ struct build {
 };
 
 static void *
-get(struct build *b, size_t n)
+get(struct making *b, size_t n)
 {
 	return tree_get(b->routes->arena, n);
 }
@@ -28,7 +28,7 @@ get(struct build *b, size_t n)
 /* --- building: names ------------------------------------------------------------------ */
 
 static bool
-room_for_one_more(struct build *b, struct place place)
+room_for_one_more(struct making *b, struct place place)
 {
 	if (++b->entries == ENTRIES_MOST)
 		flaw_error(b->flaws, place, "more than four million names and targets");
@@ -36,7 +36,7 @@ room_for_one_more(struct build *b, struct place place)
 }
 
 static struct entry *
-entry_for(struct build *b, struct home *home, struct slice local, struct place place)
+entry_for(struct making *b, struct home *home, struct slice local, struct place place)
 {
 	struct entry *e = map_get(&home->names, local);
 
@@ -50,7 +50,7 @@ entry_for(struct build *b, struct home *home, struct slice local, struct place p
 
 /* This one leads somewhere. */
 static void
-chain(struct build *b, struct entry *e)
+chain(struct making *b, struct entry *e)
 {
 	*b->routes->last = e;
 	b->routes->last = &e->next;
@@ -58,7 +58,7 @@ chain(struct build *b, struct entry *e)
 
 /* The entry of an alias or a list, which may have a user beside it and nothing else. */
 static struct entry *
-fresh_entry(struct build *b, struct slice local, struct place place)
+fresh_entry(struct making *b, struct slice local, struct place place)
 {
 	struct entry *e = entry_for(b, b->home, local, place);
 
@@ -73,7 +73,7 @@ fresh_entry(struct build *b, struct slice local, struct place place)
 }
 
 static void
-add_user(struct build *b, struct slice local, struct place place)
+add_user(struct making *b, struct slice local, struct place place)
 {
 	if (b->home->conf->deliver == DELIVER_MAILDIR && !safe_in_a_path(local))
 		flaw_error(b->flaws, place, "no directory can be named \"%.*s\"", FMT(local));
@@ -82,7 +82,7 @@ add_user(struct build *b, struct slice local, struct place place)
 }
 
 static struct target *
-make_target(struct build *b, struct address address, struct place place)
+make_target(struct making *b, struct address address, struct place place)
 {
 	struct target *t = get(b, sizeof *t);
 
@@ -91,7 +91,7 @@ make_target(struct build *b, struct address address, struct place place)
 }
 
 static struct target *
-statement_targets(struct build *b, const struct conf_mailbox *m, size_t n)
+statement_targets(struct making *b, const struct conf_mailbox *m, size_t n)
 {
 	struct target *first = NULL, **last = &first;
 
@@ -106,7 +106,7 @@ statement_targets(struct build *b, const struct conf_mailbox *m, size_t n)
 
 /* The bytes of an outside table; NULL after a flaw. */
 static const struct source *
-read_table(struct build *b, struct slice path, enum file_purpose purpose, struct place place)
+read_table(struct making *b, struct slice path, enum file_purpose purpose, struct place place)
 {
 	struct source *source = get(b, sizeof *source);
 	struct error why = { .text = "cannot be read" };
@@ -121,7 +121,7 @@ read_table(struct build *b, struct slice path, enum file_purpose purpose, struct
 
 /* A mailbox of a table. */
 static bool
-table_mailbox(struct build *b, struct slice text, struct place place, struct address *address)
+table_mailbox(struct making *b, struct slice text, struct place place, struct address *address)
 {
 	if (value_mailbox(text, b->home->conf->name, b->routes->arena, address))
 		return true;
@@ -131,7 +131,7 @@ table_mailbox(struct build *b, struct slice text, struct place place, struct add
 }
 
 static bool
-table_own_mailbox(struct build *b, struct slice text, struct place place, struct address *address)
+table_own_mailbox(struct making *b, struct slice text, struct place place, struct address *address)
 {
 	if (!table_mailbox(b, text, place, address))
 		return false;
@@ -144,7 +144,7 @@ table_own_mailbox(struct build *b, struct slice text, struct place place, struct
 
 /* The first word of each line; a colon ends it too, so that passwd(5) will do. */
 static void
-add_users_of(struct build *b, const struct conf_file *file)
+add_users_of(struct making *b, const struct conf_file *file)
 {
 	const struct source *source = read_table(b, file->name, file->purpose, file->place);
 	struct table table;
@@ -163,7 +163,7 @@ add_users_of(struct build *b, const struct conf_file *file)
 }
 
 static void
-add_users(struct build *b)
+add_users(struct making *b)
 {
 	const struct domain_conf *d = b->home->conf;
 
@@ -173,10 +173,10 @@ add_users(struct build *b)
 		add_users_of(b, d->user_files[i]);
 }
 
-static struct target **add_file_targets(struct build *b, struct aliases *, struct target **last);
+static struct target **add_file_targets(struct making *b, struct aliases *, struct target **last);
 
 static struct target **
-add_included(struct build *b, struct slice path, struct place place, struct target **last)
+add_included(struct making *b, struct slice path, struct place place, struct target **last)
 {
 	const struct source *source = read_table(b, tree_path(path, place, b->routes->arena),
 	    FILE_ALIASES, place);
@@ -190,7 +190,7 @@ add_included(struct build *b, struct slice path, struct place place, struct targ
 
 /* The targets of the current name, appended behind `last`. */
 static struct target **
-add_file_targets(struct build *b, struct aliases *aliases, struct target **last)
+add_file_targets(struct making *b, struct aliases *aliases, struct target **last)
 {
 	enum alias_kind kind;
 	struct slice text;
@@ -210,7 +210,7 @@ add_file_targets(struct build *b, struct aliases *aliases, struct target **last)
 }
 
 static void
-add_aliases_of(struct build *b, const struct conf_file *file)
+add_aliases_of(struct making *b, const struct conf_file *file)
 {
 	const struct source *source = read_table(b, file->name, file->purpose, file->place);
 	struct aliases aliases;
@@ -235,7 +235,7 @@ add_aliases_of(struct build *b, const struct conf_file *file)
 }
 
 static void
-add_aliases(struct build *b)
+add_aliases(struct making *b)
 {
 	const struct domain_conf *d = b->home->conf;
 
@@ -257,7 +257,7 @@ add_aliases(struct build *b)
 /* --- building: lists ----------------------------------------------------------------------- */
 
 static void
-add_member(struct build *b, struct list *list, struct target ***last, struct address address,
+add_member(struct making *b, struct list *list, struct target ***last, struct address address,
     struct place place)
 {
 	struct target *t;
@@ -272,7 +272,7 @@ add_member(struct build *b, struct list *list, struct target ***last, struct add
 }
 
 static void
-add_members_of(struct build *b, struct list *list, struct target ***last,
+add_members_of(struct making *b, struct list *list, struct target ***last,
     const struct conf_file *file)
 {
 	const struct source *source = read_table(b, file->name, file->purpose, file->place);
@@ -289,7 +289,7 @@ add_members_of(struct build *b, struct list *list, struct target ***last,
 }
 
 static struct list *
-make_list(struct build *b, const struct list_conf *conf)
+make_list(struct making *b, const struct list_conf *conf)
 {
 	struct list *list = get(b, sizeof *list);
 	struct target *first = NULL, **last = &first;
@@ -304,7 +304,7 @@ make_list(struct build *b, const struct list_conf *conf)
 }
 
 static void
-add_lists(struct build *b)
+add_lists(struct making *b)
 {
 	const struct domain_conf *d = b->home->conf;
 
@@ -318,7 +318,7 @@ add_lists(struct build *b)
 }
 
 static void
-add_catch_all(struct build *b)
+add_catch_all(struct making *b)
 {
 	const struct conf_mailbox *m = &b->home->conf->catch_all;
 	struct entry *e;
@@ -335,7 +335,7 @@ add_catch_all(struct build *b)
 
 /* Beside a catch-all and without `users`, whoever is delivered to is a user. */
 static void
-imply_users(struct build *b, const struct target *t)
+imply_users(struct making *b, const struct target *t)
 {
 	for (; t != NULL; t = t->next) {
 		struct home *home = home_of(b->routes, &t->address);
@@ -349,7 +349,7 @@ imply_users(struct build *b, const struct target *t)
 }
 
 static void
-add_implied_users(struct build *b)
+add_implied_users(struct making *b)
 {
 	for (const struct entry *e = b->routes->first; e != NULL; e = e->next)
 		imply_users(b, e->list != NULL ? e->list->members : e->targets);
@@ -357,7 +357,7 @@ add_implied_users(struct build *b)
 
 /* The first postmaster that any domain has is there for those that have none. */
 static void
-find_postmaster(struct build *b)
+find_postmaster(struct making *b)
 {
 	struct routes *routes = b->routes;
 	struct entry *e;
@@ -378,7 +378,7 @@ find_postmaster(struct build *b)
 /* --- the whole --------------------------------------------------------------------- */
 
 static void
-add_home(struct build *b, const struct domain_conf *d)
+add_home(struct making *b, const struct domain_conf *d)
 {
 	struct home *home = b->home = &b->routes->home[b->routes->home_count++];
 
@@ -396,7 +396,7 @@ struct routes *
 routes_new(const struct conf *conf, const struct reader *reader, struct flaws *flaws)
 {
 	struct routes *routes = must_alloc(sizeof *routes);
-	struct build b = { .routes = routes, .reader = reader, .flaws = flaws };
+	struct making b = { .routes = routes, .reader = reader, .flaws = flaws };
 
 	routes->conf = conf;
 	routes->arena = arena_new(ARENA_BYTES);

@@ -262,7 +262,7 @@ example.org is yours. Mail to its users is delivered by LMTP to unix:/run/doveco
   Mail to postmaster reaches alice@example.org.
 *:25 (mx, STARTTLS): anybody may send to the addresses above.
 Nobody may relay.
-Mail failing DMARC with p=reject is refused (550 5.7.26) when more speaks against it. A trusted ARC sealer \
+Mail failing DMARC with p=reject is refused (550 5.7.26) when nothing shows a list or forwarder in between. A trusted ARC sealer \
 could vouch for it; you trust none.
 Going out by MX records; DANE when the destination has it, else MTA-STS, else opportunistic TLS; 20 connections.
 Tried again after 5m, 10m, 20m, 40m, then every 2h, for 5d; the sender is warned after 4h.

@@ -510,7 +510,7 @@ it_can_be_explained(void **state)
 	    "  Mail to postmaster reaches postmaster@lists.test.\n"
 	    "127.0.0.1:2525 and [::1]:2525 (mx, STARTTLS): anybody may send to the addresses above; "
 	    "to all domains may send 127.0.0.2.\nNobody else may relay.\n"
-	    "Mail failing DMARC with p=reject is refused (550 5.7.26) when more speaks against it, "
+	    "Mail failing DMARC with p=reject is refused (550 5.7.26) when nothing shows a list or forwarder in between, "
 	    "unless a trusted ARC sealer vouches; you trust 1.\nNothing is delivered: hold is on.\n"
 	    "Going out via 127.0.0.1:2526; DANE when the destination has it, else MTA-STS, else opportunistic TLS; "
 	    "20 connections.\nTried again after 1s, 2s, then every 2s, for 1h.\n");
