@@ -220,6 +220,7 @@ an_added_footer_is_found(void **state)
 				struct bodies before = { 0 }, after = { 0 };
 				struct buf body = BUF(1000);
 				uint64_t kept = 0, added = 0;
+				bool found;
 
 				bodies_add(&before, form, BODY_WHOLE);
 				bodies_update(&before, slice(tails[i].before));
@@ -230,8 +231,8 @@ an_added_footer_is_found(void **state)
 				for (size_t at = 0; at < body.n; at += step)
 					bodies_update(&after, slice_head(slice_skip(buf_slice(&body), at), step));
 				bodies_finish(&after);
-				assert_case(bodies_without_tail(&after, form, before.hashes[0].digest, &kept,
-				    &added) == tails[i].found, i, body.p);
+				found = bodies_without_tail(&after, form, before.hashes[0].digest, &kept, &added);
+				assert_case(found == tails[i].found, i, body.p);
 				assert_case(kept == tails[i].kept && added == tails[i].lines, i, body.p);
 				bodies_free(&after);
 				buf_free(&body);

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * key -- public keys as domains publish them, and the private ones we sign with
+ * (RFC 6376 3.6.1, RFC 8301, RFC 8463).
+ *
+ * A key record is read by our own bounded DER reader: OpenSSL's costs fifty
+ * times as much and reads more kinds of keys than a stranger should choose from.
+ * Signatures are made and verified over a SHA-256 digest; there is no other hash.
+ */
+#ifndef AUTH_KEY_H
+#define AUTH_KEY_H
+
+#include "base/buf.h"
+#include "base/error.h"
+#include "base/sha256.h"
+
+struct evp_pkey_st;                     /* OpenSSL's EVP_PKEY */
+
+enum key_type { KEY_RSA, KEY_ED25519 };
+
+const char *key_type_name(enum key_type);       /* "rsa", "ed25519" as in k= */
+const char *key_algorithm(enum key_type);       /* "rsa-sha256", "ed25519-sha256" as in a= */
+
+enum {
+	KEY_BITS_LEAST = 1024,          /* RFC 8301 3.2 */
+	KEY_BITS_MOST = 8192,           /* a verification costs a quarter of a millisecond there */
+	KEY_RECORD_MOST = 8192,         /* octets of a record */
+};
+
+/* --- public keys ----------------------------------------------------------- */
+
+enum key_flaw {
+	KEY_OK,
+	KEY_SYNTAX,                     /* no list of tags, or too long */
+	KEY_VERSION,                    /* v= is not DKIM1, or not in front */
+	KEY_NO_DATA,                    /* no p= */
+	KEY_REVOKED,                    /* an empty p= */
+	KEY_UNKNOWN_TYPE,               /* k= */
+	KEY_ENCODING,                   /* p= is not base64, or not the key it says */
+	KEY_SHORT, KEY_LONG,            /* RSA: under or over the limits above */
+	KEY_WEAK,                       /* RSA: even modulus; exponent even, 1 or over 32 bits */
+};
+
+const char *key_flaw_text(enum key_flaw);       /* "the key is revoked (p= is empty)" */
+
+struct key {
+	enum key_type type;
+	unsigned bits;                  /* of an RSA modulus; 256 for Ed25519 */
+	bool     testing;               /* t=y: failures are no worse than no signature */
+	bool     strict;                /* t=s: i= must not be in a subdomain of d= */
+	bool     for_sha256;            /* h= is absent or names it */
+	bool     for_mail, for_tlsrpt;  /* s= is absent, "*", or names it (RFC 8460 3) */
+	struct evp_pkey_st *pkey;
+};
+
+/* From the text of a TXT record. Anything but KEY_OK leaves nothing to be freed. */
+enum key_flaw key_parse(struct key *, struct slice record);
+void key_free(struct key *);
+bool key_verifies(const struct key *, const unsigned char digest[SHA256_BYTES], struct slice signature);
+
+/*
+ * Parsed keys by the text of their record, the bad ones too: at most `most`,
+ * rounded up; the least recently used goes first.  The owner is the caller, one
+ * for each thread.
+ */
+struct keys;
+
+struct keys *keys_new(size_t most);
+void         keys_free(struct keys *);          /* NULL is fine */
+/* Valid until the next call; NULL with *flaw_r set when the record is no good. */
+const struct key *keys_get(struct keys *, struct slice record, enum key_flaw *flaw_r);
+
+/* --- private keys ----------------------------------------------------------- */
+
+struct signing_key {
+	enum key_type type;
+	unsigned bits;
+	struct evp_pkey_st *pkey;
+};
+
+/*
+ * From a PEM text (PKCS#8 or PKCS#1, not encrypted), or an Ed25519 seed as 44
+ * letters of base64, as RFC 8463 A.2 writes it.  RSA keys under KEY_BITS_LEAST
+ * are refused.
+ */
+bool signing_key_parse(struct signing_key *, struct slice text, struct error *why);
+void signing_key_free(struct signing_key *);
+/* The bytes of the signature, behind what is in the buf. */
+bool signing_key_sign(const struct signing_key *, const unsigned char digest[SHA256_BYTES],
+    struct buf *to, struct error *why);
+/* What the domain has to publish: "v=DKIM1; k=rsa; p=…". */
+void signing_key_record(const struct signing_key *, struct buf *to);
+
+#endif
