@@ -51,11 +51,12 @@ parse_tag(struct taglist *t, struct slice spec, struct error *why)
 bool
 taglist_parse(struct taglist *t, struct slice text, struct error *why)
 {
+	const char *end = text.n ? text.p + text.n : NULL;
 	struct slice spec;
 
 	t->count = 0;
 	while (slice_cut(&text, ';', &spec)) {
-		if (text.n == 0 && t->count > 0 && slice_trim(spec).n == 0)
+		if (spec.p + spec.n == end && t->count > 0 && slice_trim(spec).n == 0)
 			break;                  /* blanks behind the last semicolon */
 		if (!parse_tag(t, spec, why))
 			return false;

@@ -20,6 +20,8 @@ static const struct { const char *text, *tags; } cases[] = {
 	{ "; v=1", NULL },
 	{ "v=1;; a=b", NULL },                                  /* RFC 6376 3.2: no empty tag-spec */
 	{ "v=1; ; a=b", NULL },
+	{ "v=1;;", NULL },
+	{ "v=1; ;", NULL },
 	{ "v", NULL },
 	{ "v=1; s", NULL },
 	{ "=1", NULL },
