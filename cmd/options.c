@@ -119,12 +119,12 @@ with_crlf(struct buf *from, struct buf *to)
 	while (left.n) {
 		size_t lf = slice_find(left, '\n');
 
-		line = slice_head(left, lf);
-		left = slice_skip(left, lf + 1);
-		if (lf == line.n + left.n) {            /* no line end at the very end */
-			buf_add(to, line);
+		if (lf == left.n) {                     /* no line end at the very end */
+			buf_add(to, left);
 			break;
 		}
+		line = slice_head(left, lf);
+		left = slice_skip(left, lf + 1);
 		if (slice_endsi(line, S("\r")))
 			line.n--;
 		buf_add(to, line);
