@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * The public DKIM suites.  With a directory as its argument: the suite in there,
- * of the same shape (cases.json), instead of them.
+ * of the same shape (cases.json, which may say what time it is: "now", in
+ * seconds), instead of them.
  */
 #include "base/text.h"
 #include "contested.h"
 #include "judge.h"
 #include "tap.h"
 
-#define NOW INT64_C(1795311000000)
-
 static struct contested contested;
+static int64_t now;                     /* milliseconds */
 
 /* --- from JSON to a zone ---------------------------------------------------------- */
 
@@ -96,7 +96,7 @@ judge(struct slice message, const struct zone *zone, struct buf *results)
 	}
 	dkim_begin(&j.dkim, &j.header, &j.bodies, j.arena);
 	judge_body(&j, message);
-	judge_dkim(&j, zone, NOW);
+	judge_dkim(&j, zone, now);
 	for (size_t i = 0; i < j.dkim.count; i++)
 		buf_printf(results, "%s%s", i ? "," : "",
 		    dkim_result_name(dkim_result(&j.dkim.signatures[i])));
@@ -208,13 +208,15 @@ static void
 run_suite(const char *name, const char *directory)
 {
 	char path[4096];
-	json_t *suite, *beside, *test;
+	json_t *suite, *beside, *test, *clock;
 	size_t i;
 
 	snprintf(path, sizeof path, "%s/cases.json", directory);
 	suite = json_load_file(path, 0, NULL);
 	snprintf(path, sizeof path, "%s/dns.json", directory);
 	beside = json_load_file(path, 0, NULL);
+	clock = json_object_get(suite, "now");
+	now = (clock != NULL ? json_integer_value(clock) : 1795311000) * INT64_C(1000);
 	json_array_foreach(json_object_get(suite, "cases"), i, test)
 		run_case(name, directory, suite, test, beside);
 	if (suite == NULL)
