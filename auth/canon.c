@@ -73,13 +73,14 @@ struct body_mark {
 bool
 bodies_add(struct bodies *b, enum canon canon, uint64_t limit)
 {
-	struct body_hash *h = &b->hashes[b->count];
+	struct body_hash *h;
 
 	bug_if(b->started);
 	if (bodies_get(b, canon, limit) != NULL)
 		return true;
-	if (b->count == BODIES_MOST)
+	if (limit != BODY_WHOLE && b->limited++ >= BODIES_LIMITED)
 		return false;
+	h = &b->hashes[b->count];
 	*h = (struct body_hash){ .canon = canon, .limit = limit };
 	sha256_begin(&h->hash);
 	b->forms[canon].wanted = true;

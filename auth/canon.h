@@ -35,7 +35,7 @@ bool canon_field(enum canon, struct slice whole, struct buf *to);
 
 /* --- bodies --------------------------------------------------------------- */
 
-enum { BODIES_MOST = 6 };               /* both forms whole, and four values of l= */
+enum { BODIES_LIMITED = 4, BODIES_MOST = BODIES_LIMITED + 2 };
 #define BODY_WHOLE UINT64_MAX           /* no l= */
 
 struct body_hash {
@@ -59,13 +59,16 @@ struct body_form {
 
 struct bodies {
 	struct body_hash hashes[BODIES_MOST];
-	size_t           count;
+	size_t           count, limited;
 	struct body_form forms[2];      /* by enum canon */
 	size_t           remembered;    /* line ends */
 	bool             started, finished;
 };
 
-/* Want a hash, if it is not wanted yet. False when there are BODIES_MOST others. */
+/*
+ * Want a hash, if it is not wanted yet.  The two forms always fit in whole; false
+ * when there are BODIES_LIMITED others with an l= already.
+ */
 bool bodies_add(struct bodies *, enum canon, uint64_t limit);
 void bodies_update(struct bodies *, struct slice piece);
 void bodies_finish(struct bodies *);

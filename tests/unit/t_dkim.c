@@ -445,7 +445,8 @@ there_is_an_end_to_body_hashes(void **state)
 	buf_add(&message, S("From: a@example.org\r\n\r\nbody and more\r\n"));
 	look(buf_slice(&message), "", "permerror: there is no key record|permerror: there is no key record|"
 	    "permerror: there is no key record|permerror: there is no key record|"
-	    "permerror: there is no key record|permerror: there is no key record|"
+	    "policy: there are too many different l= in this message|"
+	    "policy: there are too many different l= in this message|"
 	    "policy: there are too many different l= in this message|"
 	    "policy: there are too many different l= in this message|"
 	    "policy: there are too many different l= in this message|"
