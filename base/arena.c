@@ -16,6 +16,7 @@ struct block {
 struct arena {
 	struct block *top;
 	size_t        spent, ceiling;
+	bool          full;
 };
 
 enum { BLOCK = 2048 - sizeof(struct block) - 16 };  /* a round number for malloc */
@@ -57,12 +58,19 @@ arena_reset(struct arena *a)
 		a->top->used = 0;
 	}
 	a->spent = 0;
+	a->full = false;
 }
 
 size_t
 arena_spent(const struct arena *a)
 {
 	return a->spent;
+}
+
+bool
+arena_full(const struct arena *a)
+{
+	return a->full;
 }
 
 static void
@@ -85,8 +93,10 @@ arena_get(struct arena *a, size_t n)
 	const size_t unit = sizeof(max_align_t);
 	void *p;
 
-	if (n > a->ceiling - a->spent || n > SIZE_MAX / 2)
+	if (n > a->ceiling - a->spent || n > SIZE_MAX / 2) {
+		a->full = true;
 		return NULL;
+	}
 	a->spent += n;
 	n = (n + unit - 1) / unit * unit;
 	if (a->top == NULL || a->top->size - a->top->used < n)

@@ -17,6 +17,8 @@ struct arena *arena_new(size_t ceiling);        /* in bytes */
 void          arena_free(struct arena *);       /* NULL is fine */
 void          arena_reset(struct arena *);      /* empty again; keeps one block */
 size_t        arena_spent(const struct arena *);
+/* A request was refused, since the start or the last reset: look once at the end. */
+bool          arena_full(const struct arena *);
 
 /* Zeroed and aligned for anything; NULL above the ceiling. */
 void         *arena_get(struct arena *, size_t);

@@ -33,11 +33,14 @@ an_arena_stops_at_its_ceiling(void **state)
 
 	(void)state;
 	assert_non_null(arena_get(a, 9000));
+	assert_false(arena_full(a));
 	assert_null(arena_get(a, 1001));
+	assert_true(arena_full(a));
 	assert_slice(arena_lower(a, S("AbC-9")), "abc-9");
 	assert_slice(arena_printf(a, "%s=%d", "x", 5), "x=5");
 	arena_reset(a);
 	assert_int_equal(arena_spent(a), 0);
+	assert_false(arena_full(a));
 	assert_non_null(arena_get(a, 9000));
 	arena_free(a);
 }
