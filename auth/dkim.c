@@ -24,7 +24,7 @@ dkim_begin(struct dkim *d, const struct header *header, struct bodies *bodies, s
 			signature_parse(s, SIGNATURE_DKIM, &header->fields[i], arena);
 			signature_want_body(s, bodies);
 		}
-	return true;
+	return !arena_full(arena);
 }
 
 bool

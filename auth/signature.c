@@ -365,7 +365,6 @@ take_seal(struct parsing *p)
 	p->s->header_canon = CANON_RELAXED;
 	if (cv == NULL)
 		return false;
-	p->s->cv = cv->value;
 	if (!slice_eq(cv->value, S("none")) && !slice_eq(cv->value, S("pass")) &&
 	    !slice_eq(cv->value, S("fail")))
 		return malformed(p, "cv", "is neither none, pass nor fail");
@@ -376,7 +375,10 @@ static bool
 take_tags(struct parsing *p)
 {
 	bool dkim = p->s->kind == SIGNATURE_DKIM, seal = p->s->kind == SIGNATURE_SEAL;
+	const struct tag *cv = taglist_find(&p->tags, "cv");
 
+	if (seal && cv != NULL)
+		p->s->cv = cv->value;   /* told also of a seal that has other flaws */
 	if (!(dkim || take_instance(p)))
 		return false;
 	if (!take_names(p) || !take_signature(p) || !take_times(p))

@@ -6,6 +6,7 @@
 #ifndef TESTS_JUDGE_H
 #define TESTS_JUDGE_H
 
+#include "arc/chain.h"
 #include "auth/dkim.h"
 #include "dns/zone.h"
 
@@ -16,6 +17,7 @@ struct judged {
 	struct facts  facts;
 	struct keys  *keys;
 	struct dkim   dkim;
+	struct arc    arc;
 	unsigned      rounds;           /* how often questions had to be answered */
 };
 
@@ -41,6 +43,15 @@ static inline void
 judge_dkim(struct judged *j, const struct zone *zone, int64_t now)
 {
 	while (!dkim_evaluate(&j->dkim, &j->bodies, j->keys, &j->facts, now)) {
+		zone_answer_all(zone, &j->facts);
+		j->rounds++;
+	}
+}
+
+static inline void
+judge_arc(struct judged *j, const struct zone *zone, int64_t now)
+{
+	while (!arc_evaluate(&j->arc, &j->bodies, j->keys, &j->facts, now)) {
 		zone_answer_all(zone, &j->facts);
 		j->rounds++;
 	}

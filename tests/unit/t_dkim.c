@@ -475,15 +475,25 @@ there_is_an_end_to_signed_names(void **state)
 static void
 a_full_arena_is_an_outcome(void **state)
 {
-	struct arena *small = arena_new(100);
-	struct bodies bodies = { 0 };
-	struct dkim d;
+	bool fits = false;
 
 	(void)state;
-	assert_true(judge_begin(&judged, slice(RFC8463)));
-	assert_false(dkim_begin(&d, &judged.header, &bodies, small));
-	arena_free(small);
-	judge_end(&judged);
+	for (size_t size = 0; size < 4000; size += 50) {
+		struct arena *small = arena_new(size);
+		struct bodies bodies = { 0 };
+		struct dkim d;
+		bool begun;
+
+		assert_true(judge_begin(&judged, slice(RFC8463)));
+		begun = dkim_begin(&d, &judged.header, &bodies, small);
+		assert_true(begun || !fits);
+		for (size_t i = 0; begun && i < d.count; i++)   /* never taken for a flaw of the signature */
+			assert_int_equal(d.signatures[i].state, SIGNATURE_OPEN);
+		fits |= begun;
+		arena_free(small);
+		judge_end(&judged);
+	}
+	assert_true(fits);
 }
 
 static void
