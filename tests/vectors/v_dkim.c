@@ -4,81 +4,25 @@
  * of the same shape (cases.json, which may say what time it is: "now", in
  * seconds), instead of them.
  */
-#include "base/text.h"
 #include "contested.h"
 #include "judge.h"
-#include "tap.h"
+#include "suite.h"
 
 static struct contested contested;
 static int64_t now;                     /* milliseconds */
 
-/* --- from JSON to a zone ---------------------------------------------------------- */
-
-static void
-add_string(struct buf *zone, struct slice text)
-{
-	buf_byte(zone, '"');
-	for (size_t i = 0; i < text.n; i++)
-		if (text.p[i] == '"' || text.p[i] == '\\' || text.p[i] < ' ' || text.p[i] > '~')
-			buf_printf(zone, "\\%03u", (unsigned char)text.p[i]);
-		else
-			buf_byte(zone, text.p[i]);
-	buf_byte(zone, '"');
-}
-
-/* Names with lists of TXT payloads, or "NXDOMAIN", or "SERVFAIL". */
-static void
-add_records(struct buf *zone, json_t *txt)
-{
-	const char *name;
-	json_t *payloads, *payload;
-	size_t i;
-
-	json_object_foreach(txt, name, payloads) {
-		if (json_is_string(payloads))
-			buf_printf(zone, "%s %s\n", name,
-			    slice_eq(json_slice(payloads), S("NXDOMAIN")) ? "!nxdomain" : "TXT !servfail");
-		json_array_foreach(payloads, i, payload) {
-			buf_printf(zone, "%s TXT ", name);
-			add_string(zone, json_slice(payload));
-			buf_byte(zone, '\n');
-		}
-	}
-}
-
-static struct zone *
-make_zone(json_t *txt)
-{
-	struct buf text = BUF(1 << 20);
-	struct zone *zone;
-
-	add_records(&text, txt);
-	zone = zone_parse(buf_slice(&text), "txt", NULL);
-	buf_free(&text);
-	return zone;
-}
-
 /* --- one message ------------------------------------------------------------------- */
 
-/* With CRLFs, and without the "From " line of a mailbox file. */
 static bool
 read_message(const char *directory, struct slice name, bool bare_lf, struct buf *message)
 {
 	struct buf raw = BUF(16 << 20);
-	struct slice text;
 	char path[4096];
 	bool ok;
 
 	snprintf(path, sizeof path, "%s/%.*s", directory, FMT(name));
 	ok = file_read(path, &raw, NULL);
-	text = buf_slice(&raw);
-	if (slice_starts(text, S("From ")))
-		text = slice_skip(text, slice_find(text, '\n') + 1);
-	for (size_t i = 0; i < text.n; i++) {
-		if (bare_lf && text.p[i] == '\n')
-			buf_byte(message, '\r');
-		buf_byte(message, text.p[i]);
-	}
+	suite_message(buf_slice(&raw), bare_lf, message);
 	buf_free(&raw);
 	return ok;
 }
@@ -189,7 +133,7 @@ static void
 run_case(const char *name, const char *directory, json_t *suite, json_t *test, json_t *beside)
 {
 	const char *id = json_string_value(json_object_get(test, "id"));
-	struct zone *zone = make_zone(records_of(suite, test, beside));
+	struct zone *zone = suite_zone(records_of(suite, test, beside));
 	struct buf message = BUF(16 << 20), results = BUF(4096);
 	bool lf = slice_eq(json_slice(json_object_get(test, "eol")), S("lf"));
 
@@ -208,15 +152,14 @@ static void
 run_suite(const char *name, const char *directory)
 {
 	char path[4096];
-	json_t *suite, *beside, *test, *clock;
+	json_t *suite, *beside, *test;
 	size_t i;
 
 	snprintf(path, sizeof path, "%s/cases.json", directory);
 	suite = json_load_file(path, 0, NULL);
 	snprintf(path, sizeof path, "%s/dns.json", directory);
 	beside = json_load_file(path, 0, NULL);
-	clock = json_object_get(suite, "now");
-	now = (clock != NULL ? json_integer_value(clock) : 1795311000) * INT64_C(1000);
+	now = suite_now(suite);
 	json_array_foreach(json_object_get(suite, "cases"), i, test)
 		run_case(name, directory, suite, test, beside);
 	if (suite == NULL)
