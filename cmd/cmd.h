@@ -51,6 +51,7 @@ bool message_from_stdin(struct buf *, size_t ceiling);
 
 int cmd_config(int argc, char **argv);
 int cmd_spf(int argc, char **argv);
+int cmd_seal(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
