@@ -68,15 +68,16 @@ verify(struct arc *arc, struct signing *s, const char *dns)
 	if (arc->concluded)
 		return 0;
 	if (dns == NULL)        /* here the resolver of dns/resolve comes in */
-		return complain(EX_USAGE, "the message has a chain to verify, and this command cannot ask "
-		    "the DNS yet: give --dns FILE", "");
+		return complain(EX_USAGE, "the message has a chain to verify, and this command "
+		    "cannot ask the DNS yet: give --dns FILE", "");
 	if ((code = read_zone(dns, &zone)) != 0)
 		return code;
 	evaluate(arc, s, zone);
 	zone_free(zone);
 	if (arc->temporary) {
 		fprintf(stderr, "chainmail seal: %.*s\n", FMT(arc->reason));
-		return complain(EX_TEMPFAIL, "could not find out whether the chain is valid: nothing was sealed", "");
+		return complain(EX_TEMPFAIL, "could not find out whether the chain is valid, "
+		    "nothing was sealed", "");
 	}
 	return 0;
 }
@@ -116,7 +117,8 @@ write_sealed(struct signing *s, const struct arc *arc, enum arc_sealing done, st
 		return signing_failed("seal", why);
 	}
 	if (arc->reason.n)
-		fprintf(stderr, "chainmail seal: arc=%s: %.*s\n", arc_result_name(arc->result), FMT(arc->reason));
+		fprintf(stderr, "chainmail seal: arc=%s: %.*s\n", arc_result_name(arc->result),
+		    FMT(arc->reason));
 	return signing_write(s, "seal", set);
 }
 
@@ -164,8 +166,8 @@ cmd_seal(int argc, char **argv)
 	struct options o = { 0 };
 	const struct option_row rows[] = {
 		SIGNING_ROWS(&o.signing),
-		{ "--authserv-id", OPTION_TEXT, &o.authserv_id, "ID", "who we are in ARC-Authentication-Results" },
-		{ "--results", OPTION_TEXT, &o.results, "AR", "what was found at arrival: \"spf=pass …; dmarc=pass …\"" },
+		{ "--authserv-id", OPTION_TEXT, &o.authserv_id, "ID", "who we are, in the new set" },
+		{ "--results", OPTION_TEXT, &o.results, "AR", "what was found: \"spf=pass …; dmarc=pass …\"" },
 		{ "--dns", OPTION_TEXT, &o.dns, "FILE", "answers of the DNS, as a zone" },
 		{ 0 },
 	};
