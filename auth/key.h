@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * key -- public keys as domains publish them, and the private ones we sign with
- * (RFC 6376 3.6.1, RFC 8301, RFC 8463).
+ * key -- public keys as domains publish them (RFC 6376 3.6.1, RFC 8301, RFC 8463).
  *
  * A key record is read by our own bounded DER reader: OpenSSL's costs fifty
  * times as much and reads more kinds of keys than a stranger should choose from.
- * Signatures are made and verified over a SHA-256 digest; there is no other hash.
+ * Signatures are verified over a SHA-256 digest; there is no other hash.
  */
 #ifndef AUTH_KEY_H
 #define AUTH_KEY_H
 
-#include "base/buf.h"
-#include "base/error.h"
 #include "base/sha256.h"
 
 struct evp_pkey_st;                     /* OpenSSL's EVP_PKEY */
@@ -26,8 +23,6 @@ enum {
 	KEY_BITS_MOST = 8192,           /* a verification costs a quarter of a millisecond there */
 	KEY_RECORD_MOST = 8192,         /* octets of a record */
 };
-
-/* --- public keys ----------------------------------------------------------- */
 
 enum key_flaw {
 	KEY_OK,
@@ -69,26 +64,5 @@ struct keys *keys_new(size_t most);
 void         keys_free(struct keys *);          /* NULL is fine */
 /* Valid until the next call; NULL with *flaw_r set when the record is no good. */
 const struct key *keys_get(struct keys *, struct slice record, enum key_flaw *flaw_r);
-
-/* --- private keys ----------------------------------------------------------- */
-
-struct signing_key {
-	enum key_type type;
-	unsigned bits;
-	struct evp_pkey_st *pkey;
-};
-
-/*
- * From a PEM text (PKCS#8 or PKCS#1, not encrypted), or an Ed25519 seed as 44
- * letters of base64, as RFC 8463 A.2 writes it.  RSA keys under KEY_BITS_LEAST
- * are refused.
- */
-bool signing_key_parse(struct signing_key *, struct slice text, struct error *why);
-void signing_key_free(struct signing_key *);
-/* The bytes of the signature, behind what is in the buf. */
-bool signing_key_sign(const struct signing_key *, const unsigned char digest[SHA256_BYTES],
-    struct buf *to, struct error *why);
-/* What the domain has to publish: "v=DKIM1; k=rsa; p=…". */
-void signing_key_record(const struct signing_key *, struct buf *to);
 
 #endif

@@ -9,8 +9,8 @@
 #ifndef AUTH_SIGN_H
 #define AUTH_SIGN_H
 
-#include "auth/key.h"
-#include "auth/signature.h"
+#include "auth/signed.h"
+#include "auth/signing_key.h"
 #include "auth/taglist.h"
 #include "mail/header.h"
 

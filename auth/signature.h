@@ -13,11 +13,11 @@
 
 #include "auth/canon.h"
 #include "auth/key.h"
+#include "auth/signed.h"
 #include "dns/facts.h"
 #include "mail/header.h"
 
 enum {
-	SIGNED_NAMES_MOST = 1000,       /* names in h=; more are malformed */
 	KEY_RECORDS_TRIED = 4,          /* of one name, RFC 6376 3.6.2.2 leaves it open */
 	CLOCK_SKEW = 10 * 60,           /* seconds that t= may lie ahead */
 };
@@ -89,39 +89,7 @@ bool signature_key_known(const struct signature *, struct facts *);
 void signature_check(struct signature *, const unsigned char digest[SHA256_BYTES], const struct bodies *,
     struct keys *, struct facts *, int64_t now);
 
-/* --- what is signed (RFC 6376 3.7) ------------------------------------------- */
-
-/*
- * The fields of a header by name, and from the bottom up among equal names
- * (RFC 6376 5.4.2), so that h= costs no more than its length.  In the arena;
- * false when that is full.
- */
-struct field_order {
-	const struct header *header;
-	const struct field **sorted;
-	unsigned            *taken;     /* by the place of the first of a name */
-};
-
-bool field_order_make(struct field_order *, const struct header *, struct arena *);
-
-/* Fields go in, one after the other, then digests can be taken. */
-struct signed_text {
-	enum canon    canon;
-	struct sha256 hash;
-	struct buf    room;             /* one canonical field */
-};
-
-struct signed_text signed_text_begin(enum canon, size_t longest_field);
-void signed_text_add(struct signed_text *, struct slice whole);
-/* The fields that h= names; `self` is a signature in that header and is not one of them. */
-void signed_text_add_names(struct signed_text *, struct field_order *, struct slice names,
-    const struct field *self);
-/* With the signature's own field behind, b_raw left out and no CRLF. Nothing is consumed. */
-void signed_text_digest(struct signed_text *, struct slice own, struct slice b_raw,
-    unsigned char digest_r[SHA256_BYTES]);
-void signed_text_free(struct signed_text *);
-
-/* All of it, for a DKIM-Signature or an AMS. */
+/* The digest that a DKIM-Signature or an AMS should have signed. */
 void signature_digest(const struct signature *, struct field_order *,
     unsigned char digest_r[SHA256_BYTES]);
 

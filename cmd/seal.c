@@ -167,7 +167,7 @@ cmd_seal(int argc, char **argv)
 	const struct option_row rows[] = {
 		SIGNING_ROWS(&o.signing),
 		{ "--authserv-id", OPTION_TEXT, &o.authserv_id, "ID", "who we are, in the new set" },
-		{ "--results", OPTION_TEXT, &o.results, "AR", "what was found: \"spf=pass …; dmarc=pass …\"" },
+		{ "--results", OPTION_TEXT, &o.results, "AR", "what was found: \"spf=pass; dmarc=pass\"" },
 		{ "--dns", OPTION_TEXT, &o.dns, "FILE", "answers of the DNS, as a zone" },
 		{ 0 },
 	};

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "auth/dkim.h"
+#include "auth/signing_key.h"
 #include "base/text.h"
 #include "judge.h"
 #include "keys.h"

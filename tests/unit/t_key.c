@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include "auth/key.h"
+#include "auth/signing_key.h"
 #include "base/text.h"
 #include "keys.h"
 #include "unit.h"
