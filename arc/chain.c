@@ -248,7 +248,7 @@ arc_seal_text(const struct arc *a, unsigned sets, struct signed_text *t)
 
 /* Each seal is over all sets up to its own: one text that grows serves them all. */
 static void
-check_seals(struct arc *a, struct keys *keys, struct facts *facts, int64_t now)
+verify_seals(struct arc *a, struct verifier *v)
 {
 	struct signed_text t = signed_text_begin(CANON_RELAXED, a->header->block.n);
 	unsigned char digest[SHA256_BYTES];
@@ -259,27 +259,21 @@ check_seals(struct arc *a, struct keys *keys, struct facts *facts, int64_t now)
 		add_set(a->sets[i - 1], &t);
 		if (seal->state == SIGNATURE_OPEN) {
 			signed_text_digest(&t, seal->field->whole, seal->b_raw, digest);
-			signature_check(seal, digest, NULL, keys, facts, now);
+			signature_verify_digest(seal, digest, v);
 		}
 		signed_text_add(&t, seal->field->whole);
 	}
 	signed_text_free(&t);
 }
 
+/* What decides comes first, while there is work to spend. */
 static void
-check_messages(struct arc *a, const struct bodies *bodies, struct keys *keys, struct facts *facts,
-    int64_t now)
+verify_all(struct arc *a, struct verifier *v)
 {
-	unsigned char digest[SHA256_BYTES];
-
-	for (unsigned i = a->count; i >= 1; i--) {
-		struct signature *ams = &a->sets[i - 1]->ams;
-
-		if (ams->state != SIGNATURE_OPEN || !ams_wanted(a, i))
-			continue;
-		signature_digest(ams, &a->order, digest);
-		signature_check(ams, digest, bodies, keys, facts, now);
-	}
+	signature_verify(&a->sets[a->count - 1]->ams, &a->order, v);
+	verify_seals(a, v);
+	for (unsigned i = a->count - 1; i >= 1 && ams_wanted(a, i); i--)
+		signature_verify(&a->sets[i - 1]->ams, &a->order, v);
 }
 
 /* An AMS that leaves out part of the body says nothing about what came later. */
@@ -307,17 +301,15 @@ signature_failed(struct arc *a, const char *what, const struct signature *s)
 }
 
 bool
-arc_evaluate(struct arc *a, const struct bodies *bodies, struct keys *keys, struct facts *facts,
-    int64_t now)
+arc_evaluate(struct arc *a, struct verifier *v)
 {
 	const struct signature *newest;
 
 	if (a->concluded)
 		return true;
-	if (!keys_known(a, facts))
+	if (!keys_known(a, v->facts))
 		return false;
-	check_messages(a, bodies, keys, facts, now);
-	check_seals(a, keys, facts, now);
+	verify_all(a, v);
 	newest = &a->sets[a->count - 1]->ams;
 	a->oldest_pass = oldest_pass(a);
 	a->result = ARC_PASS;

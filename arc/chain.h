@@ -58,7 +58,7 @@ struct arc {
 bool arc_begin(struct arc *, const struct header *, struct bodies *, struct arena *);
 
 /* True once concluded; every signature is verified once.  The bodies are finished. */
-bool arc_evaluate(struct arc *, const struct bodies *, struct keys *, struct facts *, int64_t now);
+bool arc_evaluate(struct arc *, struct verifier *);
 
 /*
  * What a seal is made over (RFC 8617 5.1.1): all fields of the sets 1 to `sets`,

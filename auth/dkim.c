@@ -28,22 +28,15 @@ dkim_begin(struct dkim *d, const struct header *header, struct bodies *bodies, s
 }
 
 bool
-dkim_evaluate(struct dkim *d, const struct bodies *bodies, struct keys *keys, struct facts *facts,
-    int64_t now)
+dkim_evaluate(struct dkim *d, struct verifier *v)
 {
-	unsigned char digest[SHA256_BYTES];
 	bool known = true;
 
 	for (size_t i = 0; i < d->count; i++)
-		known &= signature_key_known(&d->signatures[i], facts);
-	if (!known)
-		return false;
-	for (size_t i = 0; i < d->count; i++)
-		if (d->signatures[i].state == SIGNATURE_OPEN) {
-			signature_digest(&d->signatures[i], &d->order, digest);
-			signature_check(&d->signatures[i], digest, bodies, keys, facts, now);
-		}
-	return true;
+		known &= signature_key_known(&d->signatures[i], v->facts);
+	for (size_t i = 0; known && i < d->count; i++)
+		signature_verify(&d->signatures[i], &d->order, v);
+	return known;
 }
 
 enum dkim_result
@@ -91,19 +84,18 @@ dkim_reason(const struct signature *s)
 
 /* --- hints --------------------------------------------------------------------- */
 
-/* Does the signature of that header verify, whatever became of the body? */
+/* Does the signature verify over that header, whatever became of the body? */
 static bool
-header_verifies(const struct signature *s, struct field_order *o, struct keys *keys, struct facts *facts,
-    int64_t now)
+header_verifies(const struct signature *s, struct field_order *o, const struct verifier *v)
 {
+	struct verifier headers_only = *v;
 	struct signature again = *s;
-	unsigned char digest[SHA256_BYTES];
 
+	headers_only.bodies = NULL;
 	again.state = SIGNATURE_OPEN;
-	signature_digest(&again, o, digest);
-	if (!signature_key_known(&again, facts))
+	if (!signature_key_known(&again, v->facts))
 		return false;
-	signature_check(&again, digest, NULL, keys, facts, now);
+	signature_verify(&again, o, &headers_only);
 	return again.state == SIGNATURE_GOOD;
 }
 
@@ -140,8 +132,8 @@ with_subject(const struct header *from, const struct field *subject, struct slic
 }
 
 bool
-dkim_hint_subject(const struct dkim *d, const struct signature *s, struct keys *keys, struct facts *facts,
-    int64_t now, struct arena *arena, struct slice *subject)
+dkim_hint_subject(const struct dkim *d, const struct signature *s, struct verifier *v, struct arena *arena,
+    struct slice *subject)
 {
 	const struct field *f = header_find(d->header, "Subject");
 	struct field_order order = d->order;
@@ -151,11 +143,11 @@ dkim_hint_subject(const struct dkim *d, const struct signature *s, struct keys *
 
 	if (f == NULL || (s->state != SIGNATURE_WRONG && s->state != SIGNATURE_BODY_CHANGED))
 		return false;
-	if (!without_tag(f->value, &text) || header_verifies(s, &order, keys, facts, now))
+	if (!without_tag(f->value, &text) || header_verifies(s, &order, v))
 		return false;
 	if (!with_subject(d->header, f, text, &moved, &changed, arena) ||
 	    !field_order_make(&order, &changed, arena) ||
-	    !header_verifies(&moved, &order, keys, facts, now))
+	    !header_verifies(&moved, &order, v))
 		return false;
 	*subject = text;
 	return true;

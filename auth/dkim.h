@@ -8,7 +8,8 @@
  *     struct bodies bodies = { 0 };
  *     dkim_begin(&dkim, &header, &bodies, arena);
  *     … bodies_update(&bodies, piece) …, bodies_finish(&bodies);
- *     while (!dkim_evaluate(&dkim, &bodies, keys, &facts, now))
+ *     struct verifier v = { &bodies, keys, &facts, now };
+ *     while (!dkim_evaluate(&dkim, &v))
  *             … answer the questions …
  *
  * Header and arena must outlive the struct; nothing is to be freed.
@@ -39,7 +40,7 @@ bool dkim_begin(struct dkim *, const struct header *, struct bodies *, struct ar
  * True once all signatures are concluded; each of them is verified once.  The
  * bodies are those of dkim_begin(), finished.
  */
-bool dkim_evaluate(struct dkim *, const struct bodies *, struct keys *, struct facts *, int64_t now);
+bool dkim_evaluate(struct dkim *, struct verifier *);
 
 /*
  * What a signature is worth.  A good one whose l= leaves out part of the body
@@ -55,9 +56,9 @@ struct slice dkim_reason(const struct signature *);
 /*
  * A hint for a concluded signature that is not good: would its header verify if
  * the Subject had not been given a "[tag] " in front?  Then *subject_r is the
- * Subject as it was signed.  Costs two public-key operations.
+ * Subject as it was signed.  Costs two verifications.
  */
-bool dkim_hint_subject(const struct dkim *, const struct signature *, struct keys *, struct facts *,
-    int64_t now, struct arena *, struct slice *subject_r);
+bool dkim_hint_subject(const struct dkim *, const struct signature *, struct verifier *, struct arena *,
+    struct slice *subject_r);
 
 #endif

@@ -266,6 +266,14 @@ key_free(struct key *k)
 	k->pkey = NULL;
 }
 
+unsigned
+key_work(const struct key *k)
+{
+	unsigned kilobits = k->bits / 1024;
+
+	return k->type == KEY_ED25519 ? 5 : kilobits <= 2 ? 1 : kilobits * kilobits / 4;
+}
+
 static bool
 rsa_verifies(EVP_PKEY *pkey, const unsigned char digest[SHA256_BYTES], struct slice signature)
 {

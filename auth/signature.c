@@ -460,13 +460,24 @@ body_right(struct signature *s, const struct bodies *bodies)
 	return true;
 }
 
+static bool
+affordable(struct signature *s, struct verifier *v, uint64_t work)
+{
+	if (v->work >= WORK_MOST || work > WORK_MOST - v->work)
+		return conclude(s, SIGNATURE_UNCHECKED, S("the signatures of this message take too much work"));
+	v->work += (unsigned)work;
+	return true;
+}
+
 static void
 try_key(struct signature *s, const struct key *k, const unsigned char digest[SHA256_BYTES],
-    const struct bodies *bodies)
+    struct verifier *v)
 {
 	s->key_bits = k->bits;
 	s->testing = k->testing;
-	if (bodies != NULL && !body_right(s, bodies))
+	if (s->kind != SIGNATURE_SEAL && v->bodies != NULL && !body_right(s, v->bodies))
+		return;
+	if (!affordable(s, v, key_work(k)))
 		return;
 	if (key_verifies(k, digest, s->b))
 		conclude(s, SIGNATURE_GOOD, NONE);
@@ -477,15 +488,17 @@ try_key(struct signature *s, const struct key *k, const unsigned char digest[SHA
 /* The first record that verifies decides; else a key that fits; else the first flaw. */
 static void
 try_records(struct signature *s, const struct fact *f, const unsigned char digest[SHA256_BYTES],
-    const struct bodies *bodies, struct keys *keys)
+    struct verifier *v)
 {
 	for (size_t i = 0; i < f->count && i < KEY_RECORDS_TRIED && s->state != SIGNATURE_GOOD; i++) {
 		enum key_flaw flaw;
-		const struct key *k = keys_get(keys, f->records[i].data, &flaw);
+		const struct key *k = keys_get(v->keys, f->records[i].data, &flaw);
 		const char *why = k == NULL ? key_flaw_text(flaw) : unfit(s, k);
 
+		if (!affordable(s, v, 1))
+			return;
 		if (why == NULL)
-			try_key(s, k, digest, bodies);
+			try_key(s, k, digest, v);
 		else if (s->state == SIGNATURE_OPEN)
 			conclude(s, flaw == KEY_REVOKED ? SIGNATURE_KEY_REVOKED : SIGNATURE_KEY_UNFIT,
 			    slice(why));
@@ -493,29 +506,33 @@ try_records(struct signature *s, const struct fact *f, const unsigned char diges
 }
 
 void
-signature_check(struct signature *s, const unsigned char digest[SHA256_BYTES], const struct bodies *bodies,
-    struct keys *keys, struct facts *facts, int64_t now)
+signature_verify_digest(struct signature *s, const unsigned char digest[SHA256_BYTES], struct verifier *v)
 {
 	const struct fact *f;
 
-	if (s->state != SIGNATURE_OPEN || !in_time(s, now / 1000))
+	if (s->state != SIGNATURE_OPEN || !in_time(s, v->now / 1000))
 		return;
-	f = fact(facts, s->key_name, RR_TXT);
+	f = fact(v->facts, s->key_name, RR_TXT);
 	bug_if(f == NULL);
 	if (f->answer == ANSWER_BROKEN)
 		conclude(s, SIGNATURE_UNDECIDED, f->why.n ? f->why : S("the DNS does not answer"));
 	else if (f->answer != ANSWER_FOUND)
 		conclude(s, SIGNATURE_KEY_MISSING, S("there is no key record"));
 	else
-		try_records(s, f, digest, bodies, keys);
+		try_records(s, f, digest, v);
 }
 
 void
-signature_digest(const struct signature *s, struct field_order *o, unsigned char digest[SHA256_BYTES])
+signature_verify(struct signature *s, struct field_order *o, struct verifier *v)
 {
 	struct signed_text t = signed_text_begin(s->header_canon, o->header->block.n);
+	unsigned char digest[SHA256_BYTES];
 
-	signed_text_add_names(&t, o, s->names, s->field);
-	signed_text_digest(&t, s->field->whole, s->b_raw, digest);
+	if (s->state == SIGNATURE_OPEN && affordable(s, v, 0)) {
+		signed_text_add_names(&t, o, s->names, s->field);
+		signed_text_digest(&t, s->field->whole, s->b_raw, digest);
+		if (affordable(s, v, t.octets / WORK_OCTETS))
+			signature_verify_digest(s, digest, v);
+	}
 	signed_text_free(&t);
 }

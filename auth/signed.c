@@ -90,6 +90,7 @@ canonical(struct signed_text *t, struct slice whole)
 {
 	buf_clear(&t->room);
 	bug_if(!canon_field(t->canon, whole, &t->room));
+	t->octets += whole.n;
 	return buf_slice(&t->room);
 }
 

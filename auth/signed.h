@@ -31,6 +31,7 @@ bool field_order_make(struct field_order *, const struct header *, struct arena 
 struct signed_text {
 	enum canon    canon;
 	struct sha256 hash;
+	uint64_t      octets;           /* made canonical so far */
 	struct buf    room;             /* one canonical field */
 };
 

@@ -49,13 +49,15 @@ read_zone(const char *path, struct zone **zone)
 static void
 evaluate(struct arc *arc, struct signing *s, const struct zone *zone)
 {
-	struct keys *keys = keys_new(KEYS);
 	struct facts facts;
+	struct verifier v = {
+		.bodies = &s->bodies, .keys = keys_new(KEYS), .facts = &facts, .now = s->now,
+	};
 
 	facts_begin(&facts, s->arena);
-	while (!arc_evaluate(arc, &s->bodies, keys, &facts, s->now))
+	while (!arc_evaluate(arc, &v))
 		zone_answer_all(zone, &facts);
-	keys_free(keys);
+	keys_free(v.keys);
 }
 
 /* The exit code, 0 when the chain was judged. */

@@ -67,6 +67,7 @@ judge(struct slice message, struct arena *arena, struct keys *keys, struct buf *
 	struct header header;
 	struct facts facts;
 	struct arc arc;
+	struct verifier v = { .bodies = &bodies, .keys = keys, .facts = &facts, .now = NOW };
 
 	facts_begin(&facts, arena);
 	if (!header_parse(&header, slice_head(message, n), arena, NULL) ||
@@ -75,9 +76,10 @@ judge(struct slice message, struct arena *arena, struct keys *keys, struct buf *
 	bodies_add(&bodies, CANON_RELAXED, BODY_WHOLE);
 	bodies_update(&bodies, slice_skip(message, n + 2));
 	bodies_finish(&bodies);
-	while (!arc_evaluate(&arc, &bodies, keys, &facts, NOW))
+	while (!arc_evaluate(&arc, &v))
 		answer(&facts);
 	look(&arc);
+	bug_if(v.work > WORK_MOST);
 	seen.result = arc.result;
 	*done = arc_seal(&signer, &header, bodies_get(&bodies, CANON_RELAXED, BODY_WHOLE)->digest, &seen, NOW,
 	    set, NULL);

@@ -49,17 +49,18 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct header header;
 	struct facts facts;
 	struct dkim dkim;
+	struct verifier v = { .bodies = &bodies, .keys = keys, .facts = &facts, .now = 1795311000000 };
 
 	facts_begin(&facts, arena);
 	if (header_parse(&header, slice_head(message, n), arena, NULL) &&
 	    dkim_begin(&dkim, &header, &bodies, arena)) {
 		bodies_update(&bodies, slice_skip(message, n + 2));
 		bodies_finish(&bodies);
-		while (!dkim_evaluate(&dkim, &bodies, keys, &facts, 1795311000000))
+		while (!dkim_evaluate(&dkim, &v))
 			answer(&facts);
 		for (size_t i = 0; i < dkim.count; i++) {
 			look(&dkim.signatures[i]);
-			dkim_hint_subject(&dkim, &dkim.signatures[i], keys, &facts, 1795311000000, arena, &subject);
+			dkim_hint_subject(&dkim, &dkim.signatures[i], &v, arena, &subject);
 		}
 	}
 	keys_free(keys);

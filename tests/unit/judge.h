@@ -18,6 +18,7 @@ struct judged {
 	struct keys  *keys;
 	struct dkim   dkim;
 	struct arc    arc;
+	struct verifier verifier;
 	unsigned      rounds;           /* how often questions had to be answered */
 };
 
@@ -28,6 +29,7 @@ judge_begin(struct judged *j, struct slice message)
 	size_t n = header_length(message);
 
 	*j = (struct judged){ .arena = arena_new(4 << 20), .keys = keys_new(16) };
+	j->verifier = (struct verifier){ .bodies = &j->bodies, .keys = j->keys, .facts = &j->facts };
 	facts_begin(&j->facts, j->arena);
 	return header_parse(&j->header, slice_head(message, n), j->arena, NULL);
 }
@@ -42,7 +44,8 @@ judge_body(struct judged *j, struct slice message)
 static inline void
 judge_dkim(struct judged *j, const struct zone *zone, int64_t now)
 {
-	while (!dkim_evaluate(&j->dkim, &j->bodies, j->keys, &j->facts, now)) {
+	j->verifier.now = now;
+	while (!dkim_evaluate(&j->dkim, &j->verifier)) {
 		zone_answer_all(zone, &j->facts);
 		j->rounds++;
 	}
@@ -51,7 +54,8 @@ judge_dkim(struct judged *j, const struct zone *zone, int64_t now)
 static inline void
 judge_arc(struct judged *j, const struct zone *zone, int64_t now)
 {
-	while (!arc_evaluate(&j->arc, &j->bodies, j->keys, &j->facts, now)) {
+	j->verifier.now = now;
+	while (!arc_evaluate(&j->arc, &j->verifier)) {
 		zone_answer_all(zone, &j->facts);
 		j->rounds++;
 	}

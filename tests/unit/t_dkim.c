@@ -312,6 +312,7 @@ forge(const char *tags, const char *fields, const char *body, struct buf *to)
 	struct buf bh = BUF(100), signature = BUF(1024), b = BUF(2048);
 	unsigned char digest[SHA256_BYTES];
 	struct field_order order;
+	struct signed_text text;
 	struct signature s;
 
 	buf_printf(to, "DKIM-Signature: %s; bh=%s; b=AAAA\r\n%s\r\n%s", tags,
@@ -324,7 +325,10 @@ forge(const char *tags, const char *fields, const char *body, struct buf *to)
 	base64_add(&bh, slice_of(j.bodies.hashes[0].digest, SHA256_BYTES));
 	memcpy(strstr(to->p, "AAAAAAAA"), bh.p, bh.n);
 	assert_true(field_order_make(&order, &j.header, j.arena));
-	signature_digest(&s, &order, digest);
+	text = signed_text_begin(s.header_canon, j.header.block.n);
+	signed_text_add_names(&text, &order, s.names, s.field);
+	signed_text_digest(&text, s.field->whole, s.b_raw, digest);
+	signed_text_free(&text);
 	assert_true(signing_key_sign(&rsa, digest, &signature, NULL));
 	base64_add(&b, buf_slice(&signature));
 	buf_byte(&b, '\0');
@@ -473,6 +477,49 @@ there_is_an_end_to_signed_names(void **state)
 	}
 }
 
+/* A key of 8192 bits in the zone, four times under one name. */
+static void
+dear_zone(struct buf *zone)
+{
+	struct buf der = BUF(2048);
+
+	buf_add(&der, S("\x30\x82\x04\x0a\x02\x82\x04\x01\x00\x80"));
+	while (der.n < 8 + 1024)
+		buf_byte(&der, 1);
+	buf_add(&der, S("\x01\x02\x03\x01\x00\x01"));
+	for (int i = 0; i < KEY_RECORDS_TRIED; i++) {
+		buf_printf(zone, "s1._domainkey.example.org. TXT \"n=%d; p=", i);
+		base64_add(zone, buf_slice(&der));
+		buf_add(zone, S("\"\n"));
+	}
+	buf_byte(zone, '\0');
+	buf_free(&der);
+}
+
+static void
+there_is_an_end_to_work(void **state)
+{
+	struct buf message = BUF(1 << 20), zone = BUF(1 << 20), b = BUF(4096), want = BUF(4096);
+
+	(void)state;
+	dear_zone(&zone);
+	while (b.n < 1366)                      /* as base64: 1024 octets and something */
+		buf_byte(&b, 'A');
+	for (int i = 0; i < DKIM_SIGNATURES; i++) {
+		buf_printf(&message, "DKIM-Signature: " TAGS "; h=from; b=%.*s==; "
+		    "bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=\r\n", FMT(slice_head(buf_slice(&b), 1366)));
+		buf_printf(&want, "%s%s", i ? "|" : "", i < 5 ? "fail: the signature does not verify"
+		    : "policy: the signatures of this message take too much work");
+	}
+	buf_add(&message, S("From: a@example.org\r\n\r\n"));
+	buf_byte(&want, '\0');
+	look_once(buf_slice(&message), zone.p, want.p);
+	buf_free(&message);
+	buf_free(&zone);
+	buf_free(&b);
+	buf_free(&want);
+}
+
 static void
 a_full_arena_is_an_outcome(void **state)
 {
@@ -539,8 +586,7 @@ a_tag_in_the_subject_is_found(void **state)
 			judge_body(&judged, buf_slice(&both));
 			judge_dkim(&judged, zone, NOW);
 			s = judged.dkim.signatures;
-			found = dkim_hint_subject(&judged.dkim, s, judged.keys, &judged.facts, NOW,
-			    judged.arena, &subject);
+			found = dkim_hint_subject(&judged.dkim, s, &judged.verifier, judged.arena, &subject);
 			assert_case(found == (subjects[i].subject != NULL), i, subjects[i].to);
 			if (found)
 				assert_slice(subject, subjects[i].subject);
@@ -579,6 +625,7 @@ main(void)
 		cmocka_unit_test(there_is_an_end_to_signatures),
 		cmocka_unit_test(there_is_an_end_to_body_hashes),
 		cmocka_unit_test(there_is_an_end_to_signed_names),
+		cmocka_unit_test(there_is_an_end_to_work),
 		cmocka_unit_test(a_full_arena_is_an_outcome),
 		cmocka_unit_test(no_signature_is_no_result),
 		cmocka_unit_test(a_tag_in_the_subject_is_found),
