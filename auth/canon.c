@@ -223,7 +223,10 @@ any_irregular(const char *p)
 	return any != 0;
 }
 
-/* Where the first irregular white space stands, or s.n. */
+/*
+ * Where the first irregular white space stands, or s.n.  The first letters are
+ * looked at one by one: messy text would otherwise cost a block for each word.
+ */
 static size_t
 find_irregular(struct slice s)
 {

@@ -8,7 +8,7 @@
  *     struct bodies bodies = { 0 };
  *     dkim_begin(&dkim, &header, &bodies, arena);
  *     … bodies_update(&bodies, piece) …, bodies_finish(&bodies);
- *     struct verifier v = { &bodies, keys, &facts, now };
+ *     struct verifier v = { .bodies = &bodies, .keys = keys, .facts = &facts, .now = now };
  *     while (!dkim_evaluate(&dkim, &v))
  *             … answer the questions …
  *

@@ -177,7 +177,7 @@ take_signature(struct parsing *p)
 		s->b = arena_copy(p->arena, buf_slice(&bytes));
 	buf_free(&bytes);
 	if (!ok)
-		return malformed(p, "b", "is not base64");
+		return malformed(p, "b", "is no signature in base64");
 	return (s->b.p != NULL && s->b_text.p != NULL) || no_room(p);
 }
 

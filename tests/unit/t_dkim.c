@@ -211,8 +211,8 @@ static const struct { const char *from, *to, *want; } changes[] = {
 	{ "bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=;", "", "permerror: bh= is missing" },
 	{ "bh=2jUSOH9N", "bh=", "permerror: bh= is no SHA-256 hash in base64" },
 	{ "bh=2jUSOH9NhtVGCQWNr9BrIAPreKQjO6Sn7XIkfJVOzv8=", "bh=", "permerror: bh= is empty" },
-	{ "b=Au", "b=!!", "permerror: b= is not base64" },
-	{ "b=AuUo", "b=AuU", "permerror: b= is not base64" },
+	{ "b=Au", "b=!!", "permerror: b= is no signature in base64" },
+	{ "b=AuUo", "b=AuU", "permerror: b= is no signature in base64" },
 	{ "q=dns/txt", "t=1795311000", "fail: the signature does not verify" },
 	{ "q=dns/txt", "t=1795311599", "fail: the signature does not verify" },       /* a clock may be ahead */
 	{ "q=dns/txt", "t=1795311601", "policy: the signature was made in the future (t=)" },
