@@ -57,9 +57,12 @@ suite_folder(const char *path, const char *end, void (*each)(const char *path))
 	return true;
 }
 
-/* Does tests/vectors/CONTESTED name this case of this suite? */
+/*
+ * What tests/vectors/CONTESTED says of this case of this suite, behind its name,
+ * as the whole of *why; false: it does not name it.
+ */
 static inline bool
-contested(const char *suite, const char *name)
+contested_why(const char *suite, const char *name, struct buf *why)
 {
 	const char *srcdir = getenv("srcdir");
 	struct buf text = BUF(SUITE_FILE);
@@ -72,7 +75,20 @@ contested(const char *suite, const char *name)
 	for (rest = buf_slice(&text); !found && slice_cut(&rest, '\n', &line);)
 		found = slice_word(&line, &word) && slice_eq(word, slice(suite)) &&
 		    slice_word(&line, &word) && slice_eq(word, slice(name));
+	if (found)
+		buf_add(why, slice_trim(line));
 	buf_free(&text);
+	return found;
+}
+
+/* Does it name this case at all? */
+static inline bool
+contested(const char *suite, const char *name)
+{
+	struct buf why = BUF(SUITE_PATH);
+	bool found = contested_why(suite, name, &why);
+
+	buf_free(&why);
 	return found;
 }
 

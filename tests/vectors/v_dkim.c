@@ -4,11 +4,9 @@
  * of the same shape (cases.json, which may say what time it is: "now", in
  * seconds), instead of them.
  */
-#include "contested.h"
 #include "judge.h"
-#include "suite.h"
+#include "mailsuite.h"
 
-static struct contested contested;
 static int64_t now;                     /* milliseconds */
 
 /* --- one message ------------------------------------------------------------------- */
@@ -105,18 +103,6 @@ agrees(struct slice results, json_t *test)
 	    : agrees_over_all(results, json_slice(json_object_get(test, "upstream")), test);
 }
 
-static void
-tell(const char *suite, const char *name, struct slice results, bool agreed)
-{
-	struct slice section, ours = contested_result(&contested, suite, name, &section);
-
-	if (ours.p == NULL)
-		tap_ok(agreed, "%s %s: %.*s", suite, name, FMT(results));
-	else
-		tap_ok(!agreed && slice_eq(ours, results), "%s %s: %.*s (contested, %.*s)", suite, name,
-		    FMT(results), FMT(section));
-}
-
 /* --- suites -------------------------------------------------------------------------- */
 
 /* The records of a case: its own, the default of the suite, or those beside it. */
@@ -141,7 +127,7 @@ run_case(const char *name, const char *directory, json_t *suite, json_t *test, j
 		tap_ok(false, "%s %s cannot be read", name, id);
 	} else {
 		judge(buf_slice(&message), zone, &results);
-		tell(name, id, buf_slice(&results), agrees(buf_slice(&results), test));
+		suite_tell(name, id, buf_slice(&results), agrees(buf_slice(&results), test), S(""));
 	}
 	zone_free(zone);
 	buf_free(&message);
@@ -250,7 +236,6 @@ main(int argc, char **argv)
 	const char *top = getenv("CONFORMANCE") != NULL ? getenv("CONFORMANCE") : "../shared/conformance";
 	char directory[4096];
 
-	contested = contested_load();
 	if (argc > 1) {
 		run_suite("suite", argv[1]);
 	} else {
@@ -262,6 +247,5 @@ main(int argc, char **argv)
 		run_dkimpy_messages(directory);
 		run_dkimpy_keys(directory);
 	}
-	buf_free(&contested.text);
 	return tap_end();
 }

@@ -1,10 +1,20 @@
 /* SPDX-License-Identifier: ISC */
-/* suite -- what the suites of DKIM and ARC have in common: zones from JSON, and CRLFs. */
-#ifndef TESTS_SUITE_H
-#define TESTS_SUITE_H
+/*
+ * mailsuite -- what the suites of DKIM and ARC have in common: zones from JSON,
+ * CRLFs, and cases that are contested with a result.
+ *
+ * Their lines in CONTESTED go on behind the section with our result:
+ *
+ *     dkim-chasquid 09-limited_body RFC 6376 8.2: policy,pass,pass: why
+ *
+ * Such a case must have exactly that result, and the suite must want another: a
+ * line that is no longer true fails.
+ */
+#ifndef TESTS_MAILSUITE_H
+#define TESTS_MAILSUITE_H
 
 #include "dns/zone.h"
-#include "tap.h"
+#include "suites.h"
 
 static inline void
 suite_txt(struct buf *zone, const char *name, struct slice text)
@@ -71,6 +81,30 @@ suite_now(json_t *suite)
 	json_t *now = json_object_get(suite, "now");
 
 	return (now != NULL ? json_integer_value(now) : 1795311000) * INT64_C(1000);
+}
+
+/* One case: does the suite agree with our result? Blanks in its name are written as "_". */
+static inline void
+suite_tell(const char *suite, const char *name, struct slice result, bool agreed, struct slice reason)
+{
+	struct buf why = BUF(SUITE_PATH);
+	struct slice section = NONE, ours;
+	char word[200];
+
+	snprintf(word, sizeof word, "%s", name);
+	for (char *p = word; *p != '\0'; p++)
+		if (*p == ' ')
+			*p = '_';
+	if (contested_why(suite, word, &why)) {
+		ours = buf_slice(&why);
+		slice_cut(&ours, ':', &section);
+		ours = slice_trim(slice_head(ours, slice_find(ours, ':')));
+		tap_ok(!agreed && slice_eq(ours, result), "%s %s: %.*s (contested, %.*s)", suite, name,
+		    FMT(result), FMT(section));
+	} else {
+		tap_ok(agreed, "%s %s: %.*s%s%.*s", suite, name, FMT(result), reason.n ? ": " : "", FMT(reason));
+	}
+	buf_free(&why);
 }
 
 #endif
