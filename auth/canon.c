@@ -59,7 +59,10 @@ relaxed_field(struct slice whole, struct buf *to)
 bool
 canon_field(enum canon canon, struct slice whole, struct buf *to)
 {
-	return canon == CANON_RELAXED ? relaxed_field(whole, to) : buf_add(to, whole);
+	if (canon == CANON_RELAXED)
+		return relaxed_field(whole, to);
+	/* The last line of a text may have no end; on the wire it has. */
+	return buf_add(to, whole) && (slice_endsi(whole, S("\r\n")) || buf_add(to, S("\r\n")));
 }
 
 /* --- bodies: what flows into the hashes ------------------------------------- */

@@ -464,7 +464,7 @@ static bool
 affordable(struct signature *s, struct verifier *v, uint64_t work)
 {
 	if (v->work >= WORK_MOST || work > WORK_MOST - v->work)
-		return conclude(s, SIGNATURE_UNCHECKED, S("the signatures of this message take too much work"));
+		return conclude(s, SIGNATURE_UNCHECKED, S("the signatures take too much work"));
 	v->work += (unsigned)work;
 	return true;
 }

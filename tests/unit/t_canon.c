@@ -36,6 +36,19 @@ fields_become_canonical(void **state)
 }
 
 static void
+a_last_line_without_an_end_gets_one(void **state)
+{
+	(void)state;
+	for (enum canon canon = CANON_SIMPLE; canon <= CANON_RELAXED; canon++) {
+		struct buf to = BUF(100);
+
+		assert_true(canon_field(canon, S("a:x"), &to));
+		assert_slice(buf_slice(&to), "a:x\r\n");
+		buf_free(&to);
+	}
+}
+
+static void
 a_field_that_finds_no_room_is_not_hashed(void **state)
 {
 	struct buf to = BUF(5);
@@ -262,6 +275,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(fields_become_canonical),
+		cmocka_unit_test(a_last_line_without_an_end_gets_one),
 		cmocka_unit_test(a_field_that_finds_no_room_is_not_hashed),
 		cmocka_unit_test(bodies_become_canonical_however_they_come),
 		cmocka_unit_test(known_hashes),

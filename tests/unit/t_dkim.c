@@ -509,7 +509,7 @@ there_is_an_end_to_work(void **state)
 		buf_printf(&message, "DKIM-Signature: " TAGS "; h=from; b=%.*s==; "
 		    "bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=\r\n", FMT(slice_head(buf_slice(&b), 1366)));
 		buf_printf(&want, "%s%s", i ? "|" : "", i < 5 ? "fail: the signature does not verify"
-		    : "policy: the signatures of this message take too much work");
+		    : "policy: the signatures take too much work");
 	}
 	buf_add(&message, S("From: a@example.org\r\n\r\n"));
 	buf_byte(&want, '\0');
