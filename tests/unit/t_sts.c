@@ -464,6 +464,7 @@ static const struct {
 	{ "a", "a@800/1440!a@30", NULL, "content a again+30" },
 	{ "a", "a@800/1440!a@61", NULL, "refresh a again+60" },
 	{ "b", "!b@-60", NULL, "fetch nothing" },               /* the clock was set back */
+	{ "a", "a@1/0", NULL, "fetch nothing" },                /* no life at all: for each message */
 	/* short lives: refreshed at half, retried no sooner than after five minutes */
 	{ "a", "a@1/10", NULL, "content a again+4" },
 	{ "a", "a@5/10", NULL, "refresh a again+5" },
