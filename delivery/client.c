@@ -344,7 +344,7 @@ rcpt_answered(struct client *c)
 		c->accepted += !c->mail_refused;
 	} else if (r->status.class == 0) {
 		r->status = said(c);
-		if (c->reply.code == 552)                       /* too many recipients (RFC 5321 4.5.3.1.10) */
+		if (c->reply.code == 552)               /* too many recipients: RFC 5321 4.5.3.1.10 */
 			r->status.class = 4;
 	}
 	if (c->answered == c->mail->count && c->accepted == 0 && !c->data_said)
