@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-#include <sys/random.h>
-
+/* pure */
 #include "base/bug.h"
 #include "base/rng.h"
 
@@ -8,15 +7,6 @@ struct rng
 rng_seeded(uint64_t seed)
 {
 	return (struct rng){ seed };
-}
-
-struct rng
-rng_random(void)
-{
-	struct rng r;
-
-	bug_if(getrandom(&r.state, sizeof r.state, 0) != sizeof r.state);
-	return r;
 }
 
 /* splitmix64: one addition and a mixing function, every state gives 2^64 values. */

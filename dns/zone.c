@@ -9,7 +9,7 @@
 #include "dns/zone.h"
 #include "mail/domain.h"
 
-enum { ZONE_BYTES = 256 << 20, CNAMES_MOST = 12, RDATA_BYTES = 65535 };
+enum { ZONE_BYTES = 256 << 20, CNAMES_MOST = 12, RDATA_BYTES = 65535, NAME_TEXT = 1100 };
 
 /* One line: a record, or how the question for a type fails. */
 struct entry {
@@ -26,15 +26,17 @@ struct node {
 	struct entry  *entries, **last;
 };
 
+/* From this name downwards, until another one says otherwise. */
 struct top {
 	struct top  *next;
 	struct slice name;
+	bool         secure;
 };
 
 struct zone {
 	struct arena *arena;
 	struct map    nodes;
-	struct top   *secure;
+	struct top   *tops;             /* the last one of the text first */
 };
 
 struct place {
@@ -135,12 +137,18 @@ read_address(int family, struct slice word, struct buf *to)
 	    buf_add(to, slice_of(bytes, family == AF_INET ? 4 : 16));
 }
 
+/* "3 1 1 HEX", or "\# LENGTH HEX" (RFC 3597 5) when it is too short for that. */
 static bool
 read_tlsa(struct slice s, struct buf *to)
 {
+	bool generic = slice_starts(slice_trim(s), S("\\#"));
 	struct slice word;
 	uint64_t number;
 
+	if (generic)
+		return slice_word(&s, &word) && slice_word(&s, &word) &&
+		    slice_number(word, RDATA_BYTES, &number) &&
+		    (!slice_word(&s, &word) || hex_decode(to, word)) && to->n == number;
 	for (int i = 0; i < 3; i++)
 		if (!slice_word(&s, &word) || !slice_number(word, 255, &number) ||
 		    !buf_byte(to, (char)number))
@@ -151,13 +159,33 @@ read_tlsa(struct slice s, struct buf *to)
 	return true;
 }
 
+/*
+ * A name as the house writes it (label_byte_add).  That of an answer may be
+ * longer than one that can be asked for: an odd octet takes four letters.
+ */
+static bool
+name_ok(struct slice name)
+{
+	struct slice label;
+
+	if (name.n > NAME_TEXT || (name.n > 0 && name.p[name.n - 1] == '.'))
+		return false;
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] >= 0x7f || name.p[i] == ';' || name.p[i] == '"')
+			return false;
+	while (slice_cut(&name, '.', &label))
+		if (label.n == 0)
+			return false;
+	return true;
+}
+
 static bool
 read_name(struct slice word, struct buf *to)
 {
 	word = without_dot(word);
 	for (size_t i = 0; i < word.n; i++)
 		buf_byte(to, to_lower(word.p[i]));
-	return word.n == 0 || domain_lengths_ok(word);
+	return name_ok(word);
 }
 
 static bool
@@ -246,28 +274,52 @@ read_record(struct zone *z, struct slice name, struct slice type_word, struct sl
 	    at.file, at.line, rr_name(type), FMT(slice_head(slice_trim(rest), 100)));
 }
 
+/* The name a line begins with, in the arena; NONE when it is none. */
+static struct slice
+line_name(struct zone *z, struct slice word)
+{
+	struct buf name = BUF(NAME_TEXT + 1);
+	struct slice copy = NONE;
+
+	if (read_name(word, &name) && !name.full)
+		copy = arena_copy(z->arena, buf_slice(&name));
+	buf_free(&name);
+	return copy;
+}
+
+static bool
+read_top(struct zone *z, struct slice word, bool secure)
+{
+	struct top *top = arena_get(z->arena, sizeof *top);
+
+	bug_if(top == NULL);
+	*top = (struct top){ z->tops, line_name(z, word), secure };
+	z->tops = top;
+	return top->name.p != NULL;
+}
+
+static bool
+no_name(struct slice word, struct place at, struct error *why)
+{
+	return error_set(why, "%s:%u: \"%.*s\" is not a domain name", at.file, at.line,
+	    FMT(slice_head(without_dot(word), 80)));
+}
+
 static bool
 read_line(struct zone *z, struct slice line, struct place at, struct error *why)
 {
-	struct slice name, word;
+	struct slice name, word, first;
 	uint64_t ttl;
 
 	if (!slice_word(&line, &name) || *name.p == ';')
 		return true;
 	if (!slice_word(&line, &word))
 		return error_set(why, "%s:%u: a line is NAME TYPE DATA", at.file, at.line);
-	if (slice_eqi(name, S("@secure"))) {
-		struct top *top = arena_get(z->arena, sizeof *top);
-
-		bug_if(top == NULL);
-		*top = (struct top){ z->secure, arena_lower(z->arena, without_dot(word)) };
-		z->secure = top;
-		return true;
-	}
-	name = without_dot(name);
-	if (name.n > 0 && !domain_lengths_ok(name))
-		return error_set(why, "%s:%u: \"%.*s\" is not a domain name", at.file, at.line,
-		    FMT(slice_head(name, 80)));
+	if (slice_eqi(name, S("@secure")) || slice_eqi(name, S("@insecure")))
+		return read_top(z, word, slice_eqi(name, S("@secure"))) || no_name(word, at, why);
+	first = name;
+	if ((name = line_name(z, first)).p == NULL)
+		return no_name(first, at, why);
 	if (slice_eqi(word, S("!nxdomain"))) {
 		node_at(z, name)->nxdomain = true;
 		return true;
@@ -326,13 +378,17 @@ first_of(const struct node *n, uint16_t type)
 	return NULL;
 }
 
+/* The closest top at or above the name decides. */
 static bool
 is_secure(const struct zone *z, struct slice name)
 {
-	for (const struct top *t = z->secure; t != NULL; t = t->next)
-		if (t->name.n == 0 || domain_within(name, t->name))
-			return true;
-	return false;
+	const struct top *closest = NULL;
+
+	for (const struct top *t = z->tops; t != NULL; t = t->next)
+		if ((closest == NULL || t->name.n > closest->name.n) &&
+		    (t->name.n == 0 || domain_within(name, t->name)))
+			closest = t;
+	return closest != NULL && closest->secure;
 }
 
 static void
@@ -423,6 +479,34 @@ add_string(struct buf *b, struct slice s)
 	} while (at < s.n);
 }
 
+/* Names come escaped (label_byte_add); what was not would end the word or the line. */
+static void
+add_name(struct buf *b, struct slice name)
+{
+	for (size_t i = 0; i < name.n; i++) {
+		unsigned char c = (unsigned char)name.p[i];
+
+		if (c <= ' ' || c >= 0x7f || c == ';' || c == '"')
+			buf_printf(b, "\\%03u", c);
+		else
+			buf_byte(b, (char)c);
+	}
+	buf_byte(b, '.');
+}
+
+static void
+add_tlsa(struct buf *b, struct slice data)
+{
+	if (data.n < 3) {
+		buf_printf(b, "\\# %zu ", data.n);
+		hex_add(b, data);
+		return;
+	}
+	for (size_t i = 0; i < 3; i++)
+		buf_printf(b, "%u ", (unsigned char)data.p[i]);
+	hex_add(b, slice_skip(data, 3));
+}
+
 void
 record_to_text(struct buf *b, uint16_t type, const struct record *r)
 {
@@ -438,14 +522,12 @@ record_to_text(struct buf *b, uint16_t type, const struct record *r)
 		add_string(b, r->data);
 		break;
 	case RR_TLSA:
-		for (size_t i = 0; i < 3 && i < r->data.n; i++)
-			buf_printf(b, "%u ", (unsigned char)r->data.p[i]);
-		hex_add(b, slice_skip(r->data, 3));
+		add_tlsa(b, r->data);
 		break;
 	default:
 		if (type == RR_MX)
 			buf_printf(b, "%u ", r->preference);
-		buf_printf(b, "%.*s.", FMT(r->data));
+		add_name(b, r->data);
 	}
 }
 
@@ -457,33 +539,93 @@ failure_word(const struct fact *f)
 }
 
 static void
-fact_to_text(const struct fact *f, struct buf *b)
+begin_line(struct buf *b, struct slice name, const char *word)
 {
-	const char *type = rr_name(f->type);
+	add_name(b, name);
+	buf_printf(b, " %s", word);
+}
 
-	if (f->security == DNS_SECURE)
-		buf_printf(b, "@secure %.*s.\n", FMT(f->name));
-	if (f->answer == ANSWER_BROKEN) {
-		buf_printf(b, "%.*s. %s %s\n", FMT(f->name), type, failure_word(f));
-	} else if (f->answer == ANSWER_NXDOMAIN) {
-		buf_printf(b, "%.*s. !nxdomain\n", FMT(f->name));
-	} else if (f->answer == ANSWER_NODATA) {
-		buf_printf(b, "%.*s. SOA .\n", FMT(f->name));
-	} else {
-		if (!slice_eq(f->name, f->canonical))
-			buf_printf(b, "%.*s. CNAME %.*s.\n", FMT(f->name), FMT(f->canonical));
-		for (size_t i = 0; i < f->count; i++) {
-			buf_printf(b, "%.*s. %s ", FMT(f->canonical), type);
-			record_to_text(b, f->type, &f->records[i]);
-			buf_byte(b, '\n');
-		}
+/* Where the CNAME at a name leads, as far as somebody has asked for it by itself. */
+static struct slice
+known_alias(const struct facts *fs, struct slice name)
+{
+	for (const struct fact *f = fs->first; f != NULL; f = f->next)
+		if (f->type == RR_CNAME && f->state == FACT_KNOWN && f->answer == ANSWER_FOUND &&
+		    slice_eqi(f->canonical, name))
+			return f->records[0].data;
+	return name;
+}
+
+static void
+top_to_text(struct buf *b, const char *word, struct slice name)
+{
+	buf_printf(b, "%s ", word);
+	add_name(b, name);
+	buf_byte(b, '\n');
+}
+
+/*
+ * Whatever stands behind a CNAME stands there, and so does that nothing does.
+ * Of a chain the answer tells the ends only; links that are known come first.
+ */
+static void
+alias_to_text(const struct facts *fs, const struct fact *f, struct buf *b)
+{
+	struct slice name = f->name, next;
+
+	for (int hops = 0; hops < CNAMES_MOST && !slice_eqi(name, f->canonical); hops++, name = next) {
+		if (f->security == DNS_SECURE)
+			top_to_text(b, "@secure", name);
+		if (next = known_alias(fs, name), slice_eqi(next, name))
+			break;
 	}
+	if (slice_eqi(name, f->canonical))
+		return;
+	begin_line(b, name, "CNAME ");
+	add_name(b, f->canonical);
+	buf_byte(b, '\n');
+}
+
+static void
+records_to_text(const struct fact *f, struct buf *b)
+{
+	for (size_t i = 0; i < f->count; i++) {
+		begin_line(b, f->canonical, rr_name(f->type));
+		buf_byte(b, ' ');
+		record_to_text(b, f->type, &f->records[i]);
+		buf_byte(b, '\n');
+	}
+}
+
+static void
+fact_to_text(const struct facts *fs, const struct fact *f, bool signed_world, struct buf *b)
+{
+	if (!domain_lengths_ok(f->name))
+		return;                 /* nobody asks for it: fact() knows the answer */
+	if (f->answer == ANSWER_BROKEN) {
+		begin_line(b, f->name, rr_name(f->type));
+		buf_printf(b, " %s\n", failure_word(f));
+		return;
+	}
+	alias_to_text(fs, f, b);
+	if (signed_world)       /* where the first link alone may be secure: what is not is the end */
+		top_to_text(b, f->security == DNS_SECURE ? "@secure" : "@insecure", f->canonical);
+	if (f->answer == ANSWER_NXDOMAIN)
+		begin_line(b, f->canonical, "!nxdomain\n");
+	else if (f->answer == ANSWER_NODATA)
+		begin_line(b, f->canonical, "SOA .\n");
+	else
+		records_to_text(f, b);
 }
 
 void
 facts_to_text(const struct facts *fs, struct buf *b)
 {
+	bool signed_world = false;
+
+	for (const struct fact *f = fs->first; f != NULL; f = f->next)
+		signed_world |= f->state == FACT_KNOWN && f->security == DNS_SECURE;
 	for (const struct fact *f = fs->first; f != NULL; f = f->next)
 		if (f->state == FACT_KNOWN)
-			fact_to_text(f, b);
+			fact_to_text(fs, f, signed_world, b);
 }

@@ -7,9 +7,11 @@
  *     example.org.   MX    10 mx.example.org.    a TTL and IN may stand before the type
  *     slow.test.     TXT   !timeout              !servfail, !bogus
  *     gone.test.     !nxdomain
- *     @secure        example.org.                all at and below it is DNSSEC-secure
+ *     @secure        example.org.                all at and below it is DNSSEC-secure …
+ *     @insecure      sub.example.org.            … but for what is at and below this
  *
- * All names are absolute, with or without the last dot; `;` begins a comment.
+ * All names are absolute, with or without the last dot, odd octets as \DDD (as
+ * dns/wire.h, label_byte_add); `;` begins a comment.
  * A name that has other types, or names below it, answers NODATA; an unknown
  * name NXDOMAIN; "*.x" is a wildcard (RFC 4592).  Nothing else is ever asked.
  */

@@ -45,6 +45,12 @@ letters_ok(struct slice name)
 	return true;
 }
 
+bool
+domain_valid(struct slice name)
+{
+	return domain_lengths_ok(name) && letters_ok(name);
+}
+
 struct slice
 domain_normal(struct slice name, struct arena *arena)
 {
@@ -54,7 +60,7 @@ domain_normal(struct slice name, struct arena *arena)
 		return NONE;
 	if (!ascii_only(name) && (name = to_a_labels(name, arena)).p == NULL)
 		return NONE;
-	if (!domain_lengths_ok(name) || !letters_ok(name))
+	if (!domain_valid(name))
 		return NONE;
 	return arena_lower(arena, name);
 }

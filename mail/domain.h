@@ -20,6 +20,9 @@ enum { DOMAIN_MAX = 253, LABEL_MAX = 63 };
  */
 struct slice domain_normal(struct slice, struct arena *);
 
+/* What domain_normal() lets through, its case and a last dot aside; needs no memory. */
+bool domain_valid(struct slice);
+
 /* Syntax of a name for a DNS question: labels 1..63, at most 253 in all. */
 bool domain_lengths_ok(struct slice);
 

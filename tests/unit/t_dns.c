@@ -191,6 +191,71 @@ recorded_facts_can_be_replayed(void **state)
 	zone_free(again);
 }
 
+/* What was secure stays so, what was not stays that, and odd names stay what they are. */
+static void
+a_record_of_a_case_is_the_case(void **state)
+{
+	static const char world[] =
+	    "@secure a.test\n@secure b.test\n@insecure sub.a.test\n"
+	    "a.test MX 10 mx.sub.a.test\nmx.sub.a.test A 192.0.2.1\n"
+	    "_25._tcp.a.test TLSA \\# 2 0301\n"
+	    "alias.a.test CNAME x.b.test\nx.b.test A 192.0.2.2\n"
+	    "half.a.test CNAME y.c.test\ny.c.test A 192.0.2.3\n"
+	    "far.a.test CNAME far.b.test\nfar.b.test CNAME x.b.test\n"
+	    "dead.a.test CNAME gone.b.test\nbare.a.test CNAME mx.sub.a.test\n"
+	    "a\\032b\\000\\059.a.test TXT \"odd\"\n@secure.a.test MX 10 \\059.a.test\n";
+	static const struct {
+		struct slice  name;
+		uint16_t      type;
+		enum security security;
+		enum answer   answer;
+	} asked[] = {
+		{ S_INIT("far.a.test"), RR_CNAME, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("far.a.test"), RR_A, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("dead.a.test"), RR_A, DNS_SECURE, ANSWER_NXDOMAIN },
+		{ S_INIT("dead.a.test"), RR_CNAME, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("bare.a.test"), RR_AAAA, DNS_INSECURE, ANSWER_NODATA },
+		{ S_INIT("bare.a.test"), RR_A, DNS_INSECURE, ANSWER_FOUND },
+		{ S_INIT("a.test"), RR_MX, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("mx.sub.a.test"), RR_A, DNS_INSECURE, ANSWER_FOUND },
+		{ S_INIT("_25._tcp.a.test"), RR_TLSA, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("alias.a.test"), RR_A, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("half.a.test"), RR_A, DNS_INSECURE, ANSWER_FOUND },
+		{ S_INIT("half.a.test"), RR_CNAME, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("a\\032b\\000\\059.a.test"), RR_TXT, DNS_SECURE, ANSWER_FOUND },
+		{ S_INIT("@secure.a.test"), RR_MX, DNS_SECURE, ANSWER_FOUND },
+	};
+	struct zone *zone = zone_parse(slice(world), "world", NULL), *again;
+	struct buf text = BUF(65536);
+	struct facts replayed;
+
+	(void)state;
+	assert_non_null(zone);
+	for (size_t i = 0; i < COUNT(asked); i++)
+		fact(&facts, asked[i].name, asked[i].type);
+	zone_answer_all(zone, &facts);
+	facts_to_text(&facts, &text);
+	assert_non_null(again = zone_parse(buf_slice(&text), "again", NULL));
+	facts_begin(&replayed, arena);
+	for (size_t i = 0; i < COUNT(asked); i++) {
+		const struct fact *f = fact(&facts, asked[i].name, asked[i].type), *g;
+
+		fact(&replayed, asked[i].name, asked[i].type);
+		zone_answer_all(again, &replayed);
+		g = fact(&replayed, asked[i].name, asked[i].type);
+		assert_case(f->answer == asked[i].answer && g->answer == f->answer, i, asked[i].name.p);
+		assert_case(f->security == asked[i].security && g->security == f->security, i, asked[i].name.p);
+		assert_true(f->count == g->count);
+		if (f->count > 0)
+			assert_true(slice_eq(g->records[0].data, f->records[0].data));
+		assert_true(slice_eq(g->canonical, f->canonical));
+	}
+	assert_slice(fact(&facts, S("_25._tcp.a.test"), RR_TLSA)->records[0].data, "\3\1");
+	buf_free(&text);
+	zone_free(zone);
+	zone_free(again);
+}
+
 /* A header and a question for x.test MX; answers follow. */
 #define HEAD(rcode, answers) "\x12\x34\x81" rcode "\0\1\0" answers "\0\0\0\0" \
 	"\1x\4test\0\0\x0f\0\1"
@@ -320,6 +385,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_text_answers_like_the_dns, setup, teardown),
 		cmocka_unit_test(a_bad_line_is_named),
 		cmocka_unit_test_setup_teardown(recorded_facts_can_be_replayed, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_record_of_a_case_is_the_case, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers_from_the_wire, setup, teardown),
 		cmocka_unit_test(records_can_be_shown),
 		cmocka_unit_test_setup_teardown(odd_bytes_of_a_label_are_escaped, setup, teardown),

@@ -210,6 +210,12 @@ domains(void **state)
 	assert_null(domain_normal(S(""), arena).p);
 	assert_null(domain_normal(S("."), arena).p);
 	assert_null(domain_normal(S("a b"), arena).p);
+	assert_true(domain_valid(S("_x.Mail-1.example")));
+	assert_false(domain_valid(S("")));
+	assert_false(domain_valid(S("mail.example.")));
+	assert_false(domain_valid(S("a..b")));
+	assert_false(domain_valid(S("a b.example")));
+	assert_false(domain_valid(S("b\xc3\xbc" "cher.example")));
 	assert_int_equal(domain_labels(S("a.b.c")), 3);
 	assert_int_equal(domain_labels(S("")), 0);
 	assert_slice(domain_parent(S("a.b.c")), "b.c");
