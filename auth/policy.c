@@ -97,7 +97,6 @@ static struct decision
 refuse_from(enum from_flaw flaw)
 {
 	static const struct status replies[] = {
-		[FROM_NONE] = STATUS_INIT(550, 5,6,0, "there is no From address (RFC 5322 3.6)"),
 		[FROM_FIELDS] = STATUS_INIT(550, 5,6,0, "there is more than one From field (RFC 5322 3.6)"),
 		[FROM_DOMAINS] = STATUS_INIT(550, 5,6,0, "the From field names more than one domain"),
 		[FROM_UNPARSABLE] = STATUS_INIT(550, 5,6,0, "the From field is malformed (RFC 5322 3.6.2)"),
@@ -220,12 +219,19 @@ spf_refuses(const struct policy *p, const struct policy_evidence *e)
 	    e->dmarc->result != DMARC_PASS && e->dmarc->result != DMARC_TEMPERROR;
 }
 
+/* No author at all is odd, but it pretends to be nobody. */
+static bool
+from_misleads(enum from_flaw flaw)
+{
+	return flaw == FROM_FIELDS || flaw == FROM_DOMAINS || flaw == FROM_UNPARSABLE;
+}
+
 struct decision
 policy_decide(const struct policy *p, const struct policy_evidence *e, struct arena *arena)
 {
 	struct decision d;
 
-	if (p->from_multiple == FROM_MULTIPLE_REJECT && e->flaw != FROM_OK && e->flaw != FROM_ADDRESSES)
+	if (p->from_multiple == FROM_MULTIPLE_REJECT && from_misleads(e->flaw))
 		return refuse_from(e->flaw);
 	if (chain_is_worth_waiting(p, e))
 		return refuse(STATUS(451, 4,4,3, "cannot look up a key of the ARC chain, try again later"),

@@ -32,6 +32,8 @@
  * `strict` rejects whatever the traces say, against 7.4; `never` always
  * quarantines.  A trusted sealer's word is above all three.
  *
+ * from_multiple.  A From that shows two authors, or that cannot be read, has no
+ * author that could be checked; it is refused.  A message without any is taken.
  * spf_fail=reject never refuses what passes DMARC (RFC 9989 7.1).
  * arc_dns_temperror=defer-once asks the client to come again when a key of a
  * chain could not be had and the chain matters: "fail" would be for good.

@@ -178,6 +178,13 @@ utf8_valid(struct slice s)
 bool
 ascii_only(struct slice s)
 {
+	for (; s.n >= sizeof(uint64_t); s = slice_skip(s, sizeof(uint64_t))) {
+		uint64_t eight;
+
+		memcpy(&eight, s.p, sizeof eight);
+		if (eight & UINT64_C(0x8080808080808080))
+			return false;
+	}
 	for (size_t i = 0; i < s.n; i++)
 		if ((unsigned char)s.p[i] >= 0x80)
 			return false;

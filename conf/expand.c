@@ -7,7 +7,7 @@ struct expand {
 	const struct routes *routes;
 	struct arena     *arena;
 	struct expansion *result;
-	struct recipient **last;
+	struct reached **last;
 	struct map        seen;         /* address -> the first struct hop to it */
 	bool              failed;
 };
@@ -26,13 +26,13 @@ room(struct expand *x, size_t n)
 static void
 add_recipient(struct expand *x, struct route route, const struct hop *path)
 {
-	struct recipient *r = room(x, sizeof *r);
+	struct reached *r = room(x, sizeof *r);
 
 	if (++x->result->count > EXPAND_MOST)
 		x->failed = true;
 	if (x->failed)
 		return;
-	*r = (struct recipient){ .route = route, .path = path };
+	*r = (struct reached){ .route = route, .path = path };
 	*x->last = r;
 	x->last = &r->next;
 }

@@ -126,7 +126,7 @@ explain_role(struct buf *b, const struct domain_conf *d, const struct routes *ro
 	if (!route_expand(routes, &postmaster, scratch, &x) || x.first == NULL)
 		return;
 	buf_add(b, S("  Mail to postmaster reaches "));
-	for (const struct recipient *r = x.first; r != NULL; r = r->next)
+	for (const struct reached *r = x.first; r != NULL; r = r->next)
 		buf_printf(b, "%s%.*s", r == x.first ? "" : ", ", FMT(r->path->address.text));
 	buf_add(b, S(".\n"));
 }

@@ -131,6 +131,16 @@ own_mailbox(const struct home *home, struct slice local, struct arena *arena)
 }
 
 struct route
+route_mailbox(const struct routes *routes, const struct address *address, struct arena *arena)
+{
+	const struct home *home = home_of(routes, address);
+
+	if (home == NULL)
+		return (struct route){ .kind = ROUTE_REMOTE };
+	return own_mailbox(home, address->local, arena);
+}
+
+struct route
 route_local(const struct routes *routes, const struct address *address, struct arena *arena)
 {
 	const struct home *home = home_of(routes, address);

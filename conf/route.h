@@ -78,6 +78,9 @@ struct route {
 /* Strings of the result lie in the arena or in the routes. */
 struct route route_local(const struct routes *, const struct address *, struct arena *);
 
+/* The mailbox of that name whatever aliases say: for an address that an alias led to itself. */
+struct route route_mailbox(const struct routes *, const struct address *, struct arena *);
+
 /* May that envelope sender post to the list? */
 bool route_may_post(const struct list *, const struct address *sender);
 
@@ -95,14 +98,14 @@ struct hop {
 	unsigned          depth;
 };
 
-struct recipient {
-	struct recipient *next;
+struct reached {
+	struct reached *next;
 	struct route      route;        /* never ALIAS */
 	const struct hop *path;         /* ends at the recipient's own address */
 };
 
 struct expansion {
-	struct recipient *first;        /* in the order of the configuration, each once */
+	struct reached *first;        /* in the order of the configuration, each once */
 	size_t            count;
 	const struct hop *loop;         /* a path that leads back to an address on it, or NULL */
 	bool              too_deep;     /* EXPAND_DEPTH was reached somewhere */

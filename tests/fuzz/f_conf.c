@@ -67,7 +67,7 @@ look_up(const struct routes *routes, const char *text)
 
 	if (address_parse(slice(text), arena, &address))
 		if (route_expand(routes, &address, arena, &x))
-			for (const struct recipient *r = x.first; r != NULL; r = r->next) {
+			for (const struct reached *r = x.first; r != NULL; r = r->next) {
 				bug_if(r->route.kind == ROUTE_ALIAS);
 				bug_if(r->route.kind == ROUTE_MAILDIR && r->route.maildir.p[0] != '/');
 			}

@@ -374,7 +374,7 @@ expanded(struct world *w, const char *text, struct buf *out, struct expansion *x
 
 	assert_true(address_parse(slice(text), w->arena, &a));
 	assert_true(route_expand(w->routes, &a, w->arena, x));
-	for (const struct recipient *r = x->first; r != NULL; r = r->next) {
+	for (const struct reached *r = x->first; r != NULL; r = r->next) {
 		for (const struct hop *h = r->path; h != NULL; h = h->from)
 			buf_printf(out, "%.*s%s", FMT(h->address.local), h->from ? "<" : "");
 		buf_add(out, r->route.kind == ROUTE_REMOTE ? S("! ") : r->route.kind == ROUTE_LIST ? S("* ")

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * verdict -- everything that SPF, DKIM, DMARC, ARC and iprev found out about one
+ * message, and what we do about it.
+ *
+ *     verdict_begin()      when the header is there: which body hashes are wanted
+ *     verdict_evaluate()   when the body has passed: until all methods have concluded
+ *     verdict_decide()     local policy, with the trusted sealers
+ *     verdict_results()    as Authentication-Results
+ *     verdict_pack()       what the queue needs to seal the message when it leaves
+ *
+ * Pure over facts.  All methods run beside each other; each is concluded once.
+ * The struct is large and lives in the transaction's arena.
+ */
+#ifndef ARC_VERDICT_H
+#define ARC_VERDICT_H
+
+#include "arc/trust.h"
+#include "auth/dkim.h"
+#include "auth/dmarc.h"
+#include "auth/iprev.h"
+#include "auth/policy.h"
+#include "auth/spf.h"
+#include "mail/address.h"
+
+/* What is known beside the message. */
+struct verdict_question {
+	struct ip      client;          /* n == 0: not from a network; no SPF, no iprev */
+	struct slice   helo;
+	struct address sender;          /* empty: the null reverse-path */
+	struct slice   hostname;        /* ours */
+	int64_t        now;             /* ms */
+};
+
+struct verdict {
+	struct arena        *arena;
+	const struct header *header;
+	struct from          from;
+	struct spf           helo, mail;        /* of the HELO name, of MAIL FROM */
+	bool                 spf_asked;         /* there is a client to ask about */
+	struct iprev         iprev;
+	struct dkim          dkim;
+	struct arc           arc;
+	struct dmarc         dmarc;
+
+	/* behind verdict_decide() */
+	struct arc_trust     trust;
+	struct slice         voucher;           /* a trusted sealer who saw this author proved, or empty */
+	struct slice         would_vouch;       /* the same, if everybody were trusted */
+	struct decision      decision;
+};
+
+/* False when the arena is full: a 452. */
+bool verdict_begin(struct verdict *, const struct header *, struct bodies *, struct arena *);
+
+/* False while facts are missing.  The bodies are finished, or there are none to come. */
+bool verdict_evaluate(struct verdict *, const struct verdict_question *, const struct bodies *,
+    struct keys *, struct facts *);
+
+struct verdict_terms {
+	const struct policy *policy;
+	const struct slice  *trusted;           /* patterns of sealers (domain_matches) */
+	size_t               trusted_count;
+	bool                 will_be_sealed;
+	bool                 deferred_before;
+};
+
+void verdict_decide(struct verdict *, const struct verdict_question *, const struct verdict_terms *);
+
+/* All results, in the order of B7.6; `authserv_id` is ours. */
+void verdict_results(const struct verdict *, const struct verdict_question *, struct slice authserv_id,
+    struct authres *);
+
+/* --- what stays with the message (envelope.verdict) ------------------------------ */
+
+struct verdict_record {
+	enum arc_result arc;            /* at arrival: cv= of a seal of ours */
+	unsigned        sets;
+	enum dmarc_result dmarc;
+	enum dmarc_policy asked;        /* p= that applies, after t= */
+	enum policy_action action;
+	struct slice    author;         /* the Author Domain, or empty */
+	struct slice    results;        /* payload of Authentication-Results, our id in front */
+};
+
+void verdict_pack(const struct verdict *, struct slice results, struct buf *);
+/* Slices point into the bytes. False: no record. */
+bool verdict_unpack(struct verdict_record *, struct slice);
+
+#endif

@@ -1,0 +1,574 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The way of an order to a mail host:
+ *
+ *     LOOK     hosts, their DNSSEC state, the MTA-STS policy: a plan (delivery/secure)
+ *     CHOOSE   the next host and address of the plan, until none is left
+ *     TALK     a connection: greeting, TLS, the judge, the message
+ *     TELL     the queue, what became of each recipient
+ *
+ * LMTP and a fixed next hop are plans of one host.  A Maildir is a job.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "conf/events.h"
+#include "conf/route.h"
+#include "delivery/attempt.h"
+#include "delivery/maildir.h"
+#include "mail/domain.h"
+#include "net/link.h"
+
+enum {
+	ATTEMPT_MEMORY = 24 << 20,      /* an order with 100,000 recipients */
+	DNS_MS = 30 * SECOND,
+	SMTP_PORT = 25,
+	STORY_MOST = 16 << 10,
+	RESULT_MOST = 4 << 20,
+};
+
+struct step;
+
+struct attempt {
+	struct attempt         *next, **back;
+	struct delivery        *delivery;
+	const struct step      *step;
+	struct arena           *arena;
+	struct order            order;
+	int                     fd;
+
+	struct inquiry          dns;
+	struct policy_wait     *wait;
+	bool                    policy_known;
+	struct policy_answer    policy;         /* copied here */
+	struct secure_question  question;
+	struct plan             plan;
+
+	size_t                  host, address;  /* of the plan, being tried */
+	bool                    in_clear;
+	struct connection      *connection;
+	struct client_mail      mail;
+	struct letter           letter;
+	struct status           worst;          /* of hosts that did not take it; class 0: none yet */
+	struct order_result     result;
+	struct buf              story;
+	struct later            go;
+
+	char                  **maildir_name;   /* ORDER_MAILDIR */
+	struct status          *stored;
+	struct error           *why;
+};
+
+/* --- steps ------------------------------------------------------------------------ */
+
+enum flow { FLOW_ON, FLOW_WAIT, FLOW_DONE };
+
+struct step {
+	const char *name;
+	enum flow (*run)(struct attempt *);
+};
+
+static enum flow look(struct attempt *), choose(struct attempt *), talk(struct attempt *),
+    store(struct attempt *), tell(struct attempt *);
+
+static const struct step LOOK = { "look", look }, CHOOSE = { "choose", choose },
+    TALK = { "talk", talk }, STORE = { "store", store }, TELL = { "tell", tell };
+
+static enum flow
+then(struct attempt *a, const struct step *next)
+{
+	a->step = next;
+	return FLOW_ON;
+}
+
+static void
+run(void *arg)
+{
+	struct attempt *a = arg;
+
+	while (a->step->run(a) == FLOW_ON)
+		continue;
+}
+
+static void
+free_attempt(struct attempt *a)
+{
+	struct delivery *d = a->delivery;
+
+	if ((*a->back = a->next) != NULL)
+		a->next->back = a->back;
+	later_cancel(d->loop, &a->go);
+	inquiry_end(&a->dns);
+	policies_forget(a->wait);
+	connection_end(a->connection);
+	buf_free(&a->story);
+	if (a->fd != -1)
+		close(a->fd);
+	arena_free(a->arena);
+	free(a);
+}
+
+/* --- LOOK ---------------------------------------------------------------------------- */
+
+static void
+copy_policy(struct attempt *a, const struct policy_answer *from)
+{
+	a->policy = *from;
+	a->policy.id = arena_copy(a->arena, from->id);
+	a->policy.reason = arena_copy(a->arena, from->reason);
+	if (from->applies)
+		a->policy.applies = sts_policy_parse(&a->policy.policy, from->policy.text, a->arena, NULL);
+	a->policy_known = true;
+}
+
+static void
+policy_told(void *arg, const struct policy_answer *answer)
+{
+	struct attempt *a = arg;
+
+	a->wait = NULL;
+	copy_policy(a, answer);
+	loop_later(a->delivery->loop, &a->go, run, a);
+}
+
+/* True when it is known whether a policy applies. */
+static bool
+policy_found(struct attempt *a)
+{
+	struct slice domain = secure_policy_domain(&a->question.where);
+
+	if (a->policy_known || a->question.sts_off || domain.n == 0)
+		return true;
+	if (a->wait == NULL)
+		a->wait = policies_ask(a->delivery->policies, domain, policy_told, a);
+	return false;
+}
+
+static enum flow
+look(struct attempt *a)
+{
+	bool policy = policy_found(a), planned;
+
+	a->question.sts = a->policy.applies ? &a->policy.policy : NULL;
+	planned = secure_plan(&a->plan, &a->question, &a->dns.facts, a->arena);
+	if (policy && planned) {
+		plan_text(&a->plan, &a->story);
+		return then(a, &CHOOSE);
+	}
+	if (!planned)
+		inquiry_ask(&a->dns, run, a);
+	return FLOW_WAIT;
+}
+
+static enum secure_floor
+floor_of(enum tls_need need)
+{
+	static const enum secure_floor floors[] = {
+		[TLS_OPPORTUNISTIC] = FLOOR_OPPORTUNISTIC, [TLS_ENCRYPT] = FLOOR_ENCRYPT,
+		[TLS_VERIFIED] = FLOOR_VERIFIED, [TLS_DANE] = FLOOR_DANE, [TLS_STS] = FLOOR_STS,
+		[TLS_DANE_OR_STS] = FLOOR_DANE_OR_STS,
+	};
+
+	return floors[need];
+}
+
+/* A fixed next hop or an LMTP server: the host itself, by name or by address. */
+static void
+ask_for_endpoint(struct attempt *a, const struct endpoint *e)
+{
+	char literal[IP_TEXT + 8];
+
+	a->question.where.fixed = true;
+	a->question.where.local_allowed = true;
+	a->question.port = e->port;
+	a->question.where.domain = e->host;
+	if (e->kind == ENDPOINT_IP) {
+		ip_literal(e->ip, literal);
+		a->question.where.domain = arena_lower(a->arena, slice(literal));
+	}
+}
+
+static void
+ask_for_domain(struct attempt *a)
+{
+	struct delivery *d = a->delivery;
+	const struct conf *conf = d->options.conf;
+	const struct destination_conf *dest = route_destination(conf, a->order.domain);
+
+	a->question = (struct secure_question){
+		.where = { .domain = a->order.domain, .local_allowed = d->local_allowed,
+		    .rng = rng_seeded(rng_next(&d->rng)), .own_names = &conf->hostname,
+		    .own_name_count = 1, .own_addresses = d->own, .own_address_count = d->own_count },
+		.port = SMTP_PORT, .floor = floor_of(dest->tls),
+		.dane_off = !dest->dane, .sts_off = !dest->sts,
+		.message = a->order.requiretls ? MESSAGE_REQUIRETLS
+		    : a->order.tls_optional ? MESSAGE_TLS_OPTIONAL : MESSAGE_ORDINARY,
+		.null_sender = a->order.sender.n == 0,
+	};
+	if (dest->via.kind != ENDPOINT_NONE)
+		ask_for_endpoint(a, &dest->via);
+}
+
+/* --- CHOOSE ---------------------------------------------------------------------------- */
+
+static void
+not_there(struct attempt *a, struct status why)
+{
+	a->worst = a->worst.class == 0 ? why : secure_worse(a->worst, why);
+}
+
+static enum flow
+choose(struct attempt *a)
+{
+	for (; a->host < a->plan.count; a->host++, a->address = 0) {
+		const struct plan_host *h = &a->plan.hosts[a->host];
+
+		if (!h->go)
+			not_there(a, h->why_not);
+		else if (a->address < h->address_count)
+			return then(a, &TALK);
+	}
+	if (a->worst.class == 0)
+		a->worst = a->plan.status.class != 0 ? a->plan.status
+		    : STATUS(0, 4, 4, 1, "no host could be reached");
+	return then(a, &TELL);
+}
+
+static void
+next_address(struct attempt *a)
+{
+	a->address++;
+	a->in_clear = false;
+	a->step = &CHOOSE;
+	loop_later(a->delivery->loop, &a->go, run, a);
+}
+
+/* --- TALK ------------------------------------------------------------------------------- */
+
+static bool
+undecided(const struct attempt *a)
+{
+	for (size_t i = 0; i < a->mail.count; i++)
+		if (a->mail.recipients[i].status.class == 0)
+			return true;
+	return false;
+}
+
+static void
+begin_letter(struct attempt *a)
+{
+	a->letter = (struct letter){ a->order.head, a->order.body, a->fd,
+	    (off_t)a->order.file_at, a->order.file_size };
+}
+
+/* Who it was, for the result: copied, since the connection goes on to others. */
+static void
+note_host(struct attempt *a)
+{
+	struct connection_facts f = connection_facts(a->connection);
+	char peer[PEER_TEXT];
+
+	peer_text(&f.peer, peer);
+	a->result.host = arena_copy(a->arena, f.host);
+	a->result.peer = arena_copy(a->arena, slice(peer));
+	a->result.tls = f.tls ? arena_copy(a->arena, slice(f.tls)) : NONE;
+	a->result.policy = slice(plan_policy_name(f.policy));
+	a->result.trust = slice(secure_trust_name(f.trust));
+}
+
+static void
+on_ready(void *arg)
+{
+	struct attempt *a = arg;
+
+	note_host(a);
+	begin_letter(a);
+	connection_send(a->connection, &a->mail, &a->letter);
+}
+
+/* Texts of statuses lie in the connection: it is kept until they have been copied. */
+static void
+keep_texts(struct attempt *a)
+{
+	for (size_t i = 0; i < a->mail.count; i++)
+		a->mail.recipients[i].status.text = arena_copy(a->arena, a->mail.recipients[i].status.text);
+}
+
+static void
+on_sent(void *arg)
+{
+	struct attempt *a = arg;
+	struct connection *c = a->connection;
+
+	keep_texts(a);
+	a->connection = NULL;
+	idle_put(a->delivery, c);
+	a->step = &TELL;
+	run(a);
+}
+
+static void
+tell_story(struct attempt *a, const struct connection_end *end)
+{
+	struct connection_facts f = connection_facts(a->connection);
+	char peer[PEER_TEXT];
+
+	peer_text(&f.peer, peer);
+	buf_printf(&a->story, "%.*s [%s]: %u.%u.%u %.*s\n", FMT(f.host), peer, end->why.class,
+	    end->why.subject, end->why.detail, FMT(end->why.text));
+}
+
+static void
+on_over(void *arg, const struct connection_end *end)
+{
+	struct attempt *a = arg;
+	struct status why = end->why;
+
+	why.text = arena_copy(a->arena, why.text);
+	tell_story(a, end);
+	note_host(a);
+	keep_texts(a);
+	a->connection = NULL;                   /* it ends itself */
+	not_there(a, why);
+	if (end->clear_retry) {
+		a->in_clear = true;
+		a->step = &TALK;
+		loop_later(a->delivery->loop, &a->go, run, a);
+	} else if (end->text_sent) {            /* it may have arrived: try later (A21.10) */
+		a->worst = why;
+		a->step = &TELL;
+		loop_later(a->delivery->loop, &a->go, run, a);
+	} else if (undecided(a)) {
+		next_address(a);
+	} else {
+		a->step = &TELL;
+		loop_later(a->delivery->loop, &a->go, run, a);
+	}
+}
+
+static void
+on_judged(void *arg, const struct secure_judgement *j)
+{
+	struct attempt *a = arg;
+	struct log_line l;
+
+	if (j->result == TLSRPT_SUCCESS)
+		return;
+	l = log_event(a->delivery->options.log, &EVENT_TLS_FAILED, a->order.id);
+	log_slice(&l, "mx", a->plan.hosts[a->host].name);
+	log_text(&l, "policy", plan_policy_name(a->plan.hosts[a->host].policy));
+	log_text(&l, "result", tlsrpt_result_name(j->result));
+	log_text(&l, "reason", j->reason);
+	log_end(&l);
+}
+
+static const struct connection_user CONNECTION = { on_ready, on_sent, on_over, on_judged };
+
+static struct peer
+peer_to_try(const struct attempt *a)
+{
+	struct peer p = { .ip = a->plan.hosts[a->host].addresses[a->address], .port = a->plan.port };
+
+	return p;
+}
+
+static enum flow
+talk(struct attempt *a)
+{
+	struct delivery *d = a->delivery;
+	const struct plan_host *host = &a->plan.hosts[a->host];
+	struct peer peer = peer_to_try(a);
+	struct connection_options o = {
+		.loop = d->loop, .tls = d->options.tls, .hostname = d->options.conf->hostname,
+		.lmtp = a->order.kind == ORDER_LMTP, .in_clear = a->in_clear,
+	};
+	struct error why;
+
+	if (!a->in_clear && (a->connection = idle_take(d, host, &peer)) != NULL) {
+		connection_hand(a->connection, &CONNECTION, a);
+		on_ready(a);
+		return FLOW_WAIT;
+	}
+	a->connection = connection_open(&o, host, peer, &CONNECTION, a, &why);
+	if (a->connection != NULL)
+		return FLOW_WAIT;
+	not_there(a, (struct status){ 0, 4, 4, 1, arena_copy(a->arena, slice(why.text)) });
+	a->address++;
+	return then(a, &CHOOSE);
+}
+
+/* --- STORE: a Maildir ---------------------------------------------------------------------- */
+
+static void
+store_job(void *arg)
+{
+	struct attempt *a = arg;
+	const struct slice pieces[] = { a->order.head, a->order.body };
+	char *directory = must_copy(a->order.place.p, a->order.place.n);
+
+	for (size_t i = 0; i < a->order.count; i++) {
+		struct maildir_mail m = {
+			.directory = directory, .name = a->maildir_name[i], .pieces = pieces, .count = 2,
+			.content = a->fd, .from = (off_t)a->order.file_at, .size = a->order.file_size,
+		};
+
+		a->stored[i] = maildir_deliver(&m, &a->why[i]);
+	}
+	free(directory);
+}
+
+static void
+stored(void *arg)
+{
+	struct attempt *a = arg;
+
+	for (size_t i = 0; i < a->order.count; i++)
+		a->mail.recipients[i].status = a->stored[i];
+	a->step = &TELL;
+	run(a);
+}
+
+static enum flow
+store(struct attempt *a)
+{
+	size_t n = a->order.count;
+
+	a->maildir_name = arena_get(a->arena, n * sizeof *a->maildir_name);
+	a->stored = arena_get(a->arena, n * sizeof *a->stored);
+	a->why = arena_get(a->arena, n * sizeof *a->why);
+	bug_if(a->why == NULL);
+	for (size_t i = 0; i < n; i++) {
+		bug_if((a->maildir_name[i] = arena_get(a->arena, 128)) == NULL);
+		maildir_name(a->order.arrived, a->order.id, a->order.recipients[i].index,
+		    a->delivery->options.conf->hostname, a->maildir_name[i]);
+	}
+	job(a->delivery->options.jobs, store_job, stored, a);
+	return FLOW_WAIT;
+}
+
+/* --- TELL ------------------------------------------------------------------------------------ */
+
+static enum flow
+tell(struct attempt *a)
+{
+	struct delivery *d = a->delivery;
+	struct buf packed = BUF(RESULT_MOST);
+
+	a->result.number = a->order.number;
+	a->result.id = a->order.id;
+	a->result.count = a->order.count;
+	a->result.story = buf_slice(&a->story);
+	for (size_t i = 0; i < a->order.count; i++) {
+		struct status s = a->mail.recipients[i].status;
+
+		a->result.outcomes[i].index = a->order.recipients[i].index;
+		a->result.outcomes[i].status = s.class != 0 ? s : a->worst;
+	}
+	order_result_pack(&a->result, &packed);
+	bug_if(packed.full);
+	delivery_send(d, FRAME_RESULT, buf_slice(&packed));
+	buf_free(&packed);
+	free_attempt(a);
+	delivery_attempt_over(d);
+	return FLOW_DONE;
+}
+
+/* --- beginning and ending ------------------------------------------------------------------------ */
+
+static bool
+begin_mail(struct attempt *a)
+{
+	const struct order *o = &a->order;
+
+	a->mail = (struct client_mail){
+		.sender = o->sender, .count = o->count, .size = o->head.n + o->body.n + o->file_size,
+		.eight_bit = o->eight_bit, .smtputf8 = o->smtputf8, .requiretls = o->requiretls,
+		.ret = o->ret, .envid = o->envid,
+	};
+	a->mail.recipients = arena_get(a->arena, o->count * sizeof *a->mail.recipients);
+	a->result.outcomes = arena_get(a->arena, o->count * sizeof *a->result.outcomes);
+	if (a->mail.recipients == NULL || a->result.outcomes == NULL)
+		return false;
+	for (size_t i = 0; i < o->count; i++)
+		a->mail.recipients[i] = (struct client_recipient){
+			.address = o->recipients[i].address, .orcpt = o->recipients[i].orcpt,
+			.notify = o->recipients[i].notify,
+		};
+	return true;
+}
+
+static bool
+begin_order(struct attempt *a, struct slice packed)
+{
+	packed = arena_copy(a->arena, packed);
+	return packed.p != NULL && order_unpack(&a->order, packed, a->arena) &&
+	    a->order.in_file == (a->fd != -1) && begin_mail(a);
+}
+
+static bool
+first_step(struct attempt *a)
+{
+	struct endpoint place;
+
+	switch (a->order.kind) {
+	case ORDER_MAILDIR:
+		a->step = &STORE;
+		return true;
+	case ORDER_LMTP:
+		a->question = (struct secure_question){ .dane_off = true, .sts_off = true };
+		a->step = &LOOK;
+		if (!value_endpoint(a->order.place, a->arena, &place))
+			return false;
+		ask_for_endpoint(a, &place);
+		return true;
+	default:
+		ask_for_domain(a);
+		a->step = &LOOK;
+		return true;
+	}
+}
+
+bool
+attempt_begin(struct delivery *d, struct slice packed, int fd)
+{
+	struct attempt *a = must_alloc(sizeof *a);
+
+	*a = (struct attempt){ .next = d->attempts, .back = &d->attempts, .delivery = d, .fd = fd,
+	    .arena = arena_new(ATTEMPT_MEMORY), .story = BUF(STORY_MOST) };
+	if (a->next != NULL)
+		a->next->back = &a->next;
+	d->attempts = a;
+	inquiry_begin(&a->dns, d->options.resolver, a->arena);
+	inquiry_limit(&a->dns, DNS_MS);
+	if (!begin_order(a, packed) || !first_step(a)) {
+		free_attempt(a);
+		return false;
+	}
+	loop_later(d->loop, &a->go, run, a);
+	return true;
+}
+
+void
+attempt_end_all(struct delivery *d)
+{
+	while (d->attempts != NULL)
+		free_attempt(d->attempts);
+}
+
+void
+attempt_tell_under_way(struct delivery *d)
+{
+	for (const struct attempt *a = d->attempts; a != NULL; a = a->next) {
+		struct order_result r = { .number = a->order.number, .id = a->order.id,
+		    .outcomes = a->result.outcomes, .count = a->order.count };
+		struct buf packed = BUF(RESULT_MOST);
+
+		for (size_t i = 0; i < a->order.count; i++)
+			r.outcomes[i].index = a->order.recipients[i].index;
+		order_result_pack(&r, &packed);
+		delivery_send(d, FRAME_UNDER_WAY, buf_slice(&packed));
+		buf_free(&packed);
+	}
+	delivery_send(d, FRAME_UNDER_WAY_END, NONE);
+}

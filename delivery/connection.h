@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * connection -- one conversation with one host: connect, EHLO, TLS as the plan
+ * demands, then one message after another, then QUIT.
+ *
+ * It joins the pure client (delivery/client) and the pure judge
+ * (delivery/judge) to a stream and to time, and decides nothing itself.
+ * Nothing of a message is said before the judge has let it.
+ *
+ * The user is called from the loop, never inside a call of his own.  After
+ * over() the connection is gone.  A connection without a user says QUIT.
+ */
+#ifndef DELIVERY_CONNECTION_H
+#define DELIVERY_CONNECTION_H
+
+#include "delivery/client.h"
+#include "delivery/judge.h"
+#include "net/stream.h"
+
+struct connection;
+
+/* Where the text of a message comes from: the head, then the body, then so much of a file. */
+struct letter {
+	struct slice head, body;
+	int          fd;                /* -1: none */
+	off_t        at;
+	uint64_t     left;
+};
+
+struct connection_end {
+	struct status why;              /* its text is valid during the call */
+	bool          clear_retry;      /* the judge allows a retry in clear text, once */
+	bool          text_sent;        /* the final dot was sent: what became of it is not known */
+};
+
+struct connection_user {
+	void (*ready)(void *arg);       /* connection_send() */
+	void (*sent)(void *arg);        /* every recipient of the mail has a status */
+	void (*over)(void *arg, const struct connection_end *);
+	/* What one session proved, for TLSRPT; before ready() or over(). */
+	void (*judged)(void *arg, const struct secure_judgement *);
+};
+
+struct connection_options {
+	struct loop   *loop;
+	SSL_CTX       *tls;
+	struct slice   hostname;        /* for EHLO */
+	bool           lmtp;
+	bool           in_clear;        /* the retry without TLS */
+	const struct ip *from;          /* our address, or NULL */
+};
+
+/* The plan host is copied; NULL with *why when there is not even a socket. */
+struct connection *connection_open(const struct connection_options *, const struct plan_host *,
+    struct peer, const struct connection_user *, void *arg, struct error *why);
+/* Somebody else's turn: a ready, idle connection gets a new user. NULL: none for now. */
+void connection_hand(struct connection *, const struct connection_user *, void *arg);
+/* The mail and the letter must live until sent() or over(). */
+void connection_send(struct connection *, struct client_mail *, struct letter *);
+void connection_quit(struct connection *);      /* politely, and forgotten by the user */
+void connection_end(struct connection *);       /* at once */
+
+/* The same plan, and the same address: what is needed to send another message through it. */
+bool connection_serves(const struct connection *, const struct plan_host *, const struct peer *);
+/* The server asked for a fresh connection after so many messages (RFC 9422), or we do. */
+bool connection_worn(const struct connection *);
+
+/* For log and reports; valid while the connection is. */
+struct connection_facts {
+	struct slice      host;
+	struct peer       peer;
+	const char       *tls, *cipher; /* NULL in the clear */
+	enum secure_trust trust;
+	enum plan_policy  policy;
+	struct slice      greeting;
+	unsigned          mails;        /* sent through it before */
+};
+struct connection_facts connection_facts(const struct connection *);
+
+#endif

@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "conf/events.h"
+#include "delivery/attempt.h"
+#include "net/link.h"
+
+enum { IDLE_MS = 5 * SECOND, ADDRESSES_MOST = 64, ROLE_MEMORY = 1 << 20 };
+
+/* --- connections that wait for a next message -------------------------------------- */
+
+struct idle {
+	struct idle       *next, **back;
+	struct delivery   *delivery;
+	struct connection *connection;
+	struct timer       enough;
+};
+
+static void
+forget_idle(struct idle *i)
+{
+	if ((*i->back = i->next) != NULL)
+		i->next->back = i->back;
+	timer_clear(i->delivery->loop, &i->enough);
+	i->delivery->idle_count--;
+	free(i);
+}
+
+static void
+idle_enough(void *arg)
+{
+	struct idle *i = arg;
+	struct connection *c = i->connection;
+
+	forget_idle(i);
+	connection_quit(c);
+}
+
+static void
+idle_over(void *arg, const struct connection_end *end)
+{
+	(void)end;
+	forget_idle(arg);               /* the connection ends itself */
+}
+
+static const struct connection_user IDLE = { .over = idle_over };
+
+void
+idle_put(struct delivery *d, struct connection *c)
+{
+	struct idle *i;
+
+	if (d->draining || d->idle_count >= IDLE_MOST || connection_worn(c)) {
+		connection_quit(c);
+		return;
+	}
+	i = must_alloc(sizeof *i);
+	*i = (struct idle){ d->idle, &d->idle, d, c, { .fired = NULL } };
+	if (i->next != NULL)
+		i->next->back = &i->next;
+	d->idle = i;
+	d->idle_count++;
+	connection_hand(c, &IDLE, i);
+	timer_set(d->loop, &i->enough, IDLE_MS, idle_enough, i);
+}
+
+struct connection *
+idle_take(struct delivery *d, const struct plan_host *host, const struct peer *peer)
+{
+	for (struct idle *i = d->idle; i != NULL; i = i->next)
+		if (connection_serves(i->connection, host, peer)) {
+			struct connection *c = i->connection;
+
+			forget_idle(i);
+			return c;
+		}
+	return NULL;
+}
+
+void
+idle_end_all(struct delivery *d)
+{
+	while (d->idle != NULL)
+		idle_enough(d->idle);
+}
+
+/* --- the link to the queue ------------------------------------------------------------ */
+
+void
+delivery_send(struct delivery *d, unsigned kind, struct slice payload)
+{
+	/* Without a queue the result is lost; a new queue finds the order undone and repeats it. */
+	if (d->queue != NULL)
+		link_send(d->queue, kind, payload, -1);
+}
+
+static void
+ask_policy(void *arg, struct slice domain)
+{
+	delivery_send(arg, FRAME_STS_ASK, domain);
+}
+
+static void
+keep_policy(void *arg, struct slice domain, struct slice entry, int64_t until)
+{
+	struct buf b = BUF(LINK_FRAME_MOST);
+
+	pack_slice(&b, domain);
+	pack_slice(&b, entry);
+	pack_u64(&b, (uint64_t)until);
+	delivery_send(arg, FRAME_STS_KEEP, buf_slice(&b));
+	buf_free(&b);
+}
+
+static void
+policy_is(struct delivery *d, struct slice payload)
+{
+	struct unpack u = { .left = payload };
+	struct slice domain = unpack_slice(&u), entry = unpack_slice(&u);
+
+	if (unpack_done(&u))
+		policies_entry(d->policies, domain, entry);
+}
+
+static void
+on_frame(void *arg, unsigned kind, struct slice payload, int fd)
+{
+	struct delivery *d = arg;
+
+	if (kind == FRAME_ORDER && !d->draining) {
+		bug_if(!attempt_begin(d, payload, fd)); /* the queue is no stranger */
+		return;
+	}
+	if (kind == FRAME_STS_IS)
+		policy_is(d, payload);
+	if (fd != -1)
+		close(fd);
+}
+
+static void
+on_gone(void *arg)
+{
+	struct delivery *d = arg;
+
+	link_end(d->queue);
+	d->queue = NULL;
+}
+
+static const struct link_user QUEUE = { on_frame, on_gone };
+
+void
+delivery_queue(struct delivery *d, int fd)
+{
+	link_end(d->queue);
+	d->queue = link_new(d->loop, fd, &QUEUE, d);
+	attempt_tell_under_way(d);
+	policies_ask_again(d->policies);
+}
+
+/* --- the role ---------------------------------------------------------------------------- */
+
+/* Addresses of doors: mail that would go there comes back to us (RFC 5321 5.1). */
+static void
+find_own_addresses(struct delivery *d)
+{
+	const struct conf *conf = d->options.conf;
+	struct ip *own = arena_get(d->arena, ADDRESSES_MOST * sizeof *own);
+	bool outside = false;
+
+	bug_if(own == NULL);
+	for (size_t i = 0; i < conf->listen_count; i++)
+		for (size_t j = 0; j < conf->listen[i].on_count; j++) {
+			const struct endpoint *e = &conf->listen[i].on[j];
+
+			outside = outside || e->kind == ENDPOINT_ANY ||
+			    (e->kind == ENDPOINT_IP && !ip_loopback(e->ip));
+			if (e->kind == ENDPOINT_IP && e->port == 25 && d->own_count < ADDRESSES_MOST)
+				own[d->own_count++] = e->ip;
+		}
+	d->own = own;
+	d->local_allowed = !outside;
+}
+
+struct delivery *
+delivery_start(struct loop *loop, const struct delivery_options *o)
+{
+	struct delivery *d = must_alloc(sizeof *d);
+
+	d->loop = loop;
+	d->options = *o;
+	d->rng = rng_seeded(o->seed);
+	d->arena = arena_new(ROLE_MEMORY);
+	find_own_addresses(d);
+	d->fetcher = fetcher_new(loop, o->tls);
+	d->policies = policies_new(&(struct policies_options){ loop, o->resolver, d->fetcher, o->log,
+	    rng_next(&d->rng), ask_policy, keep_policy, d });
+	return d;
+}
+
+void
+delivery_attempt_over(struct delivery *d)
+{
+	if (d->draining && d->attempts == NULL && d->drained != NULL) {
+		void (*drained)(void *) = d->drained;
+
+		d->drained = NULL;
+		drained(d->drained_arg);
+	}
+}
+
+void
+delivery_drain(struct delivery *d, void (*idle)(void *), void *arg)
+{
+	d->draining = true;
+	d->drained = idle;
+	d->drained_arg = arg;
+	idle_end_all(d);
+	delivery_attempt_over(d);
+}
+
+void
+delivery_end(struct delivery *d)
+{
+	attempt_end_all(d);
+	while (d->idle != NULL) {
+		struct connection *c = d->idle->connection;
+
+		forget_idle(d->idle);
+		connection_end(c);
+	}
+	policies_free(d->policies);
+	fetcher_free(d->fetcher);
+	link_end(d->queue);
+	arena_free(d->arena);
+	free(d);
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * policies -- the MTA-STS policies of the domains we send to (RFC 8461), known
+ * here, kept by the queue.
+ *
+ * Whoever is about to send asks; the answer comes at once or from the loop.
+ * Behind it stand the TXT record (asked each time, cached by the resolver), the
+ * entry of the cache (asked of the queue once), a fetch when sts_decide() wants
+ * one (one per domain at a time, however many wait), and refreshes without mail.
+ */
+#ifndef DELIVERY_POLICIES_H
+#define DELIVERY_POLICIES_H
+
+#include "base/log.h"
+#include "dns/resolve.h"
+#include "sts/cache.h"
+#include "sts/fetch.h"
+
+struct policies;
+struct policy_wait;                     /* somebody who asked and waits */
+
+struct policies_options {
+	struct loop     *loop;
+	struct resolver *resolver;
+	struct fetcher  *fetcher;
+	struct log      *log;
+	uint64_t         seed;
+	/* The cache that survives: ask for an entry, answered by policies_entry(); keep one. */
+	void           (*ask)(void *arg, struct slice domain);
+	void           (*keep)(void *arg, struct slice domain, struct slice entry, int64_t until);
+	void            *arg;
+};
+
+/* What holds for a domain now. */
+struct policy_answer {
+	bool               applies;
+	struct sts_policy  policy;      /* copied into the asker's arena */
+	struct slice       id;
+	enum tlsrpt_result report;      /* a fetch that failed, to be counted */
+	struct slice       reason;
+};
+
+struct policies *policies_new(const struct policies_options *);
+void             policies_free(struct policies *);
+
+/*
+ * `told` is called once, from the loop, never inside this call; the answer is
+ * valid during it, copies go where the caller wants them.
+ */
+struct policy_wait *policies_ask(struct policies *, struct slice domain,
+    void (*told)(void *arg, const struct policy_answer *), void *arg);
+void                policies_forget(struct policy_wait *);      /* NULL is fine */
+
+/* The queue's answer: the packed entry, or nothing. */
+void policies_entry(struct policies *, struct slice domain, struct slice entry);
+/* The link to the queue is new: ask again for what it has not answered. */
+void policies_ask_again(struct policies *);
+
+#endif

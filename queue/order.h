@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * order -- what the queue asks of a deliverer, and what it hears back.
+ *
+ * An order is one message for some recipients with one destination.  It names
+ * everything the deliverer needs; it is only a request: who asked may have died
+ * meanwhile, and the same order may come again.  The result says of every
+ * recipient how it went.  Both travel as frames over net/link; a deliverer that
+ * went mad must not harm the queue, so everything is read with bounds.
+ */
+#ifndef QUEUE_ORDER_H
+#define QUEUE_ORDER_H
+
+#include "base/pack.h"
+#include "mail/dsn.h"
+#include "mail/status.h"
+
+enum {                                  /* kinds of frames between queue and delivery */
+	FRAME_ORDER = 1,                /* struct order; a descriptor when the content is in a file */
+	FRAME_RESULT,                   /* struct order_result */
+	FRAME_UNDER_WAY,                /* an order_result without recipients: it is being worked on */
+	FRAME_UNDER_WAY_END,            /* that was all: said once when a link is new */
+	FRAME_STS_ASK,                  /* a domain */
+	FRAME_STS_IS,                   /* a domain, the entry of the cache (sts/cache.h) or nothing */
+	FRAME_STS_KEEP,                 /* a domain, an entry, when it may be forgotten */
+	FRAME_SESSION,                  /* how a TLS session went, for reports (RFC 8460) */
+};
+
+enum order_kind {
+	ORDER_SMTP,                     /* to the hosts of `domain`, or its fixed next hop */
+	ORDER_LMTP,                     /* to `place` */
+	ORDER_MAILDIR,                  /* into the directory `place` */
+};
+
+struct order_recipient {
+	uint32_t     index;             /* in the envelope */
+	struct slice address;
+	struct slice orcpt;
+	unsigned     notify;
+};
+
+struct order {
+	uint64_t        number;         /* of this order; the result carries it */
+	uint64_t        id;             /* of the message */
+	enum order_kind kind;
+	struct slice    domain;         /* of the recipients */
+	struct slice    place;          /* ORDER_LMTP: an endpoint; ORDER_MAILDIR: a directory */
+	struct slice    sender;
+	struct order_recipient *recipients;
+	uint32_t        count;
+	bool            eight_bit, smtputf8, requiretls, tls_optional;
+	enum ret        ret;
+	struct slice    envid;
+	int64_t         arrived;        /* ms */
+	struct slice    head;           /* everything that goes before the body */
+	struct slice    body;           /* all of it, unless it is in a file */
+	bool            in_file;        /* it is: the frame has its descriptor … */
+	uint64_t        file_at, file_size;     /* … and this is the part of it */
+};
+
+struct order_outcome {
+	uint32_t      index;
+	struct status status;
+};
+
+struct order_result {
+	uint64_t     number, id;
+	struct order_outcome *outcomes;
+	uint32_t     count;
+	struct slice host;              /* who said so: "mx.b.example" */
+	struct slice peer;              /* "198.51.100.9:25" */
+	struct slice tls;               /* "TLSv1.3"; empty: in the clear */
+	struct slice policy, trust;     /* "sts-enforce", "verified" */
+	struct slice story;             /* lines for `why`: what was found and decided */
+};
+
+/* Writing: whether there was room says the buf. */
+void order_pack(const struct order *, struct buf *);
+void order_result_pack(const struct order_result *, struct buf *);
+/* Reading: slices point into what is read, arrays lie in the arena. False: no such thing. */
+bool order_unpack(struct order *, struct slice, struct arena *);
+bool order_result_unpack(struct order_result *, struct slice, struct arena *);
+
+#endif

@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * outgoing -- what a message looks like when it leaves.
+ *
+ *     ARC set        sealed from the verdict of its arrival (RFC 8617 5.1)
+ *     DKIM-Signature of our domain, when it is ours (RFC 6376)
+ *     trace          Received, Authentication-Results, …, written at arrival
+ *     header         as it came, without what was left out at arrival
+ *
+ * In this order of making: trace, then DKIM, then the seal over all of it.  The
+ * body is never looked at; its hash was made when it came in.  Signatures are
+ * made in a job, since an RSA signature takes half a millisecond.
+ */
+#include <stdlib.h>
+
+#include "arc/seal.h"
+#include "arc/verdict.h"
+#include "auth/from.h"
+#include "base/bug.h"
+#include "base/file.h"
+#include "conf/events.h"
+#include "mail/domain.h"
+#include "queue/inside.h"
+
+enum { HEAD_MOST = 1 << 20, SIGNERS_MOST = 4, MEMORY = 8 << 20 };
+
+struct outgoing {
+	struct queue   *queue;
+	uint64_t        id;
+	struct arena   *arena;
+	struct buf      base;           /* trace and header */
+	struct buf      fields;         /* what was made: seal above signature */
+	struct buf      head;
+	bool            kept;           /* the fields come from the spool */
+	unsigned char   body_hash[BODY_HASH];
+	struct verdict_record verdict;
+	const struct queue_key *signers[SIGNERS_MOST];
+	size_t          signer_count;
+	const struct queue_key *sealer;
+	struct slice    seal_domain;
+	int64_t         now;
+	/* what the job found */
+	enum arc_sealing sealing;
+	struct error    why;
+	bool            signed_;
+	/* who waits */
+	void          (*made)(void *arg, struct slice head);
+	void           *arg;
+	bool            working, forgotten;
+	struct later    tell;
+};
+
+static void
+free_now(struct outgoing *o)
+{
+	later_cancel(o->queue->loop, &o->tell);
+	buf_free(&o->base);
+	buf_free(&o->fields);
+	buf_free(&o->head);
+	arena_free(o->arena);
+	free(o);
+}
+
+void
+outgoing_free(struct outgoing *o)
+{
+	if (o == NULL)
+		return;
+	if (o->working)
+		o->forgotten = true;    /* the job still has it */
+	else
+		free_now(o);
+}
+
+struct slice
+outgoing_fields(const struct outgoing *o)
+{
+	return o == NULL || o->kept ? NONE : buf_slice(&o->fields);
+}
+
+/* --- whose keys ------------------------------------------------------------------ */
+
+static size_t
+keys_of(const struct queue *q, struct slice domain, const struct queue_key **to, size_t most)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < q->key_count && n < most; i++)
+		if (slice_eqi(q->keys[i].conf->domain, domain))
+			to[n++] = &q->keys[i];
+	return n;
+}
+
+/* The keys of a domain, or of the closest one above it: still aligned (RFC 9989 5.3.3). */
+static size_t
+keys_for(const struct queue *q, struct slice domain, const struct queue_key **to, size_t most)
+{
+	size_t n = 0;
+
+	for (; domain.n > 0 && n == 0; domain = domain_parent(domain))
+		n = keys_of(q, domain, to, most);
+	return n;
+}
+
+static const struct listen_conf *
+listener_of(const struct queue *q, struct slice name)
+{
+	for (size_t i = 0; i < q->options.conf->listen_count; i++)
+		if (slice_eq(q->options.conf->listen[i].name, name))
+			return &q->options.conf->listen[i];
+	return NULL;
+}
+
+/*
+ * Whose message is it?  What our own clients send is signed for its author, a
+ * list's post for the list, a report for this host; what only passes through
+ * is not ours to sign.
+ */
+static struct slice
+signing_domain(struct outgoing *o, const struct envelope *e)
+{
+	const struct listen_conf *listener = listener_of(o->queue, e->listener);
+	struct header header;
+
+	if (listener != NULL && listener->sign_dkim.n > 0)
+		return listener->sign_dkim;
+	if (e->parent != 0)
+		return e->sender.n > 0 ? slice_skip(e->sender, slice_find(e->sender, '@') + 1)
+		                       : o->queue->options.conf->hostname;
+	if (!e->relayed || !header_parse(&header, buf_slice(&o->base), o->arena, NULL))
+		return NONE;
+	return from_read(&header, o->arena).domain;
+}
+
+static void
+choose_keys(struct outgoing *o, const struct envelope *e, bool leaves)
+{
+	const struct queue_key *sealers[SIGNERS_MOST];
+	size_t n;
+
+	if (leaves)
+		o->signer_count = keys_for(o->queue, signing_domain(o, e), o->signers, SIGNERS_MOST);
+	n = o->seal_domain.n > 0 ? keys_for(o->queue, o->seal_domain, sealers, SIGNERS_MOST) : 0;
+	for (size_t i = 0; i < n && o->sealer == NULL; i++)
+		if (sealers[i]->key.type == KEY_RSA)
+			o->sealer = sealers[i];
+}
+
+/* --- the header as it leaves -------------------------------------------------------- */
+
+static bool
+read_header(const struct stored *s, struct buf *header, struct error *why)
+{
+	size_t n = (size_t)s->envelope.header_size;
+	char *room;
+
+	if (s->fd == -1)
+		return buf_add(header, slice_head(s->content, n)) ||
+		    error_set(why, "the header is too large");
+	if ((room = buf_room(header, n)) == NULL)
+		return error_set(why, "the header is too large");
+	header->n += n;
+	return file_read_at(s->fd, room, n, 0, why);
+}
+
+/* The trace, then the header without what is left out. */
+static bool
+build_base(struct outgoing *o, const struct stored *s)
+{
+	const struct envelope *e = &s->envelope;
+	struct buf header = BUF(HEAD_MOST);
+	struct piece piece;
+	struct error why;
+	bool ok = read_header(s, &header, &why);
+
+	for (size_t at = 0; ok && envelope_piece(e, &at, &piece); ) {
+		uint64_t end = piece.span.at + piece.span.n;
+		struct slice from = piece.trace ? e->trace : buf_slice(&header);
+
+		if (!piece.trace && end > e->header_size)
+			end = e->header_size;   /* the body goes its own way */
+		if (end > piece.span.at)
+			buf_add(&o->base, slice_head(slice_skip(from, (size_t)piece.span.at),
+			    (size_t)(end - piece.span.at)));
+	}
+	buf_free(&header);
+	return ok && !o->base.full;
+}
+
+/* --- the job ---------------------------------------------------------------------------- */
+
+static struct signer
+signer_of(const struct queue_key *k)
+{
+	return (struct signer){ .domain = k->conf->domain, .selector = k->conf->selector, .key = &k->key };
+}
+
+/* All that stands in the header now: the made fields above the base. */
+static bool
+parse_now(struct outgoing *o, struct header *h)
+{
+	struct buf all = BUF(HEAD_MOST);
+	struct slice block;
+
+	buf_add(&all, buf_slice(&o->fields));
+	buf_add(&all, buf_slice(&o->base));
+	block = arena_copy(o->arena, buf_slice(&all));
+	buf_free(&all);
+	return block.p != NULL && header_parse(h, block, o->arena, &o->why);
+}
+
+static void
+put_above(struct outgoing *o, struct buf *fresh)
+{
+	buf_add(fresh, buf_slice(&o->fields));
+	buf_free(&o->fields);
+	o->fields = *fresh;
+}
+
+static void
+sign(struct outgoing *o)
+{
+	struct header h;
+
+	if (o->signer_count == 0 || !parse_now(o, &h))
+		return;
+	for (size_t i = 0; i < o->signer_count; i++) {
+		struct signer signer = signer_of(o->signers[i]);
+		struct buf field = BUF(HEAD_MOST);
+
+		if (dkim_sign(&signer, &h, o->body_hash, o->now, &field, &o->why))
+			o->signed_ = true;
+		else
+			buf_clear(&field);
+		put_above(o, &field);
+	}
+}
+
+static void
+seal(struct outgoing *o)
+{
+	struct arc_arrival arrival = { o->verdict.arc, o->verdict.results };
+	struct buf set = BUF(HEAD_MOST);
+	struct signer signer;
+	struct header h;
+
+	o->sealing = ARC_BROKEN;
+	if (o->sealer == NULL || !parse_now(o, &h))
+		return;
+	signer = signer_of(o->sealer);
+	o->sealing = arc_seal(&signer, &h, o->body_hash, &arrival, o->now, &set, &o->why);
+	if (o->sealing != ARC_SEALED)
+		buf_clear(&set);
+	put_above(o, &set);
+}
+
+static void
+make(void *arg)
+{
+	struct outgoing *o = arg;
+
+	sign(o);
+	seal(o);
+}
+
+/* --- telling ------------------------------------------------------------------------------- */
+
+static const char *
+why_not_sealed(const struct outgoing *o)
+{
+	return o->sealer == NULL ? "no RSA key of this domain" : o->sealing == ARC_ENDED
+	    ? "the chain ended with cv=fail" : o->sealing == ARC_FULL ? "there are 50 sets" : o->why.text;
+}
+
+static void
+log_made(const struct outgoing *o)
+{
+	struct log_line l;
+
+	if (o->seal_domain.n == 0 && !o->signed_)
+		return;
+	l = log_event(o->queue->options.log, &EVENT_SEALED, o->id);
+	if (o->seal_domain.n > 0) {
+		log_slice(&l, "domain", o->seal_domain);
+		if (o->sealing == ARC_SEALED) {
+			log_slice(&l, "selector", o->sealer->conf->selector);
+			log_number(&l, "instance", o->verdict.sets + 1);
+			log_text(&l, "cv", arc_result_name(o->verdict.arc));
+		} else {
+			log_text(&l, "reason", why_not_sealed(o));
+		}
+	}
+	if (o->signed_)
+		log_slice(&l, "dkim", o->signers[0]->conf->domain);
+	log_end(&l);
+}
+
+static void
+tell(void *arg)
+{
+	struct outgoing *o = arg;
+
+	o->head = BUF(2 * HEAD_MOST);
+	buf_add(&o->head, buf_slice(&o->fields));
+	buf_add(&o->head, buf_slice(&o->base));
+	o->made(o->arg, buf_slice(&o->head));
+}
+
+static void
+job_done(void *arg)
+{
+	struct outgoing *o = arg;
+
+	o->working = false;
+	if (o->forgotten) {
+		free_now(o);
+		return;
+	}
+	log_made(o);
+	tell(o);
+}
+
+/* Made at an earlier try? */
+static bool
+fields_kept(struct outgoing *o)
+{
+	o->kept = o->seal_domain.n > 0 &&
+	    spool_read_seal(o->queue->spool, o->id, o->seal_domain, &o->fields);
+	return o->kept;
+}
+
+struct outgoing *
+outgoing_make(struct queue *q, const struct stored *s, struct slice seal_domain, bool leaves,
+    void (*made)(void *, struct slice), void *arg)
+{
+	struct outgoing *o = must_alloc(sizeof *o);
+
+	*o = (struct outgoing){ .queue = q, .id = s->envelope.id, .arena = arena_new(MEMORY),
+	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .now = clock_now(q->loop->clock),
+	    .made = made, .arg = arg };
+	o->seal_domain = arena_copy(o->arena, seal_domain);
+	memcpy(o->body_hash, s->envelope.body_hash, sizeof o->body_hash);
+	if (!build_base(o, s))
+		queue_alarm(q, "message", "its header cannot be read again");
+	if (fields_kept(o)) {
+		loop_later(q->loop, &o->tell, tell, o);
+		return o;
+	}
+	choose_keys(o, &s->envelope, leaves);
+	if (s->envelope.verdict.n == 0 ||
+	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
+		o->verdict = (struct verdict_record){ .arc = ARC_NONE };
+	if (!s->envelope.hashed)
+		o->signer_count = 0, o->sealer = NULL;
+	if (o->signer_count == 0 && o->sealer == NULL) {
+		log_made(o);
+		loop_later(q->loop, &o->tell, tell, o);
+		return o;
+	}
+	o->working = true;
+	job(q->jobs, make, job_done, o);
+	return o;
+}

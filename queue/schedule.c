@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "queue/schedule.h"
+
+enum { LIMIT_FIRST = 5 };               /* attempts at once, before a destination is known */
+
+static void
+line_begin(struct destination *d)
+{
+	for (int bulk = 0; bulk < 2; bulk++)
+		d->last[bulk] = &d->line[bulk];
+}
+
+void
+schedule_begin(struct schedule *s)
+{
+	*s = (struct schedule){ .stopped = false };
+	s->turns_last = &s->turns;
+}
+
+static void
+free_task(struct task *t)
+{
+	if (t->count > 1)
+		free(t->recipients.many);
+	free(t);
+}
+
+void
+schedule_end(struct schedule *s)
+{
+	struct message *m;
+	struct destination *d;
+
+	for (size_t at = 0; (m = idmap_next(&s->messages, &at)) != NULL; ) {
+		for (struct task *t = m->tasks, *next; t != NULL; t = next) {
+			next = t->next_of_message;
+			free_task(t);
+		}
+		free(m);
+	}
+	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; ) {
+		free((void *)(uintptr_t)d->key.p);
+		free(d);
+	}
+	idmap_free(&s->messages);
+	map_free(&s->destinations);
+	free(s->waiting.entries);
+	free(s->resting.entries);
+}
+
+/* --- turns ------------------------------------------------------------------------ */
+
+static bool
+wants_turn(const struct destination *d)
+{
+	return d->rests_until == 0 && d->active < d->limit && (d->line[0] != NULL || d->line[1] != NULL);
+}
+
+static void
+leave_turns(struct schedule *s, struct destination *d)
+{
+	if (!d->in_turn)
+		return;
+	if ((*d->back = d->next) != NULL)
+		d->next->back = d->back;
+	else
+		s->turns_last = d->back;
+	d->in_turn = false;
+}
+
+static void
+join_turns(struct schedule *s, struct destination *d)
+{
+	if (d->in_turn || !wants_turn(d))
+		return;
+	d->next = NULL;
+	d->back = s->turns_last;
+	*s->turns_last = d;
+	s->turns_last = &d->next;
+	d->in_turn = true;
+}
+
+static void
+put_in_line(struct schedule *s, struct task *t)
+{
+	struct destination *d = t->destination;
+
+	t->stage = TASK_IN_LINE;
+	t->next = NULL;
+	t->back = d->last[t->bulk];
+	*d->last[t->bulk] = t;
+	d->last[t->bulk] = &t->next;
+	join_turns(s, d);
+}
+
+static void
+take_from_line(struct task *t)
+{
+	struct destination *d = t->destination;
+
+	if ((*t->back = t->next) != NULL)
+		t->next->back = t->back;
+	else
+		d->last[t->bulk] = t->back;
+}
+
+/* --- messages and tasks ------------------------------------------------------------- */
+
+struct message *
+schedule_find(const struct schedule *s, uint64_t id)
+{
+	return idmap_get(&s->messages, id);
+}
+
+struct message *
+schedule_message(struct schedule *s, uint64_t id, int64_t arrival)
+{
+	struct message *m = schedule_find(s, id);
+
+	if (m != NULL)
+		return m;
+	m = must_alloc(sizeof *m);
+	m->id = id;
+	m->arrival = arrival;
+	idmap_put(&s->messages, id, m);
+	return m;
+}
+
+void
+schedule_forget(struct schedule *s, struct message *m)
+{
+	while (m->tasks != NULL)
+		task_remove(s, m->tasks);
+	idmap_remove(&s->messages, m->id);
+	free(m);
+}
+
+static struct destination *
+destination_of(struct schedule *s, struct slice key, const struct destination_terms *terms)
+{
+	struct destination *d = map_get(&s->destinations, key);
+
+	if (d == NULL) {
+		d = must_alloc(sizeof *d);
+		d->key = slice_of(must_copy(key.p, key.n), key.n);
+		d->limit = LIMIT_FIRST;
+		line_begin(d);
+		map_put(&s->destinations, d->key, d);
+	}
+	d->most = terms->most > 0 ? terms->most : 1;
+	if (d->limit > d->most)
+		d->limit = d->most;
+	d->rate_count = terms->rate_count;
+	d->rate_per = terms->rate_per;
+	return d;
+}
+
+/* Nobody needs it now: what was learnt about it is kept only as long as it matters. */
+static void
+maybe_forget_destination(struct schedule *s, struct destination *d)
+{
+	if (d->waiting > 0 || d->active > 0 || d->rests_until != 0 || d->failures > 0)
+		return;
+	leave_turns(s, d);
+	map_remove(&s->destinations, d->key);
+	free((void *)(uintptr_t)d->key.p);
+	free(d);
+}
+
+static struct task *
+fitting_task(const struct message *m, const struct destination *d, int64_t due, uint32_t attempts)
+{
+	for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
+		if (t->destination == d && t->stage == TASK_WAITING && t->due.when == due &&
+		    t->attempts == attempts)
+			return t;
+	return NULL;
+}
+
+static void
+add_recipients(struct task *t, const uint32_t *recipients, uint32_t count)
+{
+	uint32_t all = t->count + count, *to;
+
+	bug_if(count == 0 || all < count);
+	if (all == 1) {
+		t->recipients.one = *recipients;
+		t->count = 1;
+		return;
+	}
+	if (t->count > 1) {
+		to = must_grow(t->recipients.many, all * sizeof *to);
+	} else {
+		to = must_alloc(all * sizeof *to);
+		if (t->count == 1)
+			to[0] = t->recipients.one;
+	}
+	memcpy(to + t->count, recipients, count * sizeof *to);
+	t->recipients.many = to;
+	t->count = all;
+}
+
+struct task *
+schedule_add(struct schedule *s, struct message *m, struct slice key,
+    const struct destination_terms *terms, const uint32_t *recipients, uint32_t count, int64_t due,
+    uint32_t attempts)
+{
+	struct destination *d = destination_of(s, key, terms);
+	struct task *t = fitting_task(m, d, due, attempts);
+
+	if (t == NULL) {
+		t = must_alloc(sizeof *t);
+		t->message = m;
+		t->destination = d;
+		t->attempts = attempts;
+		t->stage = TASK_WAITING;
+		t->next_of_message = m->tasks;
+		m->tasks = t;
+		s->tasks++;
+		d->waiting++;
+		heap_put(&s->waiting, &t->due, due);
+	}
+	add_recipients(t, recipients, count);
+	return t;
+}
+
+void
+task_keep(struct task *t, const uint32_t *recipients, uint32_t count)
+{
+	uint32_t *old = t->count > 1 ? t->recipients.many : NULL;
+
+	bug_if(count == 0 || count > t->count);
+	if (count == 1) {
+		t->recipients.one = *recipients;
+		free(old);
+	} else {
+		memmove(old, recipients, count * sizeof *old);
+	}
+	t->count = count;
+}
+
+/* Out of wherever it stands. */
+static void
+leave_stage(struct schedule *s, struct task *t)
+{
+	struct destination *d = t->destination;
+
+	switch (t->stage) {
+	case TASK_WAITING:
+		heap_remove(&s->waiting, &t->due);
+		break;
+	case TASK_IN_LINE:
+		take_from_line(t);
+		if (!wants_turn(d))
+			leave_turns(s, d);
+		break;
+	case TASK_ACTIVE:
+		s->active--;
+		d->active--;
+		d->waiting++;
+		join_turns(s, d);
+		break;
+	case TASK_HELD:
+		s->held--;
+		break;
+	}
+}
+
+void
+task_remove(struct schedule *s, struct task *t)
+{
+	struct destination *d = t->destination;
+	struct task **at = &t->message->tasks;
+
+	leave_stage(s, t);
+	d->waiting--;
+	s->tasks--;
+	while (*at != t)
+		at = &(*at)->next_of_message;
+	*at = t->next_of_message;
+	free_task(t);
+	maybe_forget_destination(s, d);
+}
+
+/* --- time and turns --------------------------------------------------------------------- */
+
+static struct task *
+task_of(struct heap_entry *e)
+{
+	return (struct task *)((char *)e - offsetof(struct task, due));
+}
+
+static struct destination *
+destination_of_rest(struct heap_entry *e)
+{
+	return (struct destination *)((char *)e - offsetof(struct destination, rest));
+}
+
+static void
+wake_due(struct schedule *s, int64_t now)
+{
+	struct heap_entry *e;
+
+	while ((e = heap_first(&s->resting)) != NULL && e->when <= now) {
+		struct destination *d = destination_of_rest(e);
+
+		heap_remove(&s->resting, e);
+		d->rests_until = 0;
+		if (d->waiting == 0 && d->active == 0)
+			d->failures = 0;
+		join_turns(s, d);
+		maybe_forget_destination(s, d);
+	}
+	while ((e = heap_first(&s->waiting)) != NULL && e->when <= now) {
+		heap_remove(&s->waiting, e);
+		put_in_line(s, task_of(e));
+	}
+}
+
+/* A rate: attempts begin no closer to each other than it says. False: not yet. */
+static bool
+rate_allows(struct schedule *s, struct destination *d, int64_t now)
+{
+	if (d->rate_count == 0)
+		return true;
+	if (d->allowance > now) {
+		leave_turns(s, d);
+		d->rests_until = d->allowance;
+		heap_put(&s->resting, &d->rest, d->allowance);
+		return false;
+	}
+	d->allowance = now + d->rate_per / d->rate_count;
+	return true;
+}
+
+static void
+activate(struct schedule *s, struct task *t)
+{
+	t->stage = TASK_ACTIVE;
+	s->active++;
+	t->destination->active++;
+	t->destination->waiting--;
+}
+
+bool
+schedule_take(struct schedule *s, struct task *t)
+{
+	if (t->stage == TASK_ACTIVE)
+		return false;
+	leave_stage(s, t);
+	activate(s, t);
+	return true;
+}
+
+struct task *
+schedule_next(struct schedule *s, int64_t now)
+{
+	struct destination *d;
+	struct task *t;
+
+	wake_due(s, now);
+	if (s->stopped)
+		return NULL;
+	do
+		if ((d = s->turns) == NULL)
+			return NULL;
+	while (!rate_allows(s, d, now));
+	leave_turns(s, d);
+	t = d->line[0] != NULL ? d->line[0] : d->line[1];
+	take_from_line(t);
+	activate(s, t);
+	join_turns(s, d);                       /* behind the others */
+	return t;
+}
+
+int64_t
+schedule_wake(const struct schedule *s, int64_t now)
+{
+	const struct heap_entry *task = heap_first(&s->waiting), *rest = heap_first(&s->resting);
+	int64_t when = INT64_MAX;
+
+	if (s->turns != NULL && !s->stopped)
+		return now;
+	if (task != NULL && task->when < when)
+		when = task->when;
+	if (rest != NULL && rest->when < when)
+		when = rest->when;
+	return when;
+}
+
+void
+task_wait(struct schedule *s, struct task *t, int64_t until)
+{
+	leave_stage(s, t);
+	t->stage = TASK_WAITING;
+	heap_put(&s->waiting, &t->due, t->again ? 0 : until);
+	t->again = false;
+}
+
+void
+task_retry(struct schedule *s, struct task *t)
+{
+	if (t->stage == TASK_ACTIVE) {
+		t->again = true;
+	} else if (t->stage == TASK_WAITING) {
+		heap_put(&s->waiting, &t->due, 0);
+		destination_wake(s, t->destination);
+	}
+}
+
+void
+task_hold(struct schedule *s, struct task *t)
+{
+	leave_stage(s, t);
+	t->stage = TASK_HELD;
+	s->held++;
+}
+
+void
+task_release(struct schedule *s, struct task *t)
+{
+	if (t->stage != TASK_HELD)
+		return;
+	leave_stage(s, t);
+	t->stage = TASK_WAITING;
+	heap_put(&s->waiting, &t->due, 0);
+}
+
+void
+destination_reached(struct schedule *s, struct destination *d)
+{
+	d->failures = 0;
+	if (d->limit < d->most)
+		d->limit++;
+	join_turns(s, d);
+}
+
+void
+destination_unreachable(struct schedule *s, struct destination *d, int64_t until)
+{
+	d->failures++;
+	d->limit = d->limit > 2 ? d->limit / 2 : 1;
+	if (until <= d->rests_until)
+		return;
+	leave_turns(s, d);
+	d->rests_until = until;
+	heap_put(&s->resting, &d->rest, until);
+}
+
+void
+destination_wake(struct schedule *s, struct destination *d)
+{
+	if (d->rests_until == 0)
+		return;
+	heap_remove(&s->resting, &d->rest);
+	d->rests_until = 0;
+	join_turns(s, d);
+}

@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * schedule -- what is to be tried next.  In memory; nothing here knows the disk,
+ * a socket or a message's bytes.
+ *
+ * A task is some recipients of one message with one destination: what can go in
+ * one transaction.  It waits until its time, then stands in the line of its
+ * destination, then is active.  Destinations that have somebody in line and room
+ * for one more take turns, so that neither a slow host nor a post to ten thousand
+ * delays the others; within a destination people's mail goes before bulk.
+ *
+ *     WAITING --time--> IN LINE --turn--> ACTIVE --result--> WAITING or gone
+ *     HELD: until somebody releases it
+ *
+ * A destination that could not be reached rests: nothing is tried before its
+ * time, not even the next message.  How many attempts may run to it at once
+ * grows with success and shrinks with failure.
+ */
+#ifndef QUEUE_SCHEDULE_H
+#define QUEUE_SCHEDULE_H
+
+#include "base/heap.h"
+#include "base/idmap.h"
+#include "base/map.h"
+
+struct schedule;
+struct message;
+struct destination;
+
+enum task_stage { TASK_WAITING, TASK_IN_LINE, TASK_ACTIVE, TASK_HELD };
+
+struct task {
+	struct heap_entry   due;        /* WAITING: its place in time */
+	struct message     *message;
+	struct task        *next_of_message;
+	struct destination *destination;
+	struct task        *next, **back;       /* IN LINE */
+	enum task_stage     stage;
+	bool                bulk, again;        /* again: a retry was asked for while it was active */
+	uint32_t            attempts;
+	uint32_t            count;              /* recipients */
+	union {
+		uint32_t    one;
+		uint32_t   *many;               /* when count > 1 */
+	} recipients;
+	void               *work;               /* ACTIVE: of whoever does it */
+};
+
+struct message {
+	uint64_t     id;
+	int64_t      arrival;           /* ms */
+	struct task *tasks;
+	uint32_t     open;              /* recipients that are not finished */
+	uint32_t     total;             /* recipients there ever were: the next one's number */
+	bool         report;            /* its sender is null */
+	bool         warned;            /* the sender was told that it waits */
+};
+
+struct destination {
+	struct slice key;               /* "mx example.org" */
+	struct task *line[2], **last[2];        /* people's mail, bulk */
+	struct destination *next, **back;       /* takes turns */
+	bool         in_turn;
+	unsigned     waiting;           /* tasks that are not active */
+	unsigned     active, limit, most;
+	unsigned     failures;          /* in a row, to reach it at all */
+	int64_t      rests_until;       /* ms; 0: it does not rest */
+	struct heap_entry rest;         /* in the schedule's heap while it rests */
+	int64_t      rate_per;          /* ms for rate_count attempts; 0: no limit */
+	unsigned     rate_count;
+	int64_t      allowance;         /* when the next attempt may begin, for the rate */
+};
+
+struct schedule {
+	struct idmap messages;
+	struct map   destinations;
+	struct heap  waiting;           /* tasks by due */
+	struct heap  resting;           /* destinations by rests_until */
+	struct destination *turns, **turns_last;
+	size_t       tasks, active, held;
+	bool         stopped;           /* start nothing */
+};
+
+void schedule_begin(struct schedule *);
+void schedule_end(struct schedule *);
+
+/* --- messages and tasks ------------------------------------------------------- */
+
+struct message *schedule_message(struct schedule *, uint64_t id, int64_t arrival);
+struct message *schedule_find(const struct schedule *, uint64_t id);
+void            schedule_forget(struct schedule *, struct message *);   /* with its tasks */
+
+/* What is known of a destination when it is first named. */
+struct destination_terms {
+	unsigned most;                  /* attempts at once */
+	unsigned rate_count;            /* in rate_per ms; 0: no limit */
+	int64_t  rate_per;
+};
+
+/*
+ * Put recipients of a message into the task of that destination which waits for
+ * the same time, or into a new one.  `due` in ms since 1970.
+ */
+struct task *schedule_add(struct schedule *, struct message *, struct slice destination,
+    const struct destination_terms *, const uint32_t *recipients, uint32_t count, int64_t due,
+    uint32_t attempts);
+void task_remove(struct schedule *, struct task *);
+
+static inline const uint32_t *
+task_recipients(const struct task *t)
+{
+	return t->count == 1 ? &t->recipients.one : t->recipients.many;
+}
+
+/* Keep only these recipients, a part of those it has. */
+void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
+
+/* --- time and turns -------------------------------------------------------------- */
+
+/* The next task to be worked on, which is now ACTIVE; NULL: none at this time. */
+struct task *schedule_next(struct schedule *, int64_t now);
+/* Make a task active out of turn, because it is being worked on already; false: it is. */
+bool         schedule_take(struct schedule *, struct task *);
+/* When to ask again, or INT64_MAX. */
+int64_t      schedule_wake(const struct schedule *, int64_t now);
+
+/* An active task waits again until then. */
+void task_wait(struct schedule *, struct task *, int64_t until);
+/* At once, whatever it waited for; an active one when it is back. */
+void task_retry(struct schedule *, struct task *);
+void task_hold(struct schedule *, struct task *);
+void task_release(struct schedule *, struct task *);
+
+/* How an attempt went: for the number of attempts at once, and for rest. */
+void destination_reached(struct schedule *, struct destination *);
+void destination_unreachable(struct schedule *, struct destination *, int64_t until);
+/* Somebody wants it tried now. */
+void destination_wake(struct schedule *, struct destination *);
+
+#endif

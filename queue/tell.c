@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tell -- reports to senders (RFC 3461 5.2, RFC 3464).
+ *
+ * A report is a message of ours with the null sender; it is stored like any
+ * other.  None is ever made about a message whose sender is null, and none for
+ * a recipient whose sender said NOTIFY=NEVER or left this kind out.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "conf/events.h"
+#include "mail/header.h"
+#include "queue/inside.h"
+#include "queue/report.h"
+
+enum { TELL_MEMORY = 16 << 20, TEXT_MOST = 1 << 20 };
+
+struct telling {
+	struct queue *queue;
+	struct arena *arena;
+	struct buf    bytes;            /* of the message it is about */
+	struct stored stored;
+	struct report report;
+	struct buf    text;
+	struct envelope envelope;
+	struct recipient recipient;
+	void        (*done)(void *arg, struct status);
+	void         *arg;
+	struct status status;
+	struct later  later;
+};
+
+static void
+finish(void *arg)
+{
+	struct telling *t = arg;
+	void (*done)(void *, struct status) = t->done;
+	void *waiter = t->arg;
+	struct status status = t->status;
+
+	if (t->stored.fd != -1)
+		close(t->stored.fd);
+	buf_free(&t->bytes);
+	buf_free(&t->text);
+	arena_free(t->arena);
+	free(t);
+	done(waiter, status);
+}
+
+static void
+finish_later(struct telling *t, struct status status)
+{
+	t->status = status;
+	loop_later(t->queue->loop, &t->later, finish, t);
+}
+
+/* --- who is told ------------------------------------------------------------------ */
+
+/* RFC 3461 5.2.6, 5.2.5 */
+static bool
+wants_to_know(const struct recipient *r, const struct told *t)
+{
+	unsigned bit = t->kind == TELL_FAILED ? NOTIFY_FAILURE : NOTIFY_DELAY;
+
+	return r->notify == 0 || (r->notify & bit) != 0;
+}
+
+static size_t
+choose(struct telling *t, const struct told *about, size_t n)
+{
+	struct report_recipient *to = arena_get(t->arena, n * sizeof *to);
+	size_t count = 0;
+
+	for (size_t i = 0; i < n && to != NULL; i++) {
+		const struct recipient *r = plan_find_recipient(t->queue, &t->stored.envelope,
+		    about[i].recipient, t->arena);
+
+		if (r == NULL || !wants_to_know(r, &about[i]))
+			continue;
+		to[count++] = (struct report_recipient){ r->address, r->orcpt,
+		    about[i].kind == TELL_FAILED ? REPORT_FAILED : REPORT_DELAYED,
+		    about[i].status, about[i].host, clock_now(t->queue->loop->clock) };
+	}
+	t->report.recipients = to;
+	return count;
+}
+
+/* --- what it is about ---------------------------------------------------------------- */
+
+/* The message as it was received, or its front when it is large. */
+static struct slice
+original(struct telling *t)
+{
+	const struct stored *s = &t->stored;
+	size_t n = s->envelope.size < REPORT_FULL_MOST + 1 ? (size_t)s->envelope.size
+	    : (size_t)s->envelope.header_size;
+	char *to;
+
+	if (s->fd == -1)
+		return s->content;
+	to = arena_get(t->arena, n);
+	return to != NULL && file_read_at(s->fd, to, n, 0, NULL) ? slice_of(to, n) : NONE;
+}
+
+static void
+fill_report(struct telling *t)
+{
+	struct queue *q = t->queue;
+	const struct envelope *e = &t->stored.envelope;
+	struct report *r = &t->report;
+
+	r->hostname = q->options.conf->hostname;
+	r->to = e->sender;
+	r->envid = e->envid;
+	r->id = ids_next(&q->ids);
+	r->about = e->id;
+	r->arrived = e->arrival;
+	r->now = clock_now(q->loop->clock);
+	r->until = e->arrival + q->options.conf->delivery.expire;
+	r->original = original(t);
+	/* RFC 3461 4.3: all of it unless headers were asked for; RFC 8689 5: never with REQUIRETLS. */
+	r->full = e->ret != RET_HDRS && !e->requiretls && r->recipients[0].action == REPORT_FAILED;
+}
+
+static void
+fill_envelope(struct telling *t)
+{
+	const struct envelope *about = &t->stored.envelope;
+	size_t header = header_length(buf_slice(&t->text));
+
+	t->recipient = (struct recipient){ .address = about->sender, .notify = NOTIFY_NEVER,
+	    .parent = NO_RECIPIENT };                       /* RFC 3461 6.1 */
+	t->envelope = (struct envelope){
+		.id = t->report.id, .arrival = t->report.now, .recipients = &t->recipient, .count = 1,
+		.smtputf8 = report_utf8(&t->report), .eight_bit = about->eight_bit && t->report.full,
+		.requiretls = about->requiretls, .header_size = header, .size = t->text.n,
+		.parent = about->id, .parent_recipient = NO_RECIPIENT,
+	};
+	t->envelope.eight_bit = t->envelope.eight_bit || t->envelope.smtputf8;
+}
+
+static void
+stored(void *arg, struct status status)
+{
+	struct telling *t = arg;
+
+	finish_later(t, status);
+}
+
+static void
+log_report(const struct telling *t)
+{
+	struct log_line l = log_event(t->queue->options.log, &EVENT_REPORT, t->report.id);
+	char of[ID_TEXT + 1];
+
+	id_text(t->report.about, of);
+	log_text(&l, "kind", t->report.recipients[0].action == REPORT_FAILED ? "failed" : "delayed");
+	log_path(&l, "to", t->report.to);
+	log_text(&l, "of", of);
+	log_end(&l);
+}
+
+/* Nobody is told: the log says so, or a message would be gone without a trace. */
+static void
+log_silence(struct telling *t, const struct told *about, size_t n, const char *reason)
+{
+	for (size_t i = 0; i < n; i++) {
+		const struct recipient *r = plan_find_recipient(t->queue, &t->stored.envelope,
+		    about[i].recipient, t->arena);
+		struct log_line l = log_event(t->queue->options.log, &EVENT_DROPPED, t->stored.envelope.id);
+
+		log_path(&l, "from", t->stored.envelope.sender);
+		if (r != NULL)
+			log_path(&l, "to", r->address);
+		log_text(&l, "reason", reason);
+		log_end(&l);
+	}
+}
+
+void
+tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
+    void (*done)(void *, struct status), void *arg)
+{
+	struct telling *t = must_alloc(sizeof *t);
+	struct error why;
+
+	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
+	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
+	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
+		queue_alarm(q, "message", why.text);
+		finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
+		return;
+	}
+	t->report.count = t->stored.envelope.sender.n > 0 ? choose(t, about, n) : 0;
+	if (t->report.count == 0) {
+		if (about[0].kind == TELL_FAILED)
+			log_silence(t, about, n, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
+		finish_later(t, STATUS(250, 2, 0, 0, "nobody wants to know"));
+		return;
+	}
+	fill_report(t);
+	report_write(&t->text, &t->report);
+	fill_envelope(t);
+	log_report(t);
+	queue_store_own(q, &t->envelope, buf_slice(&t->text), stored, t);
+}

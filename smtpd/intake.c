@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "smtpd/intake.h"
+
+enum { CONTENT_MOST = 2 << 20 };        /* while the file is under way, with what the socket had */
+
+void
+intake_begin(struct intake *in)
+{
+	*in = (struct intake){ .file = -1 };
+	in->arena = arena_new(INTAKE_ARENA);
+	in->content = BUF(CONTENT_MOST);
+}
+
+void
+intake_end(struct intake *in)
+{
+	buf_free(&in->content);
+	bodies_free(&in->bodies);
+	arena_free(in->arena);
+	if (in->file != -1)
+		close(in->file);
+	*in = (struct intake){ .file = -1 };
+}
+
+static void
+refuse(struct intake *in, struct status flaw)
+{
+	if (in->flaw.class == 0)
+		in->flaw = flaw;
+}
+
+/* --- header --------------------------------------------------------------------- */
+
+static void
+parse_header(struct intake *in, size_t length)
+{
+	struct slice block = arena_copy(in->arena, slice_head(buf_slice(&in->content), length));
+	struct error why = { 0 };
+
+	in->header_done = true;
+	if (block.p == NULL || (in->verdict = arena_get(in->arena, sizeof *in->verdict)) == NULL) {
+		refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
+	} else if (!header_parse(&in->header, block, in->arena, &why)) {
+		struct slice text = arena_copy(in->arena, slice(why.text));
+
+		refuse(in, (struct status){ 550, 5, 6, 0, text });
+	} else {
+		bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);     /* for our own seal */
+		if (!verdict_begin(in->verdict, &in->header, &in->bodies, in->arena))
+			refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
+	}
+}
+
+/* Where the empty line begins, or SIZE_MAX when it has not come. */
+static size_t
+find_header_end(struct intake *in)
+{
+	struct slice all = buf_slice(&in->content);
+	size_t from = in->scanned > 3 ? in->scanned - 3 : 0;
+	const char *at;
+
+	if (slice_starts(all, S("\r\n")))
+		return 0;
+	at = memmem(all.p + from, all.n - from, "\r\n\r\n", 4);
+	in->scanned = all.n;
+	return at != NULL ? (size_t)(at - all.p) + 2 : SIZE_MAX;
+}
+
+static void
+look_for_header(struct intake *in)
+{
+	size_t length = in->content.n >= 2 ? find_header_end(in) : SIZE_MAX;
+
+	if (length == SIZE_MAX ? in->content.n > INTAKE_HEADER : length > INTAKE_HEADER) {
+		in->header_done = true;
+		refuse(in, STATUS(552, 5, 3, 4, "the header is too large"));
+	} else if (length != SIZE_MAX) {
+		parse_header(in, length);
+		if (in->flaw.class == 0)
+			bodies_update(&in->bodies, slice_skip(buf_slice(&in->content), length + 2));
+	}
+}
+
+/* --- content ---------------------------------------------------------------------- */
+
+static void
+write_out(struct intake *in, struct slice text)
+{
+	struct error why = { 0 };
+
+	if (file_write(in->file, text, &why))
+		return;
+	if (why.number == ENOSPC || why.number == EDQUOT)
+		refuse(in, STATUS(452, 4, 3, 1, "no space left for the message"));
+	else
+		refuse(in, STATUS(451, 4, 3, 0, "the message cannot be written"));
+}
+
+void
+intake_file(struct intake *in, int fd)
+{
+	bug_if(in->file != -1);
+	in->file = fd;
+	in->wants_file = false;
+	write_out(in, buf_slice(&in->content));
+	buf_free(&in->content);
+}
+
+static void
+keep(struct intake *in, struct slice text)
+{
+	if (in->file != -1) {
+		write_out(in, text);
+		return;
+	}
+	if (!buf_add(&in->content, text))
+		refuse(in, STATUS(452, 4, 3, 1, "no space for the message now"));
+	in->wants_file = in->header_done && in->content.n > INTAKE_MEMORY;
+}
+
+void
+intake_add(struct intake *in, struct slice text)
+{
+	if (in->flaw.class != 0)
+		return;
+	in->size += text.n;
+	in->eight_bit = in->eight_bit || !ascii_only(text);
+	keep(in, text);
+	if (in->flaw.class != 0)
+		return;
+	if (in->header_done)
+		bodies_update(&in->bodies, text);
+	else
+		look_for_header(in);
+}
+
+void
+intake_finish(struct intake *in)
+{
+	if (!in->header_done && in->flaw.class == 0)
+		parse_header(in, in->content.n);
+	if (in->flaw.class == 0)
+		bodies_finish(&in->bodies);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * intake -- take a message in, in one pass: its bytes are kept as they came, its
+ * header is parsed once, and every body hash that a signature or our own seal
+ * will need is made while the body flows by.
+ *
+ * A small message stays in memory.  A larger one goes into a file that the queue
+ * has opened for it: `wants_file` says when; until intake_file() brings it the
+ * caller should bring no more text.
+ */
+#ifndef SMTPD_INTAKE_H
+#define SMTPD_INTAKE_H
+
+#include "arc/verdict.h"
+#include "base/error.h"
+#include "mail/status.h"
+
+enum {
+	INTAKE_MEMORY = 256 << 10,      /* a larger message goes into a file */
+	INTAKE_HEADER = 256 << 10,      /* a larger header is refused */
+	INTAKE_ARENA = 8 << 20,         /* header, signatures, facts, results of one message */
+};
+
+struct intake {
+	struct arena   *arena;
+	struct buf      content;        /* not yet in the file */
+	size_t          scanned;        /* no end of the header before it */
+	bool            header_done, wants_file, eight_bit;
+	struct header   header;
+	struct bodies   bodies;
+	struct verdict *verdict;        /* once the header is done */
+	int             file;           /* -1: none */
+	uint64_t        size;           /* octets so far */
+	struct status   flaw;           /* class 0: none.  What comes after a flaw is dropped */
+};
+
+void intake_begin(struct intake *);
+void intake_end(struct intake *);       /* closes the file, if it is still ours */
+void intake_add(struct intake *, struct slice text);
+/* A file to write to; taken over. */
+void intake_file(struct intake *, int fd);
+/* All text has come: the hashes are finished, a header without a body is a header too. */
+void intake_finish(struct intake *);
+
+#endif
