@@ -623,6 +623,16 @@ open_or_replace(struct kv *kv, struct error *why)
 	return set_aside(kv, why) && open_all(kv, why);
 }
 
+static bool
+throw_away(struct kv *kv, struct error *why)
+{
+	char path[PATH_BYTES];
+
+	return dir_remove(path_in(kv, "env", path), why) &&
+	    file_remove(path_in(kv, "opening", path), why) &&
+	    file_remove(path_in(kv, "doubt", path), why);
+}
+
 struct kv *
 kv_open(const struct kv_options *o, struct error *why)
 {
@@ -639,7 +649,8 @@ kv_open(const struct kv_options *o, struct error *why)
 		kv->tables[kv->count] = (struct kv_table){ .kv = kv,
 			.name = o->tables[kv->count], .swept = BUF(KV_KEY + 1) };
 	}
-	kv->open = lock_dir(kv, why) && has_room(kv, why) && open_or_replace(kv, why);
+	kv->open = lock_dir(kv, why) && has_room(kv, why) &&
+	    (!o->anew || throw_away(kv, why)) && open_or_replace(kv, why);
 	if (kv->open)
 		return kv;
 	kv_close(kv);

@@ -37,6 +37,7 @@ struct kv_options {
 	const char *const  *tables;     /* names, NULL behind the last */
 	const struct clock *clock;
 	size_t              memory;     /* for pages, in bytes; at least 64 KiB */
+	bool                anew;       /* throw away what is there: it can be made again */
 };
 
 struct kv  *kv_open(const struct kv_options *, struct error *why);

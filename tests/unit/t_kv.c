@@ -21,7 +21,7 @@ static const char *const TABLES[] = { "fruit", "other", NULL };
 
 static struct clock clock_;
 static char         dir[64];
-static struct kv_options options = { dir, TABLES, &clock_, 1 << 20 };
+static struct kv_options options = { dir, TABLES, &clock_, 1 << 20, false };
 static struct kv   *kv;
 static struct kv_table *fruit;
 
@@ -218,6 +218,19 @@ what_was_committed_survives_a_crash(void **state)
 }
 
 static void
+anew_is_empty(void **state)
+{
+	(void)state;
+	put("a", "1");
+	assert_true(kv_commit(kv, KV_SYNC, NULL));
+	options.anew = true;
+	reopen();
+	options.anew = false;
+	assert_null(kv_aside(kv));
+	expect_range("", "", 100, "");
+}
+
+static void
 one_opens_it_at_a_time(void **state)
 {
 	struct error why = { 0 };
@@ -402,6 +415,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(values_of_any_length_come_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_expired_is_not_seen_and_swept_in_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_committed_survives_a_crash, setup, teardown),
+		cmocka_unit_test_setup_teardown(anew_is_empty, setup, teardown),
 		cmocka_unit_test_setup_teardown(one_opens_it_at_a_time, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_damaged_environment_is_set_aside, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_table_that_went_missing_is_no_crash, setup, teardown),
