@@ -125,7 +125,7 @@ enum walked {
 
 struct damage {
 	uint64_t at, n;                 /* bytes of the segment */
-	uint64_t first, count;          /* sequence numbers that are lost */
+	uint64_t first, count;          /* sequence numbers that are lost; maybe none */
 };
 
 /*
