@@ -30,6 +30,8 @@ struct catalogue {
 	struct kv_table *living, *reach_table;
 	struct due      *due;
 	size_t           head, n, room;
+	size_t           ripe, ripening;        /* those before these are, and will be next */
+	size_t           work;          /* rows written or removed in this turn */
 	struct reach     reach;         /* what the rows say; sequence 0: not everything */
 	bool             incomplete;    /* a record could not be read: they never will */
 	uint64_t         rows, sum;
@@ -304,14 +306,23 @@ catalogue_load(struct catalogue *c, struct living *living,
 
 /* --- what is due ------------------------------------------------------------------- */
 
+/* Forget those that were written. */
+static void
+close_up(struct catalogue *c)
+{
+	c->n -= c->head;
+	c->ripe -= c->head < c->ripe ? c->head : c->ripe;
+	c->ripening -= c->head < c->ripening ? c->head : c->ripening;
+	if (c->n > 0)
+		memmove(c->due, c->due + c->head, c->n * sizeof *c->due);
+	c->head = 0;
+}
+
 static void
 add_due(struct catalogue *c, struct due d)
 {
-	if (c->n == c->room && c->head > c->n / 2) {
-		c->n -= c->head;
-		memmove(c->due, c->due + c->head, c->n * sizeof *c->due);
-		c->head = 0;
-	}
+	if (c->n == c->room && c->head > c->n / 2)
+		close_up(c);
 	if (c->n == c->room) {
 		c->room = c->room ? 2 * c->room : 256;
 		c->due = must_grow(c->due, c->room * sizeof *c->due);
@@ -343,12 +354,26 @@ catalogue_note_all(struct catalogue *c, const struct living *living, struct reac
 			    false, nothing });
 	}
 	add_due(c, (struct due){ { CHANGED_NOTHING, 0, 0 }, false, newest });
+	c->ripe = c->ripening = c->n;
 }
 
 size_t
 catalogue_due(const struct catalogue *c)
 {
 	return c->n - c->head;
+}
+
+size_t
+catalogue_ripe(const struct catalogue *c)
+{
+	return c->ripe > c->head ? c->ripe - c->head : 0;
+}
+
+void
+catalogue_ripen(struct catalogue *c)
+{
+	c->ripe = c->ripening;
+	c->ripening = c->n;
 }
 
 /* --- writing ------------------------------------------------------------------------- */
@@ -358,6 +383,7 @@ put_row(struct catalogue *c, struct slice key, struct error *why)
 {
 	struct slice value = buf_slice(&c->value);
 
+	c->work++;
 	buf_clear(&c->old);
 	switch (kv_get(c->living, key, &c->old, why)) {
 	case KV_FAILED: return false;
@@ -378,6 +404,7 @@ take_off(void *arg, const struct kv_entry *e)
 {
 	struct removal *r = arg;
 
+	r->catalogue->work++;
 	r->catalogue->rows--;
 	r->catalogue->sum -= weight(e->key, e->value);
 	pack_slice(&r->keys, e->key);
@@ -450,19 +477,19 @@ catalogue_write(struct catalogue *c, struct living *living, const struct reader 
 {
 	struct reach reach = c->reach;
 
-	if (c->head == c->n)
+	if (catalogue_ripe(c) == 0)
 		return true;
-	for (; c->head < c->n && most > 0; c->head++) {
+	c->work = 0;
+	for (; c->head < c->ripe && c->work < most; c->head++) {
 		const struct due *d = &c->due[c->head];
 
-		most -= d->change.what != CHANGED_GONE || d->rowed;
 		if (!write_due(c, living, d, reader, why))
 			return false;
 		if (d->reach.sequence != 0)
 			reach = d->reach;
 	}
 	if (c->head == c->n)
-		c->head = c->n = 0;
+		close_up(c);
 	c->reach = c->incomplete ? (struct reach){ 0 } : reach;
 	if (!(c->reach.sequence != 0 ? write_reach(c, why)
 	    : kv_delete(c->reach_table, S("reach"), why)))
@@ -470,12 +497,23 @@ catalogue_write(struct catalogue *c, struct living *living, const struct reader 
 	return kv_commit(c->kv, KV_QUICK, why);
 }
 
+bool
+catalogue_write_all(struct catalogue *c, struct living *living, const struct reader *reader,
+    struct error *why)
+{
+	c->ripe = c->n;
+	while (catalogue_due(c) > 0)
+		if (!catalogue_write(c, living, reader, 10000, why))
+			return false;
+	return true;
+}
+
 /* --- all that lives --------------------------------------------------------------- */
 
 struct gathering {
 	struct arena *arena;            /* holds one message */
 	struct found  found;
-	bool          begun, stopped, bad;
+	bool          begun, given, stopped, bad;
 	size_t        room;
 	bool        (*each)(void *arg, const struct found *);
 	void         *arg;
@@ -485,8 +523,10 @@ struct gathering {
 static void
 give(struct gathering *g)
 {
-	if (g->begun && !g->bad && !g->stopped)
+	if (g->begun && !g->bad && !g->stopped) {
 		g->stopped = !g->each(g->arg, &g->found);
+		g->given = true;
+	}
 	g->begun = false;
 	g->found.count = 0;
 	arena_reset(g->arena);
@@ -584,6 +624,21 @@ gather_from_segments(struct gathering *g, const struct whereabouts *w,
 			g->bad = false;
 		}
 	give(g);
+}
+
+bool
+living_look(const struct whereabouts *w, const struct reader *reader,
+    bool (*each)(void *, const struct found *), void *arg, struct error *why)
+{
+	struct gathering g = { .arena = arena_new(FOUND_MOST), .each = each, .arg = arg, .why = why };
+	struct record r;
+	bool ok = reader->read(reader->arg, w->message, &r, why);
+
+	if (ok)
+		gather_from_segments(&g, w, reader);
+	free(g.found.states);
+	arena_free(g.arena);
+	return ok && (g.given || error_set(why, "the message's record is damaged"));
 }
 
 bool

@@ -62,12 +62,17 @@ void catalogue_note(struct catalogue *, const struct change *, bool rowed, struc
 void catalogue_note_all(struct catalogue *, const struct living *, struct reach newest);
 
 /*
- * Write at most `most` of the rows that are due, and commit.  False: it failed and
- * must be closed.
+ * A second has passed: what was due when this was called the last time is ripe.
+ * What is younger waits, in the hope that it need not be written at all.
  */
+void   catalogue_ripen(struct catalogue *);
+/* Write at most `most` of the ripe rows, and commit.  False: it failed and must be closed. */
 bool   catalogue_write(struct catalogue *, struct living *, const struct reader *, size_t most,
     struct error *why);
+bool   catalogue_write_all(struct catalogue *, struct living *, const struct reader *,
+    struct error *why);
 size_t catalogue_due(const struct catalogue *);
+size_t catalogue_ripe(const struct catalogue *);
 /* Up to which record the rows reach; 0 while they do not say everything. */
 uint64_t catalogue_reach(const struct catalogue *);
 bool   catalogue_checkpoint(struct catalogue *, struct error *why);     /* see kv.h */
@@ -90,6 +95,10 @@ bool catalogue_each(struct catalogue *, bool (*each)(void *arg, const struct fou
     struct error *why);
 /* The same from the segments, for when there is no catalogue; in the order of places. */
 bool living_each(const struct living *, const struct reader *,
+    bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
+
+/* One of them; false when it is not there or cannot be read. */
+bool living_look(const struct whereabouts *, const struct reader *,
     bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
 
 /* Are the rows exactly those that belong to `living`?  Nothing may be due. */

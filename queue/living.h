@@ -38,9 +38,10 @@ struct seal_places  { uint32_t n; struct seal_place at[]; };
 struct whereabouts {
 	uint64_t     id;
 	struct place message;           /* nowhere: a ghost */
-	uint16_t     in_flight;         /* records about it on their way to the disk */
-	bool         large;             /* its content has a file of its own */
-	bool         rowed;             /* the catalogue has rows of it */
+	uint32_t     in_flight : 28;    /* records about it on their way to the disk */
+	bool         going : 1;         /* the one that ends it is among them */
+	bool         large : 1;         /* its content has a file of its own */
+	bool         rowed : 1;         /* the catalogue has rows of it */
 	struct state_places *states;    /* by recipient; those without one are nowhere */
 	struct seal_places  *seals;
 };

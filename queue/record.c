@@ -87,26 +87,36 @@ record_finish(const struct record *r, uint64_t salt, char *bytes)
 	put_number(&p, checksum(salt, slice_of(bytes + 8, used - 8)), 4);
 }
 
-bool
-record_read(struct slice bytes, uint64_t salt, struct record *r)
+/* The header alone, as far as it can be believed without its CRC. */
+static bool
+header_read(struct slice bytes, uint64_t salt, struct record *r, uint32_t *length_r,
+    uint32_t *crc_r)
 {
 	struct unpack u = { bytes, false };
-	uint32_t crc, length;
 
 	if (bytes.n < RECORD_HEADER || unpack_u32(&u) != magic_of(salt))
 		return false;
-	crc = unpack_u32(&u);
-	length = unpack_u32(&u);
+	*crc_r = unpack_u32(&u);
+	*length_r = unpack_u32(&u);
 	r->kind = (enum record_kind)unpack_u8(&u);
 	u.left = slice_skip(u.left, 3);
 	r->sequence = unpack_u64(&u);
 	r->batch = unpack_u64(&u);
 	r->id = unpack_u64(&u);
-	if (length > bytes.n - RECORD_HEADER || length > RECORD_MOST - RECORD_HEADER)
-		return false;
-	r->payload = slice_head(u.left, length);
-	return crc == checksum(salt, slice_of(bytes.p + 8, RECORD_HEADER - 8 + length)) &&
+	r->payload = u.left;
+	return *length_r <= RECORD_MOST - RECORD_HEADER &&
 	    r->batch > 0 && r->batch <= r->sequence && r->id > 0 && r->id <= ID_MOST;
+}
+
+bool
+record_read(struct slice bytes, uint64_t salt, struct record *r)
+{
+	uint32_t length, crc;
+
+	if (!header_read(bytes, salt, r, &length, &crc) || length > r->payload.n)
+		return false;
+	r->payload.n = length;
+	return crc == checksum(salt, slice_of(bytes.p + 8, RECORD_HEADER - 8 + length));
 }
 
 void
@@ -173,20 +183,37 @@ block_up(uint64_t at)
 }
 
 /*
- * Was the number we expect ever flushed?  A later segment begins behind it, or a
- * later batch does: batches begin at blocks.
+ * A later segment begins behind it, or a later batch does: batches begin at blocks.
+ * The header of one is enough, it was written after the flush.
  */
-static bool
-was_flushed(const struct walk *w)
+bool
+walk_proven(const struct walk *w)
 {
+	uint64_t from = w->at > w->base ? w->at : w->base;
+	uint32_t length, crc;
 	struct record r;
 
 	if (w->limit != NO_LIMIT)
 		return true;
-	for (uint64_t at = block_up(w->at); at - w->base < w->bytes.n; at += SPOOL_BLOCK)
-		if (record_at(w, at, &r) && r.batch > w->expect)
+	for (uint64_t at = block_up(from); at - w->base < w->bytes.n; at += SPOOL_BLOCK)
+		if (header_read(slice_skip(w->bytes, (size_t)(at - w->base)), w->salt, &r,
+		    &length, &crc) && r.batch > w->expect)
 			return true;
 	return false;
+}
+
+uint64_t
+walk_wants(const struct walk *w)
+{
+	uint64_t at = w->at, furthest = w->at + RECORD_HEADER;
+	uint32_t length, crc;
+	struct record r;
+
+	for (int turn = 0; turn < 2; turn++, at = block_up(at))
+		if (header_read(slice_skip(w->bytes, (size_t)(at - w->base)), w->salt, &r,
+		    &length, &crc) && at + record_length(length) > furthest)
+			furthest = at + record_length(length);
+	return furthest;
 }
 
 static enum walked
@@ -204,7 +231,7 @@ pass_over(struct walk *w, struct damage *d)
 	uint64_t end = w->base + w->bytes.n;
 	struct record r;
 
-	if (!was_flushed(w))
+	if (!walk_proven(w))
 		return WALK_END;
 	for (uint64_t at = w->at; at < end; at += 8)
 		if (record_at(w, at, &r))

@@ -133,6 +133,10 @@ struct damage {
  * DAMAGE and END hold only when the bytes reach to the end of the segment.
  */
 enum walked walk_next(struct walk *, struct record *, uint64_t *at_r, struct damage *);
+/* Up to which offset the bytes should reach for the next record, as far as can be seen. */
+uint64_t walk_wants(const struct walk *);
+/* Do these bytes, or the limit, show that the expected record was flushed once? */
+bool walk_proven(const struct walk *);
 /* The sequence number of the record at walk.at, when the head does not tell; or 0. */
 uint64_t walk_first(const struct walk *);
 

@@ -333,6 +333,8 @@ write_all(void)
 {
 	struct error why = { 0 };
 
+	catalogue_ripen(catalogue);
+	catalogue_ripen(catalogue);
 	while (catalogue_due(catalogue) > 0)
 		if (!catalogue_write(catalogue, &living, &READER, 7, &why))
 			fail_msg("%s", why.text);
@@ -364,18 +366,23 @@ expect_not_believed(const char *because)
 static void
 rows_and_the_rest_of_the_log_are_the_truth(void **state)
 {
+	int some_left = 0;
+
 	(void)state;
+	message(99);
+	write_all();
 	for (int turn = 0; turn < 20; turn++) {
 		struct living loaded = { 0 };
 		struct reach reach;
 		struct error why = { 0 };
 
 		random_history((uint64_t)turn, 40);
-		for (int steps = turn % 4; steps >= 0; steps--)
+		for (int steps = turn % 4; steps >= 0; steps--, catalogue_ripen(catalogue))
 			assert_true(catalogue_write(catalogue, &living, &READER, 9, &why));
 		open_catalogue(false);                  /* what is still due is forgotten */
 		assert_true(load(&loaded, &reach, &why));
 		assert_true(reach.sequence > 0 && reach.sequence <= sequence);
+		some_left += reach.sequence < sequence;
 		replay(&loaded, reach.sequence, true);
 		if (!living_equal(&living, &loaded, &why))
 			print_error("turn %d: %s\n", turn, why.text);
@@ -389,6 +396,30 @@ rows_and_the_rest_of_the_log_are_the_truth(void **state)
 		assert_true(catalogue_check(catalogue, &living, &READER, &why));
 		assert_int_equal(catalogue_reach(catalogue), sequence);
 	}
+	assert_in_range(some_left, 10, 20);             /* it was not always all of it */
+}
+
+static void
+what_is_due_ripens_before_it_is_written(void **state)
+{
+	(void)state;
+	message(1);
+	assert_int_equal(catalogue_ripe(catalogue), 0);
+	catalogue_ripen(catalogue);
+	message(2);
+	assert_int_equal(catalogue_ripe(catalogue), 0);
+	catalogue_ripen(catalogue);
+	assert_int_equal(catalogue_ripe(catalogue), 1);
+	assert_true(catalogue_write(catalogue, &living, &READER, 10, NULL));
+	assert_int_equal(catalogue_reach(catalogue), 1);
+	assert_int_equal(catalogue_due(catalogue), 1);
+	gone(2);
+	catalogue_ripen(catalogue);
+	catalogue_ripen(catalogue);
+	assert_true(catalogue_write(catalogue, &living, &READER, 1, NULL));
+	assert_int_equal(catalogue_due(catalogue), 0);
+	assert_true(catalogue_write_all(catalogue, &living, &READER, NULL));
+	assert_int_equal(catalogue_reach(catalogue), 3);
 }
 
 static void
@@ -596,6 +627,7 @@ main(void)
 		T(a_lost_segment_takes_what_lies_in_it),
 		T(what_no_longer_counts_is_known),
 		T(rows_and_the_rest_of_the_log_are_the_truth),
+		T(what_is_due_ripens_before_it_is_written),
 		T(who_is_gone_in_time_gets_no_row),
 		T(nothing_is_believed_before_all_rows_are_there),
 		T(rows_that_are_wrong_are_not_believed),
