@@ -14,6 +14,7 @@ enum {
 	ROW_MOST = ENVELOPE_MOST + 64,
 	FOUND_MOST = 256 << 20,         /* one message with all its states, unpacked */
 	PLACE_BYTES = 12,
+	ROOM_KEPT = 16384,              /* of what is due, when nothing is */
 };
 
 static const char *const TABLES[] = { "living", "reach", NULL };
@@ -316,6 +317,11 @@ close_up(struct catalogue *c)
 	if (c->n > 0)
 		memmove(c->due, c->due + c->head, c->n * sizeof *c->due);
 	c->head = 0;
+	if (c->n == 0 && c->room > ROOM_KEPT) {
+		free(c->due);
+		c->due = NULL;
+		c->room = 0;
+	}
 }
 
 static void
@@ -336,13 +342,27 @@ catalogue_note(struct catalogue *c, const struct change *change, bool rowed, str
 	add_due(c, (struct due){ *change, rowed, reach });
 }
 
+static int
+by_key(const void *a, const void *b)
+{
+	const struct change *p = &((const struct due *)a)->change;
+	const struct change *q = &((const struct due *)b)->change;
+
+	return p->id != q->id ? (p->id < q->id ? -1 : 1) :
+	    p->what != q->what ? (int)p->what - (int)q->what :
+	    (p->number > q->number) - (p->number < q->number);
+}
+
+/* In the order of their keys: written in any other, a million rows take ten times as long. */
 void
 catalogue_note_all(struct catalogue *c, const struct living *living, struct reach newest)
 {
 	static const struct reach nothing = { 0 };
 	struct whereabouts *w;
-	size_t at = 0;
+	size_t at = 0, first;
 
+	close_up(c);
+	first = c->n;
 	while ((w = living_next(living, &at)) != NULL) {
 		w->rowed = false;
 		add_due(c, (struct due){ { CHANGED_MESSAGE, w->id, 0 }, false, nothing });
@@ -353,6 +373,8 @@ catalogue_note_all(struct catalogue *c, const struct living *living, struct reac
 			add_due(c, (struct due){ { CHANGED_SEAL, w->id, w->seals->at[i].route },
 			    false, nothing });
 	}
+	if (c->n > first)
+		qsort(c->due + first, c->n - first, sizeof *c->due, by_key);
 	add_due(c, (struct due){ { CHANGED_NOTHING, 0, 0 }, false, newest });
 	c->ripe = c->ripening = c->n;
 }

@@ -9,6 +9,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bug.h"
@@ -293,8 +294,9 @@ spool_enqueue(struct spool *s, struct submission *m)
 	s->submitted++;
 	pthread_mutex_lock(&s->lock);
 	line_put(&s->todo, m);
-	s->wanted = true;
-	pthread_cond_signal(&s->wake);
+	s->wanted = s->wanted || m->done != NULL;
+	if (m->done != NULL || s->todo.n == 1)
+		pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
 	if (s->options.threadless)
 		spool_ring(s);
@@ -536,10 +538,11 @@ spool_drain(struct spool *s)
 	struct pollfd bell = { s->bell, POLLIN, 0 };
 	bool hopeless = false;
 
+	spool_nudge(s);
 	while (s->submitted > 0 && !hopeless) {
 		spool_complete(s);
 		pthread_mutex_lock(&s->lock);
-		hopeless = !s->wanted && !s->busy && s->finished.first == NULL;
+		hopeless = s->troubled && !s->wanted && !s->busy && s->finished.first == NULL;
 		pthread_mutex_unlock(&s->lock);
 		if (s->submitted > 0 && !hopeless)
 			poll(&bell, 1, 100);
@@ -594,7 +597,7 @@ each_by_catalogue(struct spool *s, struct each_once *o)
 	struct error why = { 0 };
 	bool ok;
 
-	if (s->catalogue == NULL)
+	if (s->catalogue == NULL || catalogue_reach(s->catalogue) == 0)
 		return false;
 	ok = catalogue_write_all(s->catalogue, &s->living, &reader, &why);
 	if (ok && catalogue_reach(s->catalogue) == 0)
@@ -679,6 +682,7 @@ static struct spool *
 spool_new(const struct spool_options *o)
 {
 	struct spool *s = must_alloc(sizeof *s);
+	pthread_condattr_t monotonic;
 
 	set_options(s, o);
 	s->lock_fd = s->head.fd = -1;
@@ -690,7 +694,10 @@ spool_new(const struct spool_options *o)
 	line_begin(&s->finished);
 	s->chores_last = &s->chores;
 	pthread_mutex_init(&s->lock, NULL);
-	pthread_cond_init(&s->wake, NULL);
+	pthread_condattr_init(&monotonic);
+	pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+	pthread_cond_init(&s->wake, &monotonic);
+	pthread_condattr_destroy(&monotonic);
 	pthread_cond_init(&s->work, NULL);
 	return s;
 }
@@ -771,7 +778,6 @@ spool_close(struct spool *s)
 
 	if (s == NULL)
 		return;
-	spool_nudge(s);
 	spool_drain(s);
 	stop_threads(s);
 	spool_complete(s);

@@ -114,8 +114,8 @@ bool spool_drain(struct spool *);
 /*
  * Each of these queues one record and returns.  `done` gets a good status once it
  * is on the disk, or why it is not; the bytes were copied.  Without `done` the
- * record rides along with others and is kept through trouble: at worst a crash
- * loses it.
+ * record rides along with others, some milliseconds later at most, and is kept
+ * through trouble: at worst a crash loses it, and an attempt is made twice.
  */
 typedef void spool_done(void *arg, struct status);
 

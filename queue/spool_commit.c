@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bug.h"
@@ -19,6 +20,7 @@
 enum {
 	BATCH_RECORDS = 1000,           /* one call takes IOV_MAX = 1024 pieces */
 	BATCH_BYTES = 8 << 20,
+	LINGER = 5,                     /* milliseconds */
 };
 
 static const char ZEROS[SPOOL_BLOCK];
@@ -355,6 +357,29 @@ spool_commit_some(struct spool *s)
 	return more;
 }
 
+/*
+ * What nobody waits for lingers for company.  After a failure it stays until somebody
+ * waits, or spool_tidy() says that it is time for another try.
+ */
+static bool
+linger(struct spool *s)
+{
+	struct timespec until;
+
+	if (s->todo.first == NULL || s->troubled) {
+		pthread_cond_wait(&s->wake, &s->lock);
+		return true;
+	}
+	clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += LINGER * 1000000;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (!s->wanted && !s->stopping)
+		if (pthread_cond_timedwait(&s->wake, &s->lock, &until) != 0)
+			return false;
+	return true;
+}
+
 void *
 spool_committer(void *arg)
 {
@@ -362,9 +387,9 @@ spool_committer(void *arg)
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
-		while (!s->wanted && !s->stopping)
-			pthread_cond_wait(&s->wake, &s->lock);
-		if (!s->wanted)
+		while (!s->wanted && !s->stopping && linger(s))
+			;
+		if (s->stopping && !s->wanted)
 			break;
 		pthread_mutex_unlock(&s->lock);
 		spool_commit_some(s);
