@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -72,6 +73,38 @@ file_write_at(int fd, struct slice s, off_t at, struct error *why)
 	return true;
 }
 
+/* Take n bytes off the front of the pieces. */
+static void
+pieces_skip(struct iovec **piece, int *count, size_t n)
+{
+	while (*count > 0 && n >= (*piece)->iov_len) {
+		n -= (*piece)->iov_len;
+		(*piece)++;
+		(*count)--;
+	}
+	if (*count > 0) {
+		(*piece)->iov_base = (char *)(*piece)->iov_base + n;
+		(*piece)->iov_len -= n;
+	}
+}
+
+bool
+file_write_pieces(int fd, struct iovec *piece, int count, off_t at, struct error *why)
+{
+	pieces_skip(&piece, &count, 0);         /* empty ones at the front */
+	while (count > 0) {
+		ssize_t n = pwritev(fd, piece, count < IOV_MAX ? count : IOV_MAX, at);
+
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return error_sys(why, "cannot write");
+		pieces_skip(&piece, &count, (size_t)n);
+		at += n;
+	}
+	return true;
+}
+
 bool
 file_read_at(int fd, void *to, size_t n, off_t at, struct error *why)
 {
@@ -97,6 +130,18 @@ bool
 file_flush(int fd, struct error *why)
 {
 	return fdatasync(fd) == 0 || error_sys(why, "cannot flush");
+}
+
+bool
+file_rename(const char *from, const char *to, struct error *why)
+{
+	return rename(from, to) == 0 || error_sys(why, "cannot rename %s to %s", from, to);
+}
+
+bool
+file_remove(const char *path, struct error *why)
+{
+	return unlink(path) == 0 || errno == ENOENT || error_sys(why, "cannot remove %s", path);
 }
 
 /* The directory part of a path into a buffer of PATH_BYTES. */
@@ -149,8 +194,7 @@ file_replace(const char *path, struct slice s, mode_t mode, struct error *why)
 		unlink(fresh);
 		return false;
 	}
-	if (rename(fresh, path) == -1) {
-		error_sys(why, "cannot rename %s", fresh);
+	if (!file_rename(fresh, path, why)) {
 		unlink(fresh);
 		return false;
 	}

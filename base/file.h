@@ -11,6 +11,7 @@
 #define BASE_FILE_H
 
 #include <sys/types.h>
+#include <sys/uio.h>
 
 #include "base/buf.h"
 #include "base/error.h"
@@ -23,12 +24,17 @@ bool file_read_fd(int fd, const char *path, struct buf *, struct error *why);
 /* Exactly these bytes: at the file's position, or at an offset. */
 bool file_write(int fd, struct slice, struct error *why);
 bool file_write_at(int fd, struct slice, off_t at, struct error *why);
+/* Many pieces one behind the other, in one call where that is possible; they are used up. */
+bool file_write_pieces(int fd, struct iovec *, int count, off_t at, struct error *why);
 /* Exactly n bytes from an offset; a shorter file is a failure. */
 bool file_read_at(int fd, void *to, size_t n, off_t at, struct error *why);
 bool file_flush(int fd, struct error *why);             /* fdatasync */
 
 /* Replace the file by these bytes, durably, in one step (new file, rename). */
 bool file_replace(const char *path, struct slice, mode_t, struct error *why);
+
+bool file_rename(const char *from, const char *to, struct error *why); /* not yet durable */
+bool file_remove(const char *path, struct error *why);  /* what is not there is fine */
 
 /* A directory that is there afterwards, with its parents. */
 bool dir_make(const char *path, mode_t, struct error *why);

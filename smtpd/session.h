@@ -18,6 +18,7 @@
 
 #include "base/buf.h"
 #include "mail/address.h"
+#include "mail/dsn.h"
 #include "mail/lines.h"
 #include "mail/status.h"
 
@@ -45,18 +46,12 @@ struct session_terms {
 	void            *arg;
 };
 
-enum notify {                           /* RFC 3461 4.1; 0: nothing was said */
-	NOTIFY_NEVER = 1, NOTIFY_SUCCESS = 2, NOTIFY_FAILURE = 4, NOTIFY_DELAY = 8,
-};
-
 struct session_recipient {
 	struct session_recipient *next;
 	struct address address;
-	unsigned       notify;
+	unsigned       notify;          /* bits of enum notify */
 	struct slice   orcpt;           /* as it was given, xtext and all */
 };
-
-enum session_ret { RET_UNSAID, RET_FULL, RET_HDRS };
 
 /* One transaction: from MAIL to the end of the text. */
 struct transaction {
@@ -66,7 +61,7 @@ struct transaction {
 	struct session_recipient *recipients, **last;
 	unsigned       count;
 	bool           eight_bit, smtputf8, requiretls;
-	enum session_ret ret;
+	enum ret       ret;
 	struct slice   envid;           /* decoded */
 };
 

@@ -1,4 +1,7 @@
 /* SPDX-License-Identifier: ISC */
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/arena.h"
 #include "base/crc32c.h"
 #include "base/file.h"
@@ -295,6 +298,35 @@ files_are_replaced_in_one_step(void **state)
 	buf_free(&small);
 }
 
+/* More pieces than one call takes, empty ones among them. */
+static void
+pieces_are_written_one_behind_the_other(void **state)
+{
+	char dir[] = "/tmp/chainmail-unit-XXXXXX", path[100];
+	struct iovec piece[3000];
+	struct buf b = BUF(10000);
+	struct error why = { 0 };
+	int fd;
+
+	(void)state;
+	assert_non_null(mkdtemp(dir));
+	snprintf(path, sizeof path, "%s/file", dir);
+	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	for (size_t i = 0; i < COUNT(piece); i++)
+		piece[i] = (struct iovec){ (char *)"abc", i % 4 };
+	assert_true(file_write_pieces(fd, piece, COUNT(piece), 2, &why));
+	assert_true(file_read_fd(fd, path, &b, &why));
+	assert_int_equal(b.n, 2 + COUNT(piece) / 4 * 6);
+	assert_memory_equal(b.p, "\0\0aababcaab", 11);
+	assert_memory_equal(b.p + b.n - 6, "aababc", 6);
+	close(fd);
+	assert_true(file_rename(path, dir, &why) == false && why.number != 0);
+	assert_true(file_remove(path, &why));
+	assert_true(file_remove(path, &why));
+	assert_true(dir_remove(dir, &why));
+	buf_free(&b);
+}
+
 int
 main(void)
 {
@@ -313,6 +345,7 @@ main(void)
 		cmocka_unit_test(distances),
 		cmocka_unit_test(a_line_of_the_log),
 		cmocka_unit_test(files_are_replaced_in_one_step),
+		cmocka_unit_test(pieces_are_written_one_behind_the_other),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,0 +1,1173 @@
+/* SPDX-License-Identifier: ISC */
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/rng.h"
+#include "base/text.h"
+#include "queue/spool.h"
+#include "unit.h"
+
+/* An environment of Berkeley DB that has panicked cannot be closed without leaking. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:libdb-5.3\n"; }
+
+enum { SEGMENT = 64 << 10, LARGE = SMALL_CONTENT + 1000 };
+
+static char          dir[64];
+static struct clock  clock_;
+static struct buf    told;              /* the news, a line each */
+static struct spool *spool;
+static struct spool_options options;
+static struct buf    bytes;
+static struct arena *arena;
+
+static void
+hear(void *arg, enum spool_news what, const char *sentence)
+{
+	static const char *const WORDS[] = { "trouble", "well", "damage", "note" };
+
+	(void)arg;
+	buf_printf(&told, "%s: %s\n", WORDS[what], sentence);
+}
+
+static void
+open_spool(void)
+{
+	struct error why = { 0 };
+
+	spool = spool_open(&options, &why);
+	if (spool == NULL)
+		fail_msg("%s", why.text);
+}
+
+static void
+close_spool(void)
+{
+	spool_close(spool);
+	spool = NULL;
+	buf_clear(&told);
+}
+
+static void
+reopen(void)
+{
+	close_spool();
+	open_spool();
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	snprintf(dir, sizeof dir, "/tmp/chainmail-unit-XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	clock_ = clock_virtual(1795342332412);
+	options = (struct spool_options){ .dir = dir, .clock = &clock_, .threadless = true,
+		.segment = SEGMENT, .news = hear };
+	told = BUF(100000);
+	bytes = BUF(RECORD_MOST);
+	arena = arena_new(1 << 20);
+	open_spool();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	spool_close(spool);
+	spool = NULL;
+	buf_free(&told);
+	buf_free(&bytes);
+	arena_free(arena);
+	return dir_remove(dir, NULL) ? 0 : -1;
+}
+
+/* --- words of the tests ------------------------------------------------------------ */
+
+static struct status last;
+static int           calls;
+
+static void
+keep_status(void *arg, struct status status)
+{
+	(void)arg;
+	last = status;
+	calls++;
+}
+
+static struct envelope
+envelope_of(uint64_t id, uint64_t size)
+{
+	static struct recipient to[] = { { S_INIT("a@x.test"), { NULL, 0 }, 0, NO_RECIPIENT } };
+
+	return (struct envelope){ .id = id, .arrival = (int64_t)id, .sender = S("s@x.test"),
+		.recipients = to, .count = 1, .trace = S("Received: x\r\n"), .size = size,
+		.parent_recipient = NO_RECIPIENT };
+}
+
+/* The content of a message follows from its id. */
+static char
+byte_of(uint64_t id, size_t i)
+{
+	return (char)(id * 31 + i * 7 + (i >> 8));
+}
+
+static void
+fill(char *p, uint64_t id, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		p[i] = byte_of(id, i);
+}
+
+static void
+submit_small(uint64_t id, size_t n)
+{
+	struct envelope e = envelope_of(id, n);
+	char *text = malloc(n + 1);
+
+	fill(text, id, n);
+	spool_store(spool, &e, slice_of(text, n), keep_status, NULL);
+	free(text);
+}
+
+static void
+store(uint64_t id, size_t n)
+{
+	submit_small(id, n);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 250);
+}
+
+static void
+submit_large(uint64_t id, size_t n, size_t said)
+{
+	struct envelope e = envelope_of(id, said);
+	struct spool_content c;
+	char *text = malloc(n);
+
+	fill(text, id, n);
+	assert_true(spool_content_begin(spool, &c, NULL));
+	assert_true(file_write(c.fd, slice_of(text, n), NULL));
+	spool_store_file(spool, &e, c, keep_status, NULL);
+	free(text);
+}
+
+static void
+state(uint64_t id, uint32_t attempts)
+{
+	struct recipient_state s = { .stage = RECIPIENT_WAITING, .attempts = attempts };
+
+	spool_state(spool, id, &s, NULL, NULL);
+	spool_complete(spool);
+}
+
+static void
+gone(uint64_t id)
+{
+	spool_gone(spool, id, NULL, NULL);
+	spool_complete(spool);
+}
+
+static void
+expect_content(uint64_t id, struct slice content)
+{
+	for (size_t i = 0; i < content.n; i++)
+		if (content.p[i] != byte_of(id, i))
+			fail_msg("byte %zu of message %d is another", i, (int)id);
+}
+
+static void
+expect_message(uint64_t id, size_t n)
+{
+	struct error why = { 0 };
+	struct stored m;
+	char *text = malloc(n + 1);
+
+	arena_reset(arena);
+	if (!spool_read(spool, id, &bytes, arena, &m, &why))
+		fail_msg("message %d: %s", (int)id, why.text);
+	assert_int_equal(m.envelope.id, id);
+	assert_int_equal(m.envelope.size, n);
+	assert_slice(m.envelope.sender, "s@x.test");
+	assert_slice(m.envelope.recipients[0].address, "a@x.test");
+	assert_int_equal(m.fd != -1, n > SMALL_CONTENT);
+	if (m.fd != -1) {
+		assert_true(file_read_at(m.fd, text, n, 0, NULL));
+		m.content = slice_of(text, n);
+		close(m.fd);
+	}
+	assert_int_equal(m.content.n, n);
+	expect_content(id, m.content);
+	free(text);
+}
+
+static bool
+take_attempts(void *arg, const struct found *f)
+{
+	*(int *)arg = f->count ? (int)f->states[0].attempts : 0;
+	return true;
+}
+
+static int
+attempts_of(uint64_t id)
+{
+	int attempts = -1;
+
+	spool_look(spool, id, take_attempts, &attempts, NULL);
+	return attempts;
+}
+
+static bool
+add_id(void *arg, const struct found *f)
+{
+	return buf_printf(arg, "%d ", (int)f->summary.id);
+}
+
+/* The ids that live, in order. */
+static void
+expect_all(const char *want)
+{
+	struct buf b = BUF(10000);
+
+	assert_true(spool_each(spool, add_id, &b, NULL));
+	assert_slice(buf_slice(&b), want);
+	buf_free(&b);
+}
+
+static void
+expect_sound(void)
+{
+	struct error why = { 0 };
+
+	assert_true(spool_drain(spool));
+	if (!spool_verify(spool, &why))
+		fail_msg("%s", why.text);
+}
+
+static void
+expect_news(const char *words)
+{
+	buf_byte(&told, '\0');
+	if (strstr(told.p, words) == NULL)
+		fail_msg("\"%s\" is not among the news:\n%s", words, told.p);
+	told.n--;
+}
+
+static size_t
+names_in(const char *below)
+{
+	char path[200];
+	size_t n = 0;
+	DIR *d;
+
+	snprintf(path, sizeof path, "%s/%s", dir, below);
+	d = opendir(path);
+	assert_non_null(d);
+	for (struct dirent *e; (e = readdir(d)) != NULL;)
+		n += e->d_name[0] != '.';
+	closedir(d);
+	return n;
+}
+
+static struct spool_usage
+usage(void)
+{
+	struct spool_usage u;
+
+	spool_usage(spool, &u);
+	return u;
+}
+
+/* A second for each turn, so that nothing waits for its time. */
+static void
+tidy(int turns)
+{
+	while (turns-- > 0) {
+		clock_move(&clock_, SECOND);
+		spool_tidy(spool);
+		spool_complete(spool);
+	}
+}
+
+/* --- putting in and taking out --------------------------------------------------------- */
+
+static void
+a_message_is_there_when_its_status_says_so(void **unused)
+{
+	struct pollfd bell = { spool_fd(spool), POLLIN, 0 };
+
+	(void)unused;
+	calls = 0;
+	submit_small(1, 4000);
+	assert_int_equal(calls, 0);                     /* never out of the call that asked */
+	assert_false(spool_living(spool, 1));
+	assert_int_equal(poll(&bell, 1, 0), 1);
+	spool_complete(spool);
+	assert_int_equal(calls, 1);
+	assert_int_equal(last.reply, 250);
+	assert_int_equal(poll(&bell, 1, 0), 0);
+	assert_true(spool_living(spool, 1));
+	expect_message(1, 4000);
+	store(2, 0);
+	expect_message(2, 0);
+	store(3, SMALL_CONTENT);
+	expect_message(3, SMALL_CONTENT);
+	expect_sound();
+	reopen();
+	expect_all("1 2 3 ");
+	expect_message(1, 4000);
+	expect_message(2, 0);
+	expect_message(3, SMALL_CONTENT);
+}
+
+static void
+what_waits_goes_out_with_one_flush(void **unused)
+{
+	uint64_t before = usage().flushes;
+
+	(void)unused;
+	calls = 0;
+	for (uint64_t id = 1; id <= 10; id++)
+		submit_small(id, 100);
+	spool_complete(spool);
+	assert_int_equal(calls, 10);
+	assert_int_equal(usage().flushes - before, 1);
+	assert_int_equal(usage().records, 10);
+	for (uint64_t id = 100; id < 2600; id++)        /* more than one call can take */
+		submit_small(id, 10);
+	spool_complete(spool);
+	assert_int_equal(calls, 2510);
+	assert_int_equal(usage().flushes - before, 4);
+	expect_sound();
+}
+
+static void
+large_content_has_a_file_of_its_own(void **unused)
+{
+	struct spool_content c;
+
+	(void)unused;
+	submit_large(1, LARGE, LARGE);
+	assert_true(spool_content_begin(spool, &c, NULL));
+	spool_complete(spool);
+	assert_int_equal(last.reply, 250);
+	expect_message(1, LARGE);
+	assert_int_equal(names_in("content"), 2);
+	spool_content_drop(spool, &c);
+	assert_int_equal(c.fd, -1);
+	assert_int_equal(names_in("content"), 1);
+	assert_int_equal(usage().content_bytes, LARGE);
+	reopen();
+	expect_message(1, LARGE);
+	expect_sound();
+	gone(1);
+	tidy(1);
+	assert_int_equal(names_in("content"), 0);
+}
+
+static void
+content_of_another_length_is_refused(void **unused)
+{
+	(void)unused;
+	submit_large(1, LARGE, LARGE + 1);
+	store(2, 10);                                   /* others in the same batch are stored */
+	assert_int_equal(names_in("content"), 0);
+	assert_false(spool_living(spool, 1));
+	calls = 0;
+	submit_large(3, LARGE, LARGE + 1);
+	spool_complete(spool);
+	assert_int_equal(calls, 1);
+	assert_int_equal(last.reply, 451);
+	assert_false(usage().troubled);                 /* that is not the disk's fault */
+	expect_all("2 ");
+	expect_sound();
+}
+
+static void
+what_makes_no_sense_is_refused(void **unused)
+{
+	struct recipient_state s = { .stage = RECIPIENT_DONE };
+
+	(void)unused;
+	store(1, 10);
+	submit_small(1, 20);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 451);
+	expect_message(1, 10);
+	submit_large(1, LARGE, LARGE);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 451);
+	assert_int_equal(names_in("content"), 0);
+	spool_state(spool, 2, &s, keep_status, NULL);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 554);
+	spool_gone(spool, 1, NULL, NULL);
+	spool_state(spool, 1, &s, keep_status, NULL);   /* it is on its way out */
+	spool_complete(spool);
+	assert_int_equal(last.reply, 554);
+	expect_all("");
+	calls = 0;
+	submit_small(3, 10);
+	spool_state(spool, 3, &s, NULL, NULL);          /* it is not there yet */
+	spool_complete(spool);
+	assert_int_equal(calls, 1);
+	assert_int_equal(usage().refused, 5);
+	expect_sound();
+}
+
+static void
+too_much_that_waits_is_refused(void **unused)
+{
+	(void)unused;
+	close_spool();
+	options.waiting = 10000;
+	open_spool();
+	calls = 0;
+	for (uint64_t id = 1; id <= 3; id++)
+		submit_small(id, 4000);
+	spool_complete(spool);
+	assert_int_equal(calls, 3);
+	assert_int_equal(last.reply, 250);              /* 3 was refused before 1 was stored */
+	expect_all("1 2 ");
+	assert_int_equal(usage().refused, 1);
+}
+
+static void
+an_envelope_that_is_too_large_is_refused(void **unused)
+{
+	struct envelope e = envelope_of(1, 0);
+	char *trace = malloc(ENVELOPE_MOST + 1);
+
+	(void)unused;
+	memset(trace, 'x', ENVELOPE_MOST + 1);
+	e.trace = slice_of(trace, ENVELOPE_MOST + 1);
+	spool_store(spool, &e, NONE, keep_status, NULL);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 552);
+	e.trace.n = ENVELOPE_MOST / 2;                  /* larger than a segment: still stored */
+	spool_store(spool, &e, NONE, keep_status, NULL);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 250);
+	store(2, 10);
+	expect_sound();
+	reopen();
+	expect_all("1 2 ");
+	free(trace);
+}
+
+static void
+states_and_seals_are_remembered(void **unused)
+{
+	struct buf fields = BUF(1000);
+
+	(void)unused;
+	store(1, 10);
+	store(2, 10);
+	state(1, 1);
+	state(1, 2);
+	spool_seal(spool, 1, S("lists"), S("ARC-Seal: i=1\r\n"), NULL, NULL);
+	spool_seal(spool, 1, S("other"), S("DKIM-Signature: x\r\n"), NULL, NULL);
+	spool_complete(spool);
+	for (int turn = 0; turn < 2; turn++) {
+		assert_int_equal(attempts_of(1), 2);
+		assert_int_equal(attempts_of(2), 0);
+		assert_int_equal(attempts_of(3), -1);
+		buf_clear(&fields);
+		assert_true(spool_read_seal(spool, 1, S("lists"), &fields));
+		assert_slice(buf_slice(&fields), "ARC-Seal: i=1\r\n");
+		assert_false(spool_read_seal(spool, 1, S("none"), &fields));
+		assert_false(spool_read_seal(spool, 2, S("lists"), &fields));
+		expect_sound();
+		reopen();
+	}
+	buf_free(&fields);
+}
+
+static void
+one_process_has_it_open(void **unused)
+{
+	struct error why = { 0 };
+
+	(void)unused;
+	assert_null(spool_open(&options, &why));
+	assert_non_null(strstr(why.text, "is in use"));
+	store(1, 10);
+}
+
+/* --- crashes: the table of states, row by row -------------------------------------------- */
+
+/* Run in a process of its own that ends without closing anything. */
+static void
+crash_after(void (*work)(void))
+{
+	int status;
+	pid_t child;
+
+	close_spool();
+	child = fork();
+	if (child == 0) {
+		open_spool();
+		work();
+		_exit(77);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 77);
+	buf_clear(&told);
+	open_spool();
+}
+
+static void
+path_of(const char *name, char path[200])
+{
+	snprintf(path, 200, "%s/%s", dir, name);
+}
+
+static void
+make_file(const char *name, size_t n)
+{
+	struct buf b = BUF(n + 1);
+	char path[200];
+
+	path_of(name, path);
+	for (size_t i = 0; i < n; i++)
+		buf_byte(&b, byte_of(1, i));
+	assert_true(file_replace(path, buf_slice(&b), 0600, NULL));
+	buf_free(&b);
+}
+
+/* Change a byte, or with `zeros` write that many zeros. */
+static void
+damage(const char *name, off_t at, size_t zeros)
+{
+	char path[200], was;
+	int fd;
+
+	path_of(name, path);
+	fd = open(path, O_RDWR);
+	assert_true(fd != -1);
+	assert_int_equal(pread(fd, &was, 1, at), 1);
+	was ^= 1;
+	assert_int_equal(pwrite(fd, &was, 1, at), 1);
+	for (size_t i = 0; i < zeros; i++)
+		assert_int_equal(pwrite(fd, "", 1, at + (off_t)i), 1);
+	close(fd);
+}
+
+static void
+lose_catalogue(void)
+{
+	char path[200];
+
+	path_of("catalogue", path);
+	assert_true(dir_remove(path, NULL));
+}
+
+static bool
+is_there(const char *name)
+{
+	char path[200];
+
+	path_of(name, path);
+	return access(path, F_OK) == 0;
+}
+
+static void
+receive_and_die(void)
+{
+	struct spool_content c;
+
+	store(1, 10);
+	spool_content_begin(spool, &c, NULL);
+	file_write(c.fd, S("half"), NULL);
+}
+
+static void
+content_being_received_is_removed(void **unused)
+{
+	(void)unused;
+	crash_after(receive_and_die);
+	assert_int_equal(names_in("content"), 0);
+	expect_all("1 ");
+}
+
+static void
+content_without_a_record_is_removed(void **unused)
+{
+	char id[ID_TEXT + 1], name[40];
+
+	(void)unused;
+	store(1, 10);
+	id_text(55, id);
+	snprintf(name, sizeof name, "content/%s", id);
+	make_file(name, 100);
+	make_file("content/README", 10);                /* not ours */
+	reopen();
+	assert_false(is_there(name));
+	assert_true(is_there("content/README"));
+	assert_int_equal(usage().orphans, 1);
+	expect_all("1 ");
+}
+
+static void
+store_three(void)
+{
+	store(1, 5000);
+	store(2, 5000);
+	state(1, 4);
+	store(3, 5000);
+}
+
+static void
+a_torn_record_ends_the_run(void **unused)
+{
+	(void)unused;
+	/* 1 and 2 take two blocks each, the state one; 3 begins in block 6. */
+	for (off_t at = 6 * SPOOL_BLOCK; at < 8 * SPOOL_BLOCK - 3300; at += 700) {
+		crash_after(store_three);
+		close_spool();
+		damage("seg/00000001", at, 0);
+		buf_clear(&told);
+		open_spool();
+		expect_all("1 2 ");
+		assert_int_equal(attempts_of(1), 4);
+		assert_int_equal(told.n, usage().rebuilt ? told.n : 0); /* nothing was promised */
+		store(4, 100);                          /* it goes on, in a new segment */
+		assert_true(is_there("seg/00000002"));
+		expect_sound();
+		reopen();
+		expect_all("1 2 4 ");
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
+static void
+a_flushed_message_is_there_after_a_crash(void **unused)
+{
+	(void)unused;
+	crash_after(store_three);
+	expect_all("1 2 3 ");
+	expect_message(3, 5000);
+	assert_int_equal(attempts_of(1), 4);
+	expect_sound();
+}
+
+static void
+submit_and_die(void)
+{
+	struct recipient_state s = { .stage = RECIPIENT_WAITING, .attempts = 9 };
+
+	store(1, 10);
+	store(2, 10);
+	state(1, 3);
+	spool_state(spool, 1, &s, NULL, NULL);          /* on their way */
+	spool_gone(spool, 2, NULL, NULL);
+}
+
+static void
+what_was_not_flushed_did_not_happen(void **unused)
+{
+	(void)unused;
+	crash_after(submit_and_die);
+	expect_all("1 2 ");
+	assert_int_equal(attempts_of(1), 3);
+	expect_sound();
+}
+
+static void
+store_large_and_end_it(void)
+{
+	submit_large(1, LARGE, LARGE);
+	submit_large(2, LARGE, LARGE);
+	spool_complete(spool);
+	gone(1);                                        /* and die before its content is removed */
+}
+
+static void
+content_of_an_ended_message_is_removed(void **unused)
+{
+	(void)unused;
+	crash_after(store_large_and_end_it);
+	assert_int_equal(names_in("content"), 1);
+	expect_all("2 ");
+	expect_message(2, LARGE);
+	expect_sound();
+}
+
+static void
+a_segment_that_was_being_begun_is_removed(void **unused)
+{
+	static const struct segment_head other = { SEGMENT_FORMAT, 77, 5, 1 };
+	char block[SPOOL_BLOCK];
+
+	(void)unused;
+	store(1, 10);
+	for (int turn = 0; turn < 3; turn++) {
+		close_spool();
+		make_file("seg/00000009", turn == 0 ? 0 : 20000);
+		if (turn == 2) {                        /* the head of its former life */
+			char path[200];
+
+			segment_head_pack(&other, block);
+			path_of("seg/00000009", path);
+			assert_true(file_replace(path, slice_of(block, sizeof block), 0600, NULL));
+		}
+		buf_clear(&told);
+		open_spool();
+		assert_false(is_there("seg/00000009"));
+		assert_int_equal(told.n, 0);
+		expect_all("1 ");
+		expect_message(1, 10);
+	}
+}
+
+/* Records 1, 2, 3 in batches of their own; 2 rots. */
+static void
+a_rotten_record_is_named_and_passed_over(void **unused)
+{
+	(void)unused;
+	store(1, 5000);
+	store(2, 5000);
+	store(3, 5000);
+	close_spool();
+	damage("seg/00000001", 3 * SPOOL_BLOCK + 100, 0);
+	lose_catalogue();
+	open_spool();
+	expect_news("damage: segment 00000001: ");
+	expect_news("1 records from number 2 on are lost");
+	expect_all("1 3 ");
+	expect_message(3, 5000);
+	assert_int_equal(usage().damages, 1);
+	expect_sound();
+	gone(1);
+	gone(3);
+	store(4, 10);                                   /* in another segment */
+	tidy(3);
+	assert_true(is_there("damaged/00000001"));      /* not used again */
+	assert_false(is_there("seg/00000001"));
+	expect_all("4 ");
+	expect_sound();
+}
+
+/* The same, found when it is read. */
+static void
+a_living_message_that_rots_is_told_and_given_up_in_its_turn(void **unused)
+{
+	struct error why = { 0 };
+	struct stored m;
+
+	(void)unused;
+	store(1, 100);
+	store(2, 100);
+	damage("seg/00000001", SPOOL_BLOCK + 50, 0);
+	assert_false(spool_read(spool, 1, &bytes, arena, &m, &why));
+	assert_non_null(strstr(why.text, "is damaged"));
+	expect_news("damage: the record at 4096 of segment 1 is damaged");
+	for (uint64_t id = 10; id < 100; id++) {
+		store(id, 5000);
+		gone(id);
+	}
+	tidy(20);
+	expect_news("damage: message 000000000001 cannot be read and is lost");
+	assert_true(is_there("damaged/00000001"));
+	expect_all("2 ");
+	expect_message(2, 100);
+	expect_sound();
+	reopen();
+	expect_all("2 ");
+	expect_sound();
+}
+
+static void
+a_damaged_head_does_not_matter(void **unused)
+{
+	(void)unused;
+	for (uint64_t id = 1; id <= 30; id++)
+		store(id, 5000);
+	assert_in_range(usage().segments, 3, 9);
+	close_spool();
+	damage("seg/00000001", 0, 100);
+	damage("seg/00000002", 0, 100);
+	lose_catalogue();
+	open_spool();
+	expect_news("the head of segment 00000001 is damaged");
+	expect_news("the head of segment 00000002 is damaged");
+	for (uint64_t id = 1; id <= 30; id++)
+		expect_message(id, 5000);
+	expect_sound();
+}
+
+static void
+a_segment_that_went_missing_is_named(void **unused)
+{
+	char path[200];
+
+	(void)unused;
+	for (uint64_t id = 1; id <= 30; id++)
+		store(id, 5000);
+	close_spool();
+	path_of("seg/00000002", path);
+	assert_int_equal(unlink(path), 0);
+	open_spool();
+	expect_news("records from number");
+	expect_message(1, 5000);
+	expect_message(30, 5000);
+	assert_false(spool_living(spool, 8));
+	expect_sound();
+}
+
+static void
+missing_content_is_named(void **unused)
+{
+	char id[ID_TEXT + 1], name[40], path[200];
+	struct error why = { 0 };
+	struct stored m;
+
+	(void)unused;
+	submit_large(1, LARGE, LARGE);
+	spool_complete(spool);
+	close_spool();
+	id_text(1, id);
+	snprintf(name, sizeof name, "content/%s", id);
+	path_of(name, path);
+	assert_int_equal(unlink(path), 0);
+	open_spool();
+	expect_news("the content of message 000000000001 is not there");
+	assert_false(spool_read(spool, 1, &bytes, arena, &m, &why));
+	assert_int_equal(m.fd, -1);
+	make_file(name, LARGE - 1);
+	assert_false(spool_read(spool, 1, &bytes, arena, &m, &why));
+	assert_non_null(strstr(why.text, "length"));
+	gone(1);
+}
+
+static void
+a_newer_format_is_refused_by_name(void **unused)
+{
+	struct segment_head h = { 9, 1, 1, 1 };
+	struct error why = { 0 };
+	char block[SPOOL_BLOCK], path[200];
+
+	(void)unused;
+	close_spool();
+	segment_head_pack(&h, block);
+	path_of("seg/00000001", path);
+	assert_true(file_replace(path, slice_of(block, sizeof block), 0600, NULL));
+	spool = spool_open(&options, &why);
+	assert_null(spool);
+	assert_string_equal(why.text, "segment 00000001 has format 9, this program knows up to 1");
+	assert_true(is_there("seg/00000001"));
+}
+
+/* --- the catalogue as a cache --------------------------------------------------------------- */
+
+static void
+copy_tree(const char *from, const char *to)
+{
+	char command[500];
+
+	snprintf(command, sizeof command, "rm -rf %s/%s && cp -r %s/%s %s/%s", dir, to, dir, from, dir, to);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+a_start_replays_what_the_catalogue_does_not_know(void **unused)
+{
+	(void)unused;
+	for (uint64_t id = 1; id <= 10; id++)
+		store(id, 100);
+	reopen();
+	assert_false(usage().rebuilt);
+	assert_int_equal(usage().replayed, 1);          /* the last one, again */
+	close_spool();
+	copy_tree("catalogue", "older");
+	open_spool();
+	gone(3);
+	state(4, 7);
+	store(11, 100);
+	close_spool();
+	copy_tree("older", "catalogue");
+	buf_clear(&told);
+	open_spool();
+	assert_false(usage().rebuilt);
+	assert_int_equal(usage().replayed, 4);
+	expect_all("1 2 4 5 6 7 8 9 10 11 ");
+	assert_int_equal(attempts_of(4), 7);
+	assert_int_equal(told.n, 0);
+	expect_sound();
+}
+
+static void use_older(void) { copy_tree("older-seg", "seg"); }
+static void spoil(void)     { damage("catalogue/env/living.db", 5000, 3000); }
+
+static void
+a_catalogue_that_cannot_be_right_is_made_again(void **unused)
+{
+	static const struct { void (*how)(void); const char *all; } cases[] = {
+		{ lose_catalogue, "1 2 3 " }, { spoil, "1 2 3 " }, { use_older, "1 2 " },
+	};
+
+	(void)unused;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		store(1, 100);
+		store(2, 100);
+		close_spool();
+		copy_tree("seg", "older-seg");
+		open_spool();
+		store(3, 100);
+		close_spool();
+		cases[i].how();
+		buf_clear(&told);
+		open_spool();
+		assert_true(usage().rebuilt);
+		expect_news("the catalogue will be made again");
+		assert_false(usage().catalogued);
+		expect_all(cases[i].all);               /* from the segments */
+		tidy(2);
+		assert_true(usage().catalogued);
+		expect_all(cases[i].all);               /* from the catalogue */
+		expect_sound();
+		reopen();
+		assert_false(usage().rebuilt);
+		expect_all(cases[i].all);
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
+/* --- recycling ------------------------------------------------------------------------------- */
+
+/* Many come and go while a few stay: the disk does not grow, and nobody is lost. */
+static void
+the_disk_does_not_grow_with_what_is_gone(void **unused)
+{
+	struct rng rng = rng_seeded(3);
+	uint64_t largest = 0;
+
+	(void)unused;
+	for (uint64_t id = 1; id <= 1500; id++) {
+		store(id, (size_t)rng_below(&rng, 9000));
+		if (id % 100 == 0)
+			state(id, (uint32_t)id);
+		if (id > 20 && (id - 20) % 100 != 0)
+			gone(id - 20);
+		if (id % 7 == 0)
+			tidy(1);
+		if (id > 200 && usage().segment_bytes > largest)
+			largest = usage().segment_bytes;
+	}
+	assert_in_range(usage().copied, 10, 2000);
+	assert_in_range(largest, SEGMENT, 2 * 35 * 9000 + 6 * SEGMENT);
+	for (uint64_t id = 100; id <= 1400; id += 100)
+		assert_int_equal(attempts_of(id), id);
+	assert_int_equal(usage().messages, 14 + 20);
+	expect_sound();
+	reopen();
+	assert_int_equal(usage().messages, 14 + 20);
+	for (uint64_t id = 100; id <= 1400; id += 100)
+		assert_int_equal(attempts_of(id), id);
+	expect_sound();
+}
+
+static void
+a_rebuilt_catalogue_after_recycling_says_the_same(void **unused)
+{
+	(void)unused;
+	the_disk_does_not_grow_with_what_is_gone(NULL);
+	close_spool();
+	lose_catalogue();
+	open_spool();
+	assert_true(usage().rebuilt);
+	assert_int_equal(usage().messages, 14 + 20);
+	for (uint64_t id = 100; id <= 1400; id += 100)
+		assert_int_equal(attempts_of(id), id);
+	expect_sound();
+}
+
+static void
+used_segments_become_spares(void **unused)
+{
+	(void)unused;
+	tidy(1);
+	assert_int_equal(usage().spares, 1);
+	for (uint64_t id = 1; id <= 100; id++) {
+		store(id, 5000);
+		gone(id);
+		tidy(1);
+	}
+	assert_int_equal(usage().spares, 1);
+	assert_in_range(usage().segments, 1, 3);
+	assert_in_range(usage().segment_bytes, 1, 3 * SEGMENT);
+	expect_sound();
+}
+
+/* --- trouble --------------------------------------------------------------------------------------- */
+
+/* Writes beyond this offset fail (EFBIG). */
+static void
+allow_bytes(rlim_t most)
+{
+	struct rlimit r;
+
+	assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
+	r.rlim_cur = most;
+	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
+}
+
+static void
+a_disk_that_refuses_costs_nothing_that_was_promised(void **unused)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
+
+	(void)unused;
+	sigaction(SIGXFSZ, &ignore, &before);
+	store(1, 5000);
+	store(2, 5000);
+	allow_bytes(6 * SPOOL_BLOCK);
+	calls = 0;
+	submit_small(3, 9000);
+	spool_complete(spool);
+	assert_int_equal(calls, 1);
+	assert_int_equal(last.reply, 451);
+	expect_news("trouble: the spool cannot write: cannot write: File too large");
+	assert_true(usage().troubled);
+	assert_false(spool_living(spool, 3));
+	allow_bytes(100);
+	state(1, 5);                                    /* nobody waits: kept */
+	gone(2);
+	submit_small(4, 100);
+	spool_complete(spool);
+	assert_int_equal(last.reply, 451);
+	expect_message(1, 5000);                        /* reading goes on */
+	assert_int_equal(attempts_of(1), 0);
+	assert_false(spool_drain(spool));
+	allow_bytes(RLIM_INFINITY);
+	tidy(1);
+	expect_news("well: the spool can write again");
+	assert_false(usage().troubled);
+	assert_int_equal(attempts_of(1), 5);
+	store(5, 100);
+	expect_all("1 5 ");
+	expect_sound();
+	sigaction(SIGXFSZ, &before, NULL);
+	reopen();
+	expect_all("1 5 ");                             /* 3 is void, though its bytes are there */
+	assert_int_equal(attempts_of(1), 5);
+	assert_int_equal(usage().damages, 0);
+	expect_sound();
+}
+
+/* --- with threads ------------------------------------------------------------------------------------ */
+
+struct sender {
+	uint64_t id, end;
+	int      stored;
+};
+
+static void
+send_next(void *arg, struct status status)
+{
+	struct sender *s = arg;
+	struct envelope e;
+	char text[4000];
+
+	if (s->stored >= 0)
+		assert_int_equal(status.reply, 250);
+	s->stored++;
+	if (s->id == s->end)
+		return;
+	e = envelope_of(s->id, sizeof text);
+	fill(text, s->id, sizeof text);
+	spool_store(spool, &e, slice_of(text, sizeof text), send_next, s);
+	if (s->id % 3 == 0 && spool_living(spool, s->id - 1))
+		spool_gone(spool, s->id - 1, NULL, NULL);
+	s->id++;
+}
+
+static void
+many_senders_share_flushes(void **unused)
+{
+	enum { SENDERS = 50, EACH = 40 };
+	struct sender sender[SENDERS];
+	struct spool_usage u;
+	int stored = 0;
+
+	(void)unused;
+	close_spool();
+	options.threadless = false;
+	options.segment = 1 << 20;
+	open_spool();
+	for (int i = 0; i < SENDERS; i++) {
+		sender[i] = (struct sender){ (uint64_t)i * 1000 + 1, (uint64_t)i * 1000 + 1 + EACH, -1 };
+		send_next(&sender[i], (struct status){ 0 });
+	}
+	while (stored < SENDERS * EACH) {
+		struct pollfd bell = { spool_fd(spool), POLLIN, 0 };
+
+		poll(&bell, 1, 1000);
+		spool_complete(spool);
+		spool_tidy(spool);
+		clock_move(&clock_, SECOND);
+		stored = 0;
+		for (int i = 0; i < SENDERS; i++)
+			stored += sender[i].stored;
+	}
+	assert_true(spool_drain(spool));
+	u = usage();
+	assert_in_range(u.flushes, 1, SENDERS * EACH / 3);
+	expect_sound();
+	reopen();
+	assert_int_equal(usage().messages, u.messages);
+	for (int i = 0; i < SENDERS; i++)
+		expect_message((uint64_t)i * 1000 + EACH, 4000);
+	expect_sound();
+}
+
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(a_message_is_there_when_its_status_says_so),
+		T(what_waits_goes_out_with_one_flush),
+		T(large_content_has_a_file_of_its_own),
+		T(content_of_another_length_is_refused),
+		T(what_makes_no_sense_is_refused),
+		T(too_much_that_waits_is_refused),
+		T(an_envelope_that_is_too_large_is_refused),
+		T(states_and_seals_are_remembered),
+		T(one_process_has_it_open),
+		T(content_being_received_is_removed),
+		T(content_without_a_record_is_removed),
+		T(a_torn_record_ends_the_run),
+		T(a_flushed_message_is_there_after_a_crash),
+		T(what_was_not_flushed_did_not_happen),
+		T(content_of_an_ended_message_is_removed),
+		T(a_segment_that_was_being_begun_is_removed),
+		T(a_rotten_record_is_named_and_passed_over),
+		T(a_living_message_that_rots_is_told_and_given_up_in_its_turn),
+		T(a_damaged_head_does_not_matter),
+		T(a_segment_that_went_missing_is_named),
+		T(missing_content_is_named),
+		T(a_newer_format_is_refused_by_name),
+		T(a_start_replays_what_the_catalogue_does_not_know),
+		T(a_catalogue_that_cannot_be_right_is_made_again),
+		T(the_disk_does_not_grow_with_what_is_gone),
+		T(a_rebuilt_catalogue_after_recycling_says_the_same),
+		T(used_segments_become_spares),
+		T(a_disk_that_refuses_costs_nothing_that_was_promised),
+		T(many_senders_share_flushes),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
