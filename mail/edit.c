@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include "base/bug.h"
+#include "mail/edit.h"
+
+enum { ADDED_MOST = 64 };
+
+void
+edit_begin(struct edit *e, const struct header *old, struct arena *arena)
+{
+	size_t room = old->count + ADDED_MOST;
+
+	*e = (struct edit){ .arena = arena };
+	e->header.fields = arena_get(arena, room * sizeof *e->header.fields);
+	e->full = e->header.fields == NULL;
+	if (e->full)
+		return;
+	e->room = room;
+	if (old->count > 0)
+		memcpy(e->header.fields, old->fields, old->count * sizeof *old->fields);
+	e->header.count = old->count;
+}
+
+void
+edit_remove(struct edit *e, field_question *is)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < e->header.count; i++)
+		if (!is(&e->header.fields[i]))
+			e->header.fields[kept++] = e->header.fields[i];
+	e->header.count = kept;
+}
+
+static bool
+make_field(struct edit *e, struct slice whole, struct field *f)
+{
+	size_t colon = slice_find(whole, ':');
+
+	bug_if(colon == whole.n || !slice_endsi(whole, S("\r\n")));
+	f->whole = arena_copy(e->arena, whole);
+	if (f->whole.p == NULL)
+		return false;
+	f->name = slice_head(f->whole, colon);
+	f->value = slice_skip(slice_head(f->whole, whole.n - 2), colon + 1);
+	return true;
+}
+
+void
+edit_add(struct edit *e, struct slice whole)
+{
+	if (e->header.count == e->room || !make_field(e, whole, &e->header.fields[e->header.count]))
+		e->full = true;
+	else
+		e->header.count++;
+}
+
+void
+edit_replace(struct edit *e, size_t at, struct slice whole)
+{
+	struct field f;
+
+	bug_if(at >= e->header.count);
+	if (make_field(e, whole, &f))
+		e->header.fields[at] = f;
+	else
+		e->full = true;
+}
+
+size_t
+edit_size(const struct edit *e)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < e->header.count; i++)
+		n += e->header.fields[i].whole.n;
+	return n;
+}
