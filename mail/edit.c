@@ -5,6 +5,25 @@
 
 enum { ADDED_MOST = 64 };
 
+/* The last line of a message that ends within its header has no end: it gets one. */
+static void
+end_last_line(struct edit *e)
+{
+	struct header *h = &e->header;
+	struct slice whole = h->count > 0 ? h->fields[h->count - 1].whole : S("\n");
+	char *to;
+
+	if (whole.p[whole.n - 1] == '\n')
+		return;
+	if ((to = arena_get(e->arena, whole.n + 2)) == NULL) {
+		e->full = true;
+		return;
+	}
+	memcpy(to, whole.p, whole.n);
+	memcpy(to + whole.n, "\r\n", 2);
+	h->fields[h->count - 1].whole = slice_of(to, whole.n + 2);
+}
+
 void
 edit_begin(struct edit *e, const struct header *old, struct arena *arena)
 {
@@ -19,6 +38,7 @@ edit_begin(struct edit *e, const struct header *old, struct arena *arena)
 	if (old->count > 0)
 		memcpy(e->header.fields, old->fields, old->count * sizeof *old->fields);
 	e->header.count = old->count;
+	end_last_line(e);
 }
 
 void
