@@ -107,6 +107,8 @@ rest_of_group(const struct joint *j, char rest[2])
 
 	if (j->broken || j->pads != (j->letters == 0 ? 0 : 4 - j->letters))
 		return -1;
+	if (n > 0 && (j->bits & (n == 1 ? 15 : 3)) != 0)
+		return -1;                              /* bits that belong to no byte */
 	for (int i = n; i-- > 0; bits >>= 8)
 		rest[i] = (char)bits;
 	return n;

@@ -70,6 +70,8 @@ static const struct {
 	    "--=_B\r\n" CTE "base64\r\n\r\nYQ=\r\n" END },
 	{ &ASCII, CTE "base64\r\n", "YWJj=\r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,
 	    "--=_B\r\n" CTE "base64\r\n\r\nYWJj=\r\n" END },
+	{ &ASCII, CTE "base64\r\n", "YWJ/YWK=\r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,
+	    "--=_B\r\n" CTE "base64\r\n\r\nYWJ/YWK=\r\n" END },             /* bits left over */
 	{ &ASCII, CTE "base64\r\n", "YWJj\r\n-- \r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,
 	    "--=_B\r\n" CTE "base64\r\n\r\nYWJj\r\n-- \r\n" END },
 	/* text that is wrapped */
