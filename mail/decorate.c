@@ -320,16 +320,6 @@ plan_wrapped(struct decorate *d, const struct edit *e)
 
 /* --- the new header ---------------------------------------------------------------- */
 
-static void
-add_field(struct edit *e, struct buf *b)
-{
-	if (b->full)
-		e->full = true;
-	else
-		edit_add(e, buf_slice(b));
-	buf_free(b);
-}
-
 /* RFC 2045 6.4: a multipart is not encoded, but it says what its parts may hold. */
 static void
 describe_wrapping(const struct decorate *d, struct edit *e)
@@ -341,7 +331,7 @@ describe_wrapping(const struct decorate *d, struct edit *e)
 		edit_add(e, S("MIME-Version: 1.0\r\n"));
 	buf_printf(&b, "Content-Type: multipart/mixed;\r\n\tboundary=\"%.*s\"\r\n",
 	    FMT(d->what->boundary));
-	add_field(e, &b);
+	edit_add_buf(e, &b);
 	if (d->encoding == MIME_8BIT)
 		edit_add(e, S("Content-Transfer-Encoding: 8bit\r\n"));
 	if (d->encoding == MIME_BINARY)
@@ -389,12 +379,11 @@ add_tag(struct buf *b, struct slice tag, struct slice before)
 
 /* Folds of the old subject stay where they were; a first line that would be long gets one. */
 static void
-tag_subject(struct edit *e, size_t at, struct slice tag)
+tag_subject(struct edit *e, const struct field *f, struct slice tag)
 {
-	const struct field *f = &e->header.fields[at];
 	struct slice rest = slice_trim(f->value);
 	struct buf b = BUF(f->whole.n + 8 * TAG_MOST);
-	size_t line = slice_find(rest, '\r') < rest.n ? slice_find(rest, '\r') : rest.n;
+	size_t line = slice_find(rest, '\r');
 
 	if (is_tagged(f->value, tag))
 		return;
@@ -404,27 +393,23 @@ tag_subject(struct edit *e, size_t at, struct slice tag)
 		buf_add(&b, b.n + 1 + line > 78 ? S("\r\n ") : S(" "));
 	buf_add(&b, rest);
 	buf_add(&b, S("\r\n"));
-	if (b.full)
-		e->full = true;
-	else
-		edit_replace(e, at, buf_slice(&b));
-	buf_free(&b);
+	edit_replace_buf(e, f, &b);
 }
 
 static void
 tag_header(struct edit *e, struct slice tag)
 {
+	const struct field *f = header_find(&e->header, "subject");
 	struct buf b = BUF(8 * TAG_MOST);
 
-	for (size_t i = 0; i < e->header.count; i++)
-		if (field_is(&e->header.fields[i], "subject")) {
-			tag_subject(e, i, tag);
-			return;
-		}
+	if (f != NULL) {
+		tag_subject(e, f, tag);
+		return;
+	}
 	buf_add(&b, S("Subject: "));
 	add_tag(&b, tag, NONE);
 	buf_add(&b, S("\r\n"));
-	add_field(e, &b);
+	edit_add_buf(e, &b);
 }
 
 /* --- both ---------------------------------------------------------------------------- */

@@ -76,15 +76,35 @@ edit_add(struct edit *e, struct slice whole)
 }
 
 void
-edit_replace(struct edit *e, size_t at, struct slice whole)
+edit_replace(struct edit *e, const struct field *at, struct slice whole)
 {
 	struct field f;
 
-	bug_if(at >= e->header.count);
+	bug_if(at < e->header.fields || at >= e->header.fields + e->header.count);
 	if (make_field(e, whole, &f))
-		e->header.fields[at] = f;
+		e->header.fields[at - e->header.fields] = f;
 	else
 		e->full = true;
+}
+
+void
+edit_add_buf(struct edit *e, struct buf *whole)
+{
+	if (whole->full)
+		e->full = true;
+	else
+		edit_add(e, buf_slice(whole));
+	buf_free(whole);
+}
+
+void
+edit_replace_buf(struct edit *e, const struct field *at, struct buf *whole)
+{
+	if (whole->full)
+		e->full = true;
+	else
+		edit_replace(e, at, buf_slice(whole));
+	buf_free(whole);
 }
 
 size_t

@@ -165,3 +165,26 @@ words_encode(struct buf *b, struct slice s)
 	}
 	buf_add(b, S("?="));
 }
+
+static void
+quote(struct buf *b, struct slice ascii)
+{
+	buf_byte(b, '"');
+	for (size_t i = 0; i < ascii.n; i++) {
+		char c = ascii.p[i];
+
+		if (c == '"' || c == '\\')
+			buf_byte(b, '\\');
+		buf_byte(b, c < ' ' || c == 0x7f ? '?' : c);
+	}
+	buf_byte(b, '"');
+}
+
+void
+phrase_add(struct buf *b, struct slice s)
+{
+	if (ascii_only(s))
+		quote(b, s);
+	else
+		words_encode(b, s);
+}

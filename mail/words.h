@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * words -- the encoded words of a header (RFC 2047): "=?utf-8?q?J=C3=BCrgen?=".
+ * words -- the encoded words of a header (RFC 2047), "=?utf-8?q?J=C3=BCrgen?=",
+ * and display names.
  *
  * Charsets are not converted.  What is decoded is bytes to be searched or
  * compared; to be shown it would need its charset.
@@ -30,5 +31,11 @@ void words_decode(struct buf *, struct slice text);
  * line.  What is no UTF-8, and control characters, become "?".
  */
 void words_encode(struct buf *, struct slice utf8);
+
+/*
+ * The same for a display name: ASCII becomes one quoted string (RFC 5322 3.2.4),
+ * in which control characters are "?"; all else encoded words.
+ */
+void phrase_add(struct buf *, struct slice utf8);
 
 #endif

@@ -418,7 +418,7 @@ a_header_is_edited(void **state)
 	edit_begin(&e, &h, arena);
 	edit_remove(&e, is_x);
 	edit_add(&e, S("E: 5\r\n"));
-	edit_replace(&e, 0, S("F:6\r\n"));
+	edit_replace(&e, header_find(&e.header, "b"), S("F:6\r\n"));
 	add_header(&b, &e.header);
 	assert_slice(buf_slice(&b), "F:6\r\nD: no end\r\nE: 5\r\n");
 	assert_int_equal(edit_size(&e), b.n);

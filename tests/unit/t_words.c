@@ -70,6 +70,27 @@ text_becomes_encoded_words(void **state)
 	}
 }
 
+static void
+display_names(void **state)
+{
+	static const struct { const char *name, *phrase; } cases[] = {
+		{ "Ann", "\"Ann\"" },
+		{ "", "\"\"" },
+		{ "Ann \"B\" \\", "\"Ann \\\"B\\\" \\\\\"" },
+		{ "a\r\nBcc: b", "\"a??Bcc: b\"" },
+		{ "J\xc3\xbcrgen \"B\"", "=?utf-8?q?J=C3=BCrgen_=22B=22?=" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf b = BUF(1000);
+
+		phrase_add(&b, slice(cases[i].name));
+		assert_case(slice_eq(buf_slice(&b), slice(cases[i].phrase)), i, cases[i].name);
+		buf_free(&b);
+	}
+}
+
 /* Every word is whole: no character is cut, none is over the limits (RFC 2047 2, 5). */
 static void
 long_texts_become_many_words(void **state)
@@ -107,6 +128,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(encoded_words_say_something),
 		cmocka_unit_test(text_becomes_encoded_words),
+		cmocka_unit_test(display_names),
 		cmocka_unit_test(long_texts_become_many_words),
 	};
 
