@@ -52,6 +52,7 @@ static const struct {
 	{ &ASCII, CTE "quoted-printable\r\n", "a=", DECORATE_APPENDED, "", NULL, "a=\r\n\r\n--=20\r\nthe list\r\n" },
 	{ &ASCII, CTE "quoted-printable\r\n", "a=\r\n\r\n", DECORATE_APPENDED, "", NULL, "a=\r\n\r\n--=20\r\nthe list\r\n" },
 	{ &ASCII, CTE "quoted-printable\r\n", "a=\nb\r\n", DECORATE_APPENDED, "", NULL, "a=\nb\r\n--=20\r\nthe list\r\n" },
+	{ &ASCII, CTE "quoted-printable\r\n", "a=\r\nb", DECORATE_APPENDED, "", NULL, "a=\r\nb\r\n--=20\r\nthe list\r\n" },
 	/* base64: "hi\r\n" is aGkNCg==, "abc" YWJj, "-- \r\nthe list\r\n" LS0gDQp0aGUgbGlzdA0K */
 	{ &ASCII, CTE "base64\r\n", "", DECORATE_APPENDED, "", NULL, "LS0gDQp0aGUgbGlzdA0K\r\n" },
 	{ &ASCII, CTE "base64\r\n", "YWIK\r\n", DECORATE_APPENDED, "", NULL, "YWIK\r\nLS0gDQp0aGUgbGlzdA0K\r\n" },
@@ -68,6 +69,8 @@ static const struct {
 	    "--=_B\r\n" CTE "base64\r\n\r\nYQ==YQ==\r\n" END },
 	{ &ASCII, CTE "base64\r\n", "YQ=\r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,
 	    "--=_B\r\n" CTE "base64\r\n\r\nYQ=\r\n" END },
+	{ &ASCII, CTE "base64\r\n", "YI==\r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,
+	    "--=_B\r\n" CTE "base64\r\n\r\nYI==\r\n" END },
 	{ &ASCII, CTE "base64\r\n", "YWJj=\r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,
 	    "--=_B\r\n" CTE "base64\r\n\r\nYWJj=\r\n" END },
 	{ &ASCII, CTE "base64\r\n", "YWJ/YWK=\r\n", DECORATE_WRAPPED, "broken base64", MIME MIXED,

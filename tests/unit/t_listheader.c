@@ -377,7 +377,8 @@ endless_names_are_cut(void **state)
 			begin(&e, arena_copy(arena, buf_slice(&block)).p);
 			if (listheader_from(&e, &l, NULL)) {
 				left = e.header.fields[0].whole;
-				assert_true(left.n < 2500);
+				assert_false(e.full);
+				assert_true(left.n < 2500 && (left.n > 200 || i == 4 || i == 6));       /* blanks, comments */
 				while (slice_cut(&left, '\n', &line))
 					assert_case(line.n <= 998, i, letters[i]);
 			}

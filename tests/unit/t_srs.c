@@ -76,6 +76,7 @@ static const struct { const char *sender; enum srs_result result; const char *he
 	{ "srs0-fan@x.test", SRS_OK, "SRS0=", "=x.test=srs0-fan@fwd.test" },
 	{ "SRS0=a=b=@x.test", SRS_OK, "SRS0=", "=x.test=SRS0=a=b=@fwd.test" },
 	{ "SRS1=a=b=c@x.test", SRS_OK, "SRS0=", "=x.test=SRS1=a=b=c@fwd.test" },
+	{ "SRS0xAbC=TT=x.test=a@one.test", SRS_OK, "SRS0=", "=one.test=SRS0xAbC=TT=x.test=a@fwd.test" },
 	{ "SRS0@x.test", SRS_OK, "SRS0=", "=x.test=SRS0@fwd.test" },
 	/* no need */
 	{ "", SRS_NONE, "", "" },
@@ -278,6 +279,20 @@ what_is_no_such_address(void **state)
 	}
 }
 
+/* Nothing behind the 64 octets that we write is believed. */
+static void
+what_is_too_long_for_us(void **state)
+{
+	struct slice local = S("SRS0=ABCDEF=TT=x.test=0123456789012345678901234567890123456789012");
+	struct address to = address_make(local, S("fwd.test"), arena), found;
+
+	(void)state;
+	assert_int_equal(local.n, 65);
+	assert_int_equal(srs_back(&FWD, &to, NOW, arena, &found), SRS_MALFORMED);
+	to = address_make(slice_head(local, 64), S("fwd.test"), arena);
+	assert_int_equal(srs_back(&FWD, &to, NOW, arena, &found), SRS_FORGED);
+}
+
 /* ann -> fwd -> two -> three, and the bounce all the way home. */
 static void
 three_hops_and_home(void **state)
@@ -331,6 +346,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(forgeries, setup, teardown),
 		cmocka_unit_test_setup_teardown(hashes_belong_to_their_form, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_such_address, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_too_long_for_us, setup, teardown),
 		cmocka_unit_test_setup_teardown(three_hops_and_home, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_full_arena_forges_nothing, setup, teardown),
 	};

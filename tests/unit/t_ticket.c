@@ -126,6 +126,7 @@ static const struct { const char *from, *to; enum ticket_result result; } change
 	{ "t=17", "t=9999999999999999999917", TICKET_MALFORMED },
 	{ "h=", "x=", TICKET_MALFORMED },
 	{ "h=", "x=y; h=", TICKET_MALFORMED },
+	{ "\r\nMessage", "; x=y\r\nMessage", TICKET_MALFORMED },
 	{ "X-Chainmail-Ticket", "X-Chainmail-Tickets", TICKET_NONE },
 	{ "Subject: x\r\n", "X-Chainmail-Ticket: v=1\r\n", TICKET_MALFORMED },
 };

@@ -53,6 +53,7 @@ static const struct { const char *text, *words; } encode_cases[] = {
 	{ "a b", "=?utf-8?q?a_b?=" },
 	{ "a_b=c?d\"", "=?utf-8?q?a=5Fb=3Dc=3Fd=22?=" },
 	{ "a\r\nb\x7f", "=?utf-8?q?a=3F=3Fb=3F?=" },                    /* nothing ends a line */
+	{ "\x80\x80", "=?utf-8?q?=3F=3F?=" },
 	{ "\xc3(", "=?utf-8?q?=3F=28?=" },
 	{ "\xf0\x9f\x93\xa7", "=?utf-8?q?=F0=9F=93=A7?=" },
 };
