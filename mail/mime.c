@@ -6,13 +6,6 @@
 
 /* --- what a header says ------------------------------------------------------ */
 
-/* RFC 2045 5.1 */
-static bool
-is_token_char(char c)
-{
-	return c > ' ' && c < 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL;
-}
-
 /* White space and comments; a comment is a doubt: half of the readers do not know them. */
 static bool
 skip_blank(struct slice *s, struct mime_value *v)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* pure */
 #include "base/text.h"
+#include "mail/cfws.h"
 #include "mail/words.h"
 
 /* --- reading -------------------------------------------------------------- */
@@ -166,25 +167,11 @@ words_encode(struct buf *b, struct slice s)
 	buf_add(b, S("?="));
 }
 
-static void
-quote(struct buf *b, struct slice ascii)
-{
-	buf_byte(b, '"');
-	for (size_t i = 0; i < ascii.n; i++) {
-		char c = ascii.p[i];
-
-		if (c == '"' || c == '\\')
-			buf_byte(b, '\\');
-		buf_byte(b, c < ' ' || c == 0x7f ? '?' : c);
-	}
-	buf_byte(b, '"');
-}
-
 void
 phrase_add(struct buf *b, struct slice s)
 {
 	if (ascii_only(s))
-		quote(b, s);
+		quoted_add(b, s, false);
 	else
 		words_encode(b, s);
 }

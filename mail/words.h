@@ -32,10 +32,7 @@ void words_decode(struct buf *, struct slice text);
  */
 void words_encode(struct buf *, struct slice utf8);
 
-/*
- * The same for a display name: ASCII becomes one quoted string (RFC 5322 3.2.4),
- * in which control characters are "?"; all else encoded words.
- */
+/* The same for a display name: ASCII becomes one quoted string, all else encoded words. */
 void phrase_add(struct buf *, struct slice utf8);
 
 #endif

@@ -48,7 +48,7 @@ static const struct { const char *value, *says; } value_cases[] = {
 	{ "text/plain; charset=\"utf-8", "text/plain?" },
 	{ "text/plain; charset=utf-8 x", "text/plain|charset=utf-8?" },
 	{ "text/plain; (open", "text/plain?" },
-	{ "te\xc3\xa4t/plain", "te/?" },
+	{ "te<t/plain", "te/?" },
 };
 
 static void
