@@ -66,7 +66,7 @@ static inline bool
 slice_endsi(struct slice s, struct slice tail)
 {
 	return s.n >= tail.n &&
-	    slice_eqi((struct slice){ s.p + (s.n - tail.n), tail.n }, tail);
+	    (tail.n == 0 || slice_eqi((struct slice){ s.p + (s.n - tail.n), tail.n }, tail));
 }
 
 /* The first n bytes, or all there are. */

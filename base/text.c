@@ -30,7 +30,7 @@ base64_add(struct buf *b, struct slice s)
 	b->n += n;
 }
 
-static int
+int
 base64_value(char c)
 {
 	return c >= 'A' && c <= 'Z' ? c - 'A'

@@ -15,6 +15,8 @@ void base64_add(struct buf *, struct slice bytes);
  * outside the alphabet, wrong padding and left-over bits are refused.
  */
 bool base64_decode(struct buf *, struct slice text);
+/* What a letter of its alphabet stands for: 0 to 63, or -1. */
+int  base64_value(char);
 
 void hex_add(struct buf *, struct slice bytes);                 /* lower case */
 bool hex_decode(struct buf *, struct slice text);

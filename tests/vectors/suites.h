@@ -10,6 +10,7 @@
 #include <dirent.h>
 
 #include "base/file.h"
+#include "mail/lines.h"
 #include "tap.h"
 
 enum { SUITE_FILE = 1 << 22, SUITE_PATH = 1024, SUITE_FULL = 4096 };
@@ -32,6 +33,18 @@ suite_file(const char *path)
 	suite_path(path, full);
 	file_read(full, &bytes, NULL);
 	return bytes;
+}
+
+/* With the line ends of mail, made once, by mail/lines, as at submission. */
+static inline void
+suite_crlf(struct slice bytes, struct buf *to)
+{
+	struct text framer = { .counted = true, .bare = BARE_REPAIR };
+	struct slice piece;
+
+	while (text_next(&framer, &bytes, &piece))
+		buf_add(to, piece);
+	buf_add(to, text_finish(&framer));
 }
 
 /* Every file of a folder whose name ends so, by name; false when there is no folder. */

@@ -8,19 +8,7 @@
  * Some have an expected parse beside them, made by mail-parser.
  */
 #include "auth/from.h"
-#include "mail/lines.h"
 #include "suites.h"
-
-static void
-repaired(struct slice bytes, struct buf *to)
-{
-	struct text framer = { .counted = true, .bare = BARE_REPAIR };
-	struct slice piece;
-
-	while (text_next(&framer, &bytes, &piece))
-		buf_add(to, piece);
-	buf_add(to, text_finish(&framer));
-}
 
 /* Every byte of the header is in exactly one field. */
 static bool
@@ -83,7 +71,7 @@ same_body(struct slice bytes, const struct header *h, json_t *part)
 
 	for (size_t i = 0; i < h->block.n; i++)
 		lines += h->block.p[i] == '\n';
-	repaired(slice_head(bytes, want), &before);
+	suite_crlf(slice_head(bytes, want), &before);
 	same = before.n == h->block.n + 2 || want == h->block.n + 2 - lines;
 	buf_free(&before);
 	return same;
@@ -118,7 +106,7 @@ run_message(const char *path)
 	struct from from;
 	size_t length;
 
-	repaired(buf_slice(&bytes), &message);
+	suite_crlf(buf_slice(&bytes), &message);
 	length = header_length(buf_slice(&message));
 	if (header_parse(&h, slice_head(buf_slice(&message), length), arena, &why)) {
 		from = from_read(&h, arena);

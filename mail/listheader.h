@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * listheader -- what a list says of itself in the header of a post: its name and
+ * commands (RFC 2919, RFC 2369, RFC 8058), and, where the author's domain forbids
+ * others to write in its name, its own address as author.
+ *
+ * Everything here works on an edit (edit.h), whose `full` is looked at in the end.
+ */
+#ifndef MAIL_LISTHEADER_H
+#define MAIL_LISTHEADER_H
+
+#include "mail/address.h"
+#include "mail/edit.h"
+
+enum { LIST_ID_MOST = 255, LIST_NAME_MOST = 100, LIST_URI_MOST = 900 };
+
+struct list {
+	struct slice   id;              /* "members.list.test" (RFC 2919 3) */
+	struct slice   name;            /* for people, UTF-8; may be empty */
+	struct address address;         /* where posts are sent to */
+	struct address sender;          /* for Sender; text empty: no such field */
+	bool           no_posts;        /* nobody may post: an announcement list */
+	/* URIs (RFC 2369 3); empty: no such field */
+	struct slice   help, subscribe, unsubscribe, owner, archive;
+	struct slice   one_click;       /* the https URI of RFC 8058, with list and member hidden in it */
+};
+
+/* "mailto:" and the address, escaped (RFC 6068 2), for the URIs above. */
+void mailto_add(struct buf *, const struct address *);
+
+/* Whether id, name and URIs are what they must be; for the configuration. */
+bool list_check(const struct list *, struct error *why);
+
+/*
+ * Whether this post has already been through the list: then it must not go
+ * through it again.
+ */
+bool listheader_loops(const struct header *, const struct list *);
+
+/*
+ * Leave out what the poster, or another list, said in these fields (List-*,
+ * Precedence, Return-Path, X-Original-From; Sender if the list has its own), and
+ * add ours at the end.  One-click makes List-Unsubscribe name the https URI first
+ * and adds List-Unsubscribe-Post; DKIM must then cover both (RFC 8058 4).
+ */
+void listheader_write(struct edit *, const struct list *);
+
+/*
+ * Write the post in the list's name: behind listheader_write(), where the
+ * author's domain asks for quarantine or reject, and never for our own domains.
+ *
+ *     From: "Ann via Members" <members@list.test>
+ *     Reply-To: the author, where nothing stood: answers go where they went before
+ *     X-Original-From, Author: the author (RFC 9057), byte for byte
+ *
+ * The name is taken over whatever it holds; encoded words stay as they are.  A
+ * Sender of the poster's would name the wrong one and goes.  False, and nothing
+ * changed, when there is not one From with an address in it.
+ */
+bool listheader_from(struct edit *, const struct list *, struct error *why);
+
+#endif
