@@ -2,31 +2,23 @@
 /* pure */
 #include "arc/trust.h"
 #include "base/bug.h"
-#include "mail/domain.h"
 
+/* Both signatures of a set must be of somebody we named. */
 static bool
-named(struct slice domain, const struct slice *patterns, size_t count)
+set_trusted(const struct arc_set *set, const struct trust *trust)
 {
-	for (size_t i = 0; i < count; i++)
-		if (domain_matches(patterns[i], domain))
-			return true;
-	return false;
-}
-
-static bool
-set_trusted(const struct arc_set *set, const struct slice *patterns, size_t count)
-{
-	return set != NULL && set->seal.domain.n && named(set->seal.domain, patterns, count) &&
-	    set->ams.domain.n && named(set->ams.domain, patterns, count);
+	return set != NULL && trust != NULL &&
+	    trust_holds(trust, set->seal.domain, set->seal.selector) &&
+	    trust_holds(trust, set->ams.domain, set->ams.selector);
 }
 
 struct arc_trust
-arc_trust(const struct arc *a, const struct slice *patterns, size_t count)
+arc_trust(const struct arc *a, const struct trust *trust)
 {
 	struct arc_trust t = { .valid = a->result == ARC_PASS };
 
 	bug_if(!a->concluded);
-	while (t.trusted < a->count && set_trusted(a->sets[a->count - 1 - t.trusted], patterns, count))
+	while (t.trusted < a->count && set_trusted(a->sets[a->count - 1 - t.trusted], trust))
 		t.trusted++;
 	if (!t.valid)
 		return t;

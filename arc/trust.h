@@ -13,6 +13,7 @@
 #define ARC_TRUST_H
 
 #include "arc/chain.h"
+#include "conf/trust.h"
 
 struct arc_trust {
 	bool     valid;                 /* the chain passes: one fact */
@@ -23,10 +24,10 @@ struct arc_trust {
 };
 
 /*
- * The patterns are those of domain_matches(); with none of them nobody is
- * trusted.  A set is trusted when the domain of its seal is, and that of its
- * message signature too.  The chain must be concluded.
+ * A set is trusted when its seal is of a domain (and selector) that the
+ * administrator named, and its message signature too.  With NULL nobody is
+ * trusted.  The chain must be concluded.
  */
-struct arc_trust arc_trust(const struct arc *, const struct slice *patterns, size_t count);
+struct arc_trust arc_trust(const struct arc *, const struct trust *);
 
 #endif

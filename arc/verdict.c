@@ -79,9 +79,12 @@ bool
 verdict_evaluate(struct verdict *v, const struct verdict_question *q, const struct bodies *bodies,
     struct keys *keys, struct facts *facts)
 {
-	bool client = evaluate_client(v, q, facts);
-	bool dkim = dkim_evaluate(&v->dkim, bodies, keys, facts, q->now);
-	bool arc = arc_evaluate(&v->arc, bodies, keys, facts, q->now);
+	bool client, dkim, arc;
+
+	v->verifier = (struct verifier){ bodies, keys, facts, q->now, v->verifier.work };
+	client = evaluate_client(v, q, facts);
+	dkim = dkim_evaluate(&v->dkim, &v->verifier);
+	arc = arc_evaluate(&v->arc, &v->verifier);
 
 	if (client && dkim)
 		return evaluate_dmarc(v, facts) && arc;
@@ -168,7 +171,7 @@ verdict_decide(struct verdict *v, const struct verdict_question *q, const struct
 		.will_be_sealed = t->will_be_sealed, .deferred_before = t->deferred_before,
 	};
 
-	v->trust = arc_trust(&v->arc, t->trusted, t->trusted_count);
+	v->trust = arc_trust(&v->arc, t->trust);
 	v->voucher = voucher_of(v, v->trust.believed);
 	v->would_vouch = voucher_of(v, v->trust.untrusting);
 	e.chain = v->arc.result == ARC_PASS ? CHAIN_PASS : v->arc.result == ARC_NONE ? CHAIN_NONE
@@ -265,7 +268,7 @@ verdict_pack(const struct verdict *v, struct slice results, struct buf *b)
 	pack_u8(b, v->arc.result);
 	pack_u8(b, (uint8_t)v->arc.count);
 	pack_u8(b, v->dmarc.result);
-	pack_u8(b, v->dmarc.policy_domain.n > 0 ? v->dmarc.policy : DMARC_P_NONE);
+	pack_u8(b, (uint8_t)(v->dmarc.policy_domain.n > 0 ? v->dmarc.policy : DMARC_P_NONE));
 	pack_u8(b, v->decision.action);
 	pack_slice(b, v->from.domain);
 	pack_slice(b, results);

@@ -21,6 +21,7 @@
 #include "auth/iprev.h"
 #include "auth/policy.h"
 #include "auth/spf.h"
+#include "conf/trust.h"
 #include "mail/address.h"
 
 /* What is known beside the message. */
@@ -41,6 +42,7 @@ struct verdict {
 	struct iprev         iprev;
 	struct dkim          dkim;
 	struct arc           arc;
+	struct verifier      verifier;          /* DKIM and ARC share one budget of work */
 	struct dmarc         dmarc;
 
 	/* behind verdict_decide() */
@@ -59,8 +61,7 @@ bool verdict_evaluate(struct verdict *, const struct verdict_question *, const s
 
 struct verdict_terms {
 	const struct policy *policy;
-	const struct slice  *trusted;           /* patterns of sealers (domain_matches) */
-	size_t               trusted_count;
+	const struct trust  *trust;             /* sealers whose word counts; NULL: nobody's */
 	bool                 will_be_sealed;
 	bool                 deferred_before;
 };

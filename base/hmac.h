@@ -13,7 +13,7 @@
 
 enum { HMAC_BYTES = 32 };
 
-struct keys {
+struct secrets {
 	const struct slice *each;
 	size_t              count;      /* at least one to mark something */
 };

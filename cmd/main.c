@@ -10,6 +10,9 @@
 
 static const struct command COMMANDS[] = {
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
+	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, release, drop", cmd_queue },
+	{ "role", NULL, NULL, cmd_role },
+	{ "run", "[-c FILE]", "be the mail server, in the foreground", cmd_run },
 	{ "seal", "--domain D ... --authserv-id ID", "verify the ARC chain and add a set to it", cmd_seal },
 	{ "sign", "--domain D --selector S --key F", "put a DKIM-Signature on a message", cmd_sign },
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
@@ -23,8 +26,9 @@ print_commands(FILE *to, int code)
 {
 	fputs("usage: chainmail COMMAND [OPTION]...   (chainmail COMMAND --help tells more)\n", to);
 	for (int i = 0; i < COMMAND_COUNT; i++)
-		fprintf(to, "  %-10s %-34s %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
-		    COMMANDS[i].help);
+		if (COMMANDS[i].help != NULL)
+			fprintf(to, "  %-10s %-34s %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
+			    COMMANDS[i].help);
 	return code;
 }
 
@@ -33,7 +37,7 @@ unknown_command(const char *name)
 {
 	fprintf(stderr, "chainmail: there is no command \"%s\"", name);
 	for (int i = 0; i < COMMAND_COUNT; i++)
-		if (word_distance(slice(name), slice(COMMANDS[i].name)) <= 2) {
+		if (COMMANDS[i].help != NULL && word_distance(slice(name), slice(COMMANDS[i].name)) <= 2) {
 			fprintf(stderr, "; did you mean \"%s\"?", COMMANDS[i].name);
 			break;
 		}

@@ -70,6 +70,4 @@ struct role {
 
 void role_done(struct role *);          /* end the process, successfully */
 
-int cmd_role(int argc, char **argv);
-
 #endif

@@ -162,7 +162,7 @@ struct delivery_conf {
 
 /* What the standards leave to us (STANDARDS L1), for auth and smtpd. */
 struct policy_conf {
-	enum { DMARC_EVIDENCE, DMARC_STRICT, DMARC_NEVER } dmarc_reject;
+	enum { HEED_EVIDENCE, HEED_STRICT, HEED_NEVER } dmarc_reject;
 	bool dmarc_temperror_defer;
 	bool arc_temperror_defer_once;
 	bool spf_fail_reject;

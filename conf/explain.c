@@ -186,10 +186,10 @@ static void
 explain_policy(struct buf *b, const struct conf *conf, const struct trust *trust)
 {
 	static const char *const DMARC[] = {
-		[DMARC_EVIDENCE] =
+		[HEED_EVIDENCE] =
 		    "is refused (550 5.7.26) when nothing shows a list or forwarder in between",
-		[DMARC_STRICT] = "is refused (550 5.7.26)",
-		[DMARC_NEVER] = "is marked, never refused",
+		[HEED_STRICT] = "is refused (550 5.7.26)",
+		[HEED_NEVER] = "is marked, never refused",
 	};
 	size_t n = trust_count(trust);
 

@@ -448,8 +448,8 @@ TAKER(take_warn)
 TAKER(take_dmarc_reject)
 {
 	UNUSED;
-	((struct policy_conf *)field)->dmarc_reject = statement_says(s, "strict") ? DMARC_STRICT
-	    : statement_says(s, "never") ? DMARC_NEVER : DMARC_EVIDENCE;
+	((struct policy_conf *)field)->dmarc_reject = statement_says(s, "strict") ? HEED_STRICT
+	    : statement_says(s, "never") ? HEED_NEVER : HEED_EVIDENCE;
 }
 
 /* --- the table --------------------------------------------------------------------------- */

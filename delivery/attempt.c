@@ -47,8 +47,11 @@ struct attempt {
 
 	size_t                  host, address;  /* of the plan, being tried */
 	bool                    in_clear;
+	bool                    reused, fresh;  /* the connection was idle; no idle one again */
 	struct connection      *connection;
-	struct client_mail      mail;
+	struct status          *status;         /* of each recipient of the order; class 0: undecided */
+	struct client_mail      mail;           /* those who are undecided, … */
+	uint32_t               *sent_to;        /* … and which they are in the order */
 	struct letter           letter;
 	struct status           worst;          /* of hosts that did not take it; class 0: none yet */
 	struct order_result     result;
@@ -56,7 +59,6 @@ struct attempt {
 	struct later            go;
 
 	char                  **maildir_name;   /* ORDER_MAILDIR */
-	struct status          *stored;
 	struct error           *why;
 };
 
@@ -173,12 +175,31 @@ floor_of(enum tls_need need)
 	return floors[need];
 }
 
+/* A server on a socket of this machine: nothing is looked up, nothing must be proved. */
+static void
+plan_socket(struct attempt *a, struct slice path)
+{
+	static const struct ip nowhere;
+	struct plan_host *h = arena_get(a->arena, sizeof *h);
+
+	bug_if(h == NULL);
+	*h = (struct plan_host){ .name = path, .addresses = &nowhere, .address_count = 1, .go = true };
+	a->plan = (struct plan){ .hosts = h, .count = 1 };
+	plan_make_key(h, 0);
+	a->step = &CHOOSE;
+}
+
 /* A fixed next hop or an LMTP server: the host itself, by name or by address. */
 static void
 ask_for_endpoint(struct attempt *a, const struct endpoint *e)
 {
 	char literal[IP_TEXT + 8];
 
+	a->step = &LOOK;
+	if (e->kind == ENDPOINT_UNIX) {
+		plan_socket(a, e->host);
+		return;
+	}
 	a->question.where.fixed = true;
 	a->question.where.local_allowed = true;
 	a->question.port = e->port;
@@ -206,6 +227,7 @@ ask_for_domain(struct attempt *a)
 		    : a->order.tls_optional ? MESSAGE_TLS_OPTIONAL : MESSAGE_ORDINARY,
 		.null_sender = a->order.sender.n == 0,
 	};
+	a->step = &LOOK;
 	if (dest->via.kind != ENDPOINT_NONE)
 		ask_for_endpoint(a, &dest->via);
 }
@@ -239,20 +261,43 @@ static void
 next_address(struct attempt *a)
 {
 	a->address++;
-	a->in_clear = false;
+	a->in_clear = a->fresh = false;
 	a->step = &CHOOSE;
 	loop_later(a->delivery->loop, &a->go, run, a);
 }
 
 /* --- TALK ------------------------------------------------------------------------------- */
 
+/* Those who are still undecided, for the next host; false: nobody is. */
 static bool
-undecided(const struct attempt *a)
+begin_mail(struct attempt *a)
 {
-	for (size_t i = 0; i < a->mail.count; i++)
-		if (a->mail.recipients[i].status.class == 0)
-			return true;
-	return false;
+	const struct order *o = &a->order;
+
+	a->mail.count = 0;
+	for (uint32_t i = 0; i < o->count; i++) {
+		if (a->status[i].class != 0)
+			continue;
+		a->sent_to[a->mail.count] = i;
+		a->mail.recipients[a->mail.count++] = (struct client_recipient){
+			.address = o->recipients[i].address, .orcpt = o->recipients[i].orcpt,
+			.notify = o->recipients[i].notify,
+		};
+	}
+	return a->mail.count > 0;
+}
+
+/* What the host said of them; texts lie in the connection, and are copied. */
+static void
+end_mail(struct attempt *a)
+{
+	for (size_t i = 0; i < a->mail.count; i++) {
+		struct status s = a->mail.recipients[i].status;
+
+		s.text = arena_copy(a->arena, s.text);
+		a->status[a->sent_to[i]] = s;
+	}
+	a->mail.count = 0;
 }
 
 static void
@@ -272,6 +317,7 @@ note_host(struct attempt *a)
 	peer_text(&f.peer, peer);
 	a->result.host = arena_copy(a->arena, f.host);
 	a->result.peer = arena_copy(a->arena, slice(peer));
+	a->result.dsn_passed = f.dsn;
 	a->result.tls = f.tls ? arena_copy(a->arena, slice(f.tls)) : NONE;
 	a->result.policy = slice(plan_policy_name(f.policy));
 	a->result.trust = slice(secure_trust_name(f.trust));
@@ -283,16 +329,9 @@ on_ready(void *arg)
 	struct attempt *a = arg;
 
 	note_host(a);
+	bug_if(!begin_mail(a));
 	begin_letter(a);
 	connection_send(a->connection, &a->mail, &a->letter);
-}
-
-/* Texts of statuses lie in the connection: it is kept until they have been copied. */
-static void
-keep_texts(struct attempt *a)
-{
-	for (size_t i = 0; i < a->mail.count; i++)
-		a->mail.recipients[i].status.text = arena_copy(a->arena, a->mail.recipients[i].status.text);
 }
 
 static void
@@ -301,7 +340,7 @@ on_sent(void *arg)
 	struct attempt *a = arg;
 	struct connection *c = a->connection;
 
-	keep_texts(a);
+	end_mail(a);
 	a->connection = NULL;
 	idle_put(a->delivery, c);
 	a->step = &TELL;
@@ -319,31 +358,41 @@ tell_story(struct attempt *a, const struct connection_end *end)
 	    end->why.subject, end->why.detail, FMT(end->why.text));
 }
 
+/* Go on with a step, out of the connection's call. */
+static void
+go_on(struct attempt *a, const struct step *step)
+{
+	a->step = step;
+	loop_later(a->delivery->loop, &a->go, run, a);
+}
+
 static void
 on_over(void *arg, const struct connection_end *end)
 {
 	struct attempt *a = arg;
 	struct status why = end->why;
+	/* An idle connection that is gone when we come back says nothing about the host. */
+	bool stale = a->reused && !end->text_sent && why.reply == 0;
 
 	why.text = arena_copy(a->arena, why.text);
 	tell_story(a, end);
 	note_host(a);
-	keep_texts(a);
+	end_mail(a);
 	a->connection = NULL;                   /* it ends itself */
+	if (stale || end->clear_retry) {
+		a->fresh = true;
+		a->in_clear = end->clear_retry;
+		go_on(a, &TALK);
+		return;
+	}
 	not_there(a, why);
-	if (end->clear_retry) {
-		a->in_clear = true;
-		a->step = &TALK;
-		loop_later(a->delivery->loop, &a->go, run, a);
-	} else if (end->text_sent) {            /* it may have arrived: try later (A21.10) */
+	if (end->text_sent) {                   /* it may have arrived: try later (A21.10) */
 		a->worst = why;
-		a->step = &TELL;
-		loop_later(a->delivery->loop, &a->go, run, a);
-	} else if (undecided(a)) {
+		go_on(a, &TELL);
+	} else if (begin_mail(a)) {
 		next_address(a);
 	} else {
-		a->step = &TELL;
-		loop_later(a->delivery->loop, &a->go, run, a);
+		go_on(a, &TELL);
 	}
 }
 
@@ -357,9 +406,10 @@ on_judged(void *arg, const struct secure_judgement *j)
 		return;
 	l = log_event(a->delivery->options.log, &EVENT_TLS_FAILED, a->order.id);
 	log_slice(&l, "mx", a->plan.hosts[a->host].name);
+	log_text(&l, "direction", "out");
 	log_text(&l, "policy", plan_policy_name(a->plan.hosts[a->host].policy));
-	log_text(&l, "result", tlsrpt_result_name(j->result));
-	log_text(&l, "reason", j->reason);
+	log_text(&l, "reason", tlsrpt_result_name(j->result));
+	log_text(&l, "why", j->reason);
 	log_end(&l);
 }
 
@@ -368,8 +418,11 @@ static const struct connection_user CONNECTION = { on_ready, on_sent, on_over, o
 static struct peer
 peer_to_try(const struct attempt *a)
 {
-	struct peer p = { .ip = a->plan.hosts[a->host].addresses[a->address], .port = a->plan.port };
+	const struct plan_host *h = &a->plan.hosts[a->host];
+	struct peer p = { .ip = h->addresses[a->address], .port = a->plan.port };
 
+	if (a->plan.port == 0)                  /* a socket of this machine */
+		snprintf(p.path, sizeof p.path, "%.*s", FMT(h->name));
 	return p;
 }
 
@@ -385,7 +438,9 @@ talk(struct attempt *a)
 	};
 	struct error why;
 
-	if (!a->in_clear && (a->connection = idle_take(d, host, &peer)) != NULL) {
+	a->connection = a->in_clear || a->fresh ? NULL : idle_take(d, host, &peer);
+	a->reused = a->connection != NULL;
+	if (a->reused) {
 		connection_hand(a->connection, &CONNECTION, a);
 		on_ready(a);
 		return FLOW_WAIT;
@@ -413,7 +468,7 @@ store_job(void *arg)
 			.content = a->fd, .from = (off_t)a->order.file_at, .size = a->order.file_size,
 		};
 
-		a->stored[i] = maildir_deliver(&m, &a->why[i]);
+		a->status[i] = maildir_deliver(&m, &a->why[i]);
 	}
 	free(directory);
 }
@@ -423,8 +478,6 @@ stored(void *arg)
 {
 	struct attempt *a = arg;
 
-	for (size_t i = 0; i < a->order.count; i++)
-		a->mail.recipients[i].status = a->stored[i];
 	a->step = &TELL;
 	run(a);
 }
@@ -435,7 +488,6 @@ store(struct attempt *a)
 	size_t n = a->order.count;
 
 	a->maildir_name = arena_get(a->arena, n * sizeof *a->maildir_name);
-	a->stored = arena_get(a->arena, n * sizeof *a->stored);
 	a->why = arena_get(a->arena, n * sizeof *a->why);
 	bug_if(a->why == NULL);
 	for (size_t i = 0; i < n; i++) {
@@ -460,10 +512,8 @@ tell(struct attempt *a)
 	a->result.count = a->order.count;
 	a->result.story = buf_slice(&a->story);
 	for (size_t i = 0; i < a->order.count; i++) {
-		struct status s = a->mail.recipients[i].status;
-
 		a->result.outcomes[i].index = a->order.recipients[i].index;
-		a->result.outcomes[i].status = s.class != 0 ? s : a->worst;
+		a->result.outcomes[i].status = a->status[i].class != 0 ? a->status[i] : a->worst;
 	}
 	order_result_pack(&a->result, &packed);
 	bug_if(packed.full);
@@ -477,25 +527,21 @@ tell(struct attempt *a)
 /* --- beginning and ending ------------------------------------------------------------------------ */
 
 static bool
-begin_mail(struct attempt *a)
+make_room(struct attempt *a)
 {
 	const struct order *o = &a->order;
 
 	a->mail = (struct client_mail){
-		.sender = o->sender, .count = o->count, .size = o->head.n + o->body.n + o->file_size,
-		.eight_bit = o->eight_bit, .smtputf8 = o->smtputf8, .requiretls = o->requiretls,
-		.ret = o->ret, .envid = o->envid,
+		.sender = o->sender, .size = o->head.n + o->body.n + o->file_size,
+		.eight_bit = o->eight_bit,
+		.eight_bit_anyway = a->delivery->options.conf->delivery.eight_bit_send,
+		.smtputf8 = o->smtputf8, .requiretls = o->requiretls, .ret = o->ret, .envid = o->envid,
 	};
 	a->mail.recipients = arena_get(a->arena, o->count * sizeof *a->mail.recipients);
+	a->sent_to = arena_get(a->arena, o->count * sizeof *a->sent_to);
+	a->status = arena_get(a->arena, o->count * sizeof *a->status);
 	a->result.outcomes = arena_get(a->arena, o->count * sizeof *a->result.outcomes);
-	if (a->mail.recipients == NULL || a->result.outcomes == NULL)
-		return false;
-	for (size_t i = 0; i < o->count; i++)
-		a->mail.recipients[i] = (struct client_recipient){
-			.address = o->recipients[i].address, .orcpt = o->recipients[i].orcpt,
-			.notify = o->recipients[i].notify,
-		};
-	return true;
+	return a->result.outcomes != NULL;
 }
 
 static bool
@@ -503,7 +549,7 @@ begin_order(struct attempt *a, struct slice packed)
 {
 	packed = arena_copy(a->arena, packed);
 	return packed.p != NULL && order_unpack(&a->order, packed, a->arena) &&
-	    a->order.in_file == (a->fd != -1) && begin_mail(a);
+	    a->order.in_file == (a->fd != -1) && make_room(a);
 }
 
 static bool
@@ -517,14 +563,12 @@ first_step(struct attempt *a)
 		return true;
 	case ORDER_LMTP:
 		a->question = (struct secure_question){ .dane_off = true, .sts_off = true };
-		a->step = &LOOK;
 		if (!value_endpoint(a->order.place, a->arena, &place))
 			return false;
 		ask_for_endpoint(a, &place);
 		return true;
 	default:
 		ask_for_domain(a);
-		a->step = &LOOK;
 		return true;
 	}
 }

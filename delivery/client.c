@@ -222,8 +222,8 @@ say_mail(struct client *c)
 		buf_add(&c->out, S(" SMTPUTF8"));
 	if (m->requiretls && c->offers.requiretls)
 		buf_add(&c->out, S(" REQUIRETLS"));
-	if (c->offers.dsn && m->ret != CLIENT_RET_UNSAID)
-		buf_add(&c->out, m->ret == CLIENT_RET_FULL ? S(" RET=FULL") : S(" RET=HDRS"));
+	if (c->offers.dsn && m->ret != RET_UNSAID)
+		buf_add(&c->out, m->ret == RET_FULL ? S(" RET=FULL") : S(" RET=HDRS"));
 	if (c->offers.dsn && m->envid.n > 0) {
 		buf_add(&c->out, S(" ENVID="));
 		add_xtext(&c->out, m->envid);
@@ -234,12 +234,15 @@ say_mail(struct client *c)
 static void
 add_notify(struct buf *b, unsigned notify)
 {
-	static const char *const words[] = { "NEVER", "SUCCESS", "FAILURE", "DELAY" };
+	static const struct { unsigned bit; const char *word; } words[] = {
+		{ NOTIFY_NEVER, "NEVER" }, { NOTIFY_SUCCESS, "SUCCESS" },
+		{ NOTIFY_FAILURE, "FAILURE" }, { NOTIFY_DELAY, "DELAY" },
+	};
 	const char *before = " NOTIFY=";
 
-	for (int i = 0; i < 4; i++)
-		if (notify & 1u << i) {
-			buf_printf(b, "%s%s", before, words[i]);
+	for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+		if (notify & words[i].bit) {
+			buf_printf(b, "%s%s", before, words[i].word);
 			before = ",";
 		}
 }
@@ -273,7 +276,7 @@ unable(const struct client *c, const struct client_mail *m)
 		return STATUS(0, 5, 7, 30, "the server does not offer REQUIRETLS");     /* RFC 8689 4.2.1 */
 	if (m->smtputf8 && !c->offers.smtputf8)
 		return STATUS(0, 5, 6, 7, "the server does not take internationalized mail");
-	if (m->eight_bit && !c->offers.eight_bit)
+	if (m->eight_bit && !c->offers.eight_bit && !m->eight_bit_anyway)
 		return STATUS(0, 5, 6, 3, "the server does not take 8-bit mail");       /* RFC 6152 3 */
 	if (c->offers.size_most > 0 && m->size > c->offers.size_most)
 		return STATUS(0, 5, 3, 4, "the message is larger than the server takes");

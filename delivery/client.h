@@ -23,29 +23,27 @@
 #define DELIVERY_CLIENT_H
 
 #include "base/buf.h"
+#include "mail/dsn.h"
 #include "mail/lines.h"
 #include "mail/status.h"
 
 struct client_recipient {
 	struct slice  address;          /* as it goes onto the wire */
 	struct slice  orcpt;            /* RFC 3461, as it was given; may be empty */
-	unsigned      notify;           /* bits of RFC 3461 4.1, in the order of CLIENT_NOTIFY */
+	unsigned      notify;           /* bits of enum notify */
 	struct status status;           /* how it ended; class 0 while undecided */
 };
-
-/* The words behind the bits of `notify`: 1 NEVER, 2 SUCCESS, 4 FAILURE, 8 DELAY. */
-
-enum client_ret { CLIENT_RET_UNSAID, CLIENT_RET_FULL, CLIENT_RET_HDRS };
 
 struct client_mail {
 	struct slice  sender;           /* empty: the null reverse-path */
 	struct client_recipient *recipients;
 	size_t        count;
 	uint64_t      size;             /* octets, without stuffed dots */
-	bool          eight_bit;        /* there are octets above 127 */
+	bool          eight_bit;        /* there are octets above 127 … */
+	bool          eight_bit_anyway; /* … and they go to a server without 8BITMIME too */
 	bool          smtputf8;         /* an address or a header field needs it */
 	bool          requiretls;
-	enum client_ret ret;
+	enum ret      ret;
 	struct slice  envid;            /* decoded; empty: none */
 };
 

@@ -449,5 +449,6 @@ connection_facts(const struct connection *c)
 		.host = c->host.name, .peer = c->peer, .greeting = c->client.greeting,
 		.tls = ssl ? tls_version(ssl) : NULL, .cipher = ssl ? tls_cipher(ssl) : NULL,
 		.trust = c->judgement.trust, .policy = c->host.policy, .mails = c->client.mails,
+		.dsn = c->client.offers.dsn,
 	};
 }

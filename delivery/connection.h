@@ -74,6 +74,7 @@ struct connection_facts {
 	enum plan_policy  policy;
 	struct slice      greeting;
 	unsigned          mails;        /* sent through it before */
+	bool              dsn;          /* it knows RFC 3461 */
 };
 struct connection_facts connection_facts(const struct connection *);
 

@@ -157,12 +157,12 @@ log_decision(struct seat *s)
 	l = log_event(s->all->options.log, &EVENT_POLICY, 0);
 	log_slice(&l, "domain", s->domain);
 	if (d->applies) {
-		log_slice(&l, "id", d->id);
+		log_slice(&l, "policy-id", d->id);
 		log_text(&l, "mode", sts_mode_name(d->policy.mode));
 	}
 	if (s->fetched.result != TLSRPT_SUCCESS) {
 		log_text(&l, "result", tlsrpt_result_name(s->fetched.result));
-		log_slice(&l, "reason", s->fetched.reason);
+		log_slice(&l, "why", s->fetched.reason);
 	}
 	log_end(&l);
 }

@@ -65,7 +65,7 @@ name_good(struct slice name)
 }
 
 bool
-list_check(const struct list *l, struct error *why)
+list_check(const struct list_identity *l, struct error *why)
 {
 	const struct slice *const uris[] = {
 		&l->help, &l->subscribe, &l->unsubscribe, &l->owner, &l->archive, &l->one_click,
@@ -100,7 +100,7 @@ id_in(struct slice value)
 }
 
 bool
-listheader_loops(const struct header *h, const struct list *l)
+listheader_loops(const struct header *h, const struct list_identity *l)
 {
 	for (size_t i = 0; i < h->count; i++)
 		if (field_is(&h->fields[i], "list-id") && slice_eqi(id_in(h->fields[i].value), l->id))
@@ -135,7 +135,7 @@ add_blank(struct buf *b, size_t follows)
 }
 
 static void
-add_id(struct edit *e, const struct list *l)
+add_id(struct edit *e, const struct list_identity *l)
 {
 	struct buf b = BUF(FIELD_MOST);
 
@@ -166,7 +166,7 @@ add_uris(struct edit *e, const char *name, struct slice first, struct slice seco
 }
 
 static void
-add_post(struct edit *e, const struct list *l)
+add_post(struct edit *e, const struct list_identity *l)
 {
 	struct buf uri = BUF(FIELD_MOST);
 
@@ -189,7 +189,7 @@ set_sender(struct edit *e, const struct address *sender)
 }
 
 void
-listheader_write(struct edit *e, const struct list *l)
+listheader_write(struct edit *e, const struct list_identity *l)
 {
 	edit_remove(e, is_the_lists);
 	add_id(e, l);
@@ -313,7 +313,7 @@ add_phrase(struct name *n, struct slice left, struct arena *arena)
 
 /* "Ann via Members" <members@list.test> */
 static void
-replace_from(struct edit *e, const struct field *at, const struct list *l,
+replace_from(struct edit *e, const struct field *at, const struct list_identity *l,
     const struct mailbox *author)
 {
 	struct name n = { BUF(FIELD_MOST), BUF(FIELD_MOST), false };
@@ -362,7 +362,7 @@ keep_author(struct edit *e, struct slice value)
 }
 
 bool
-listheader_from(struct edit *e, const struct list *l, struct error *why)
+listheader_from(struct edit *e, const struct list_identity *l, struct error *why)
 {
 	const struct field *from = header_find(&e->header, "from");
 	struct mailbox author;

@@ -14,7 +14,7 @@
 
 enum { LIST_ID_MOST = 255, LIST_NAME_MOST = 100, LIST_URI_MOST = 900 };
 
-struct list {
+struct list_identity {
 	struct slice   id;              /* "members.list.test" (RFC 2919 3) */
 	struct slice   name;            /* for people, UTF-8; may be empty */
 	struct address address;         /* where posts are sent to */
@@ -29,13 +29,13 @@ struct list {
 void mailto_add(struct buf *, const struct address *);
 
 /* Whether id, name and URIs are what they must be; for the configuration. */
-bool list_check(const struct list *, struct error *why);
+bool list_check(const struct list_identity *, struct error *why);
 
 /*
  * Whether this post has already been through the list: then it must not go
  * through it again.
  */
-bool listheader_loops(const struct header *, const struct list *);
+bool listheader_loops(const struct header *, const struct list_identity *);
 
 /*
  * Leave out what the poster, or another list, said in these fields (List-*,
@@ -43,7 +43,7 @@ bool listheader_loops(const struct header *, const struct list *);
  * add ours at the end.  One-click makes List-Unsubscribe name the https URI first
  * and adds List-Unsubscribe-Post; DKIM must then cover both (RFC 8058 4).
  */
-void listheader_write(struct edit *, const struct list *);
+void listheader_write(struct edit *, const struct list_identity *);
 
 /*
  * Write the post in the list's name: behind listheader_write(), where the
@@ -57,6 +57,6 @@ void listheader_write(struct edit *, const struct list *);
  * Sender of the poster's would name the wrong one and goes.  False, and nothing
  * changed, when there is not one From with an address in it.
  */
-bool listheader_from(struct edit *, const struct list *, struct error *why);
+bool listheader_from(struct edit *, const struct list_identity *, struct error *why);
 
 #endif

@@ -26,7 +26,7 @@ enum { SRS_DAYS = 21 };
 
 struct srs {
 	struct slice domain;            /* ours, in which the addresses are made */
-	struct keys  secrets;
+	struct secrets  secrets;
 };
 
 enum srs_result {

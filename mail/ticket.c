@@ -104,7 +104,7 @@ add_folded(struct buf *b, struct slice sealed, struct slice mac)
 }
 
 bool
-ticket_add(struct buf *b, const struct ticket *t, const struct header *h, struct keys keys)
+ticket_add(struct buf *b, const struct ticket *t, const struct header *h, struct secrets keys)
 {
 	struct buf sealed = BUF(SEALED_MOST);
 	unsigned char mac[HMAC_BYTES];
@@ -161,7 +161,7 @@ parse(struct slice text, struct arena *arena, struct slice *sealed, struct slice
 }
 
 static bool
-mac_holds(struct slice shown, struct slice sealed, const struct header *h, struct keys keys)
+mac_holds(struct slice shown, struct slice sealed, const struct header *h, struct secrets keys)
 {
 	unsigned char mac[HMAC_BYTES];
 	struct buf want = BUF(2 * HMAC_BYTES);
@@ -206,7 +206,7 @@ bare_value(const struct field *f, struct arena *arena)
 }
 
 enum ticket_result
-ticket_read(const struct header *h, struct keys keys, int64_t now, struct arena *arena,
+ticket_read(const struct header *h, struct secrets keys, int64_t now, struct arena *arena,
     struct ticket *ticket)
 {
 	const struct field *f = NULL;

@@ -44,7 +44,7 @@ bool ticket_field(const struct field *);
  * their limit, or the buf is full: then the message goes without, and nothing
  * was appended.
  */
-bool ticket_add(struct buf *, const struct ticket *, const struct header *, struct keys);
+bool ticket_add(struct buf *, const struct ticket *, const struct header *, struct secrets);
 
 enum ticket_result {
 	TICKET_VALID,
@@ -55,7 +55,7 @@ enum ticket_result {
 };
 
 /* Read the ticket of a message that came back.  *ticket_r lies in the arena and is set when valid. */
-enum ticket_result ticket_read(const struct header *, struct keys, int64_t now, struct arena *,
+enum ticket_result ticket_read(const struct header *, struct secrets, int64_t now, struct arena *,
     struct ticket *ticket_r);
 
 const char *ticket_result_name(enum ticket_result);

@@ -154,17 +154,17 @@ subject_of(struct slice key)
 }
 
 static void
-pack_place(struct buf *b, struct place p)
+pack_place(struct buf *b, struct spot p)
 {
 	pack_u32(b, p.segment);
 	pack_u32(b, p.offset);
 	pack_u32(b, p.length);
 }
 
-static struct place
+static struct spot
 unpack_place(struct unpack *u)
 {
-	struct place p;
+	struct spot p;
 
 	p.segment = unpack_u32(u);
 	p.offset = unpack_u32(u);
@@ -179,7 +179,7 @@ weight(struct slice key, struct slice value)
 	return (uint64_t)crc32c(crc32c(0, key), value) * 0x9e3779b97f4a7c15u;
 }
 
-static struct place
+static struct spot
 place_of(const struct whereabouts *w, const struct change *c)
 {
 	return c->what == CHANGED_MESSAGE ? w->message :
@@ -187,7 +187,7 @@ place_of(const struct whereabouts *w, const struct change *c)
 }
 
 static bool
-add_summary(struct catalogue *c, const struct record *r, struct error *why)
+add_summary(struct catalogue *c, const struct spool_record *r, struct error *why)
 {
 	struct message_payload m;
 	struct envelope e, summary;
@@ -206,10 +206,10 @@ add_summary(struct catalogue *c, const struct record *r, struct error *why)
 /* The row as it must be now, into c->value. */
 static bool
 make_row(struct catalogue *c, const struct whereabouts *w, const struct change *what,
-    const struct reader *reader, struct error *why)
+    const struct record_reader *reader, struct error *why)
 {
-	struct place at = place_of(w, what);
-	struct record r;
+	struct spot at = place_of(w, what);
+	struct spool_record r;
 
 	buf_clear(&c->value);
 	pack_place(&c->value, at);
@@ -226,7 +226,7 @@ make_row(struct catalogue *c, const struct whereabouts *w, const struct change *
 struct loading {
 	struct catalogue *catalogue;
 	struct living    *living;
-	bool            (*valid)(void *arg, struct place);
+	bool            (*valid)(void *arg, struct spot);
 	void             *arg;
 	uint64_t          rows, sum;
 	bool              bad;
@@ -238,7 +238,7 @@ load_row(void *arg, const struct kv_entry *e)
 	struct loading *l = arg;
 	struct change c = subject_of(e->key);
 	struct unpack u = { e->value, false };
-	struct place at = unpack_place(&u);
+	struct spot at = unpack_place(&u);
 
 	l->rows++;
 	l->sum += weight(e->key, e->value);
@@ -291,7 +291,7 @@ load_all(struct catalogue *c, struct loading *l, struct error *why)
 
 bool
 catalogue_load(struct catalogue *c, struct living *living,
-    bool (*valid)(void *, struct place), void *arg, struct reach *reach_r, struct error *why)
+    bool (*valid)(void *, struct spot), void *arg, struct reach *reach_r, struct error *why)
 {
 	struct loading l = { c, living, valid, arg, 0, 0, false };
 
@@ -452,7 +452,7 @@ remove_rows(struct catalogue *c, struct slice prefix, struct error *why)
  */
 static bool
 write_row(struct catalogue *c, struct living *living, const struct due *d,
-    const struct reader *reader, struct error *why)
+    const struct record_reader *reader, struct error *why)
 {
 	struct whereabouts *w = living_find(living, d->change.id);
 	struct key key = key_of(&d->change);
@@ -469,7 +469,7 @@ write_row(struct catalogue *c, struct living *living, const struct due *d,
 
 static bool
 write_due(struct catalogue *c, struct living *living, const struct due *d,
-    const struct reader *reader, struct error *why)
+    const struct record_reader *reader, struct error *why)
 {
 	struct key key;
 
@@ -494,7 +494,7 @@ write_reach(struct catalogue *c, struct error *why)
 }
 
 bool
-catalogue_write(struct catalogue *c, struct living *living, const struct reader *reader,
+catalogue_write(struct catalogue *c, struct living *living, const struct record_reader *reader,
     size_t most, struct error *why)
 {
 	struct reach reach = c->reach;
@@ -520,7 +520,7 @@ catalogue_write(struct catalogue *c, struct living *living, const struct reader 
 }
 
 bool
-catalogue_write_all(struct catalogue *c, struct living *living, const struct reader *reader,
+catalogue_write_all(struct catalogue *c, struct living *living, const struct record_reader *reader,
     struct error *why)
 {
 	c->ripe = c->n;
@@ -615,8 +615,8 @@ catalogue_each(struct catalogue *c, bool (*each)(void *, const struct found *), 
 static int
 by_place(const void *a, const void *b)
 {
-	const struct place *p = &(*(struct whereabouts *const *)a)->message;
-	const struct place *q = &(*(struct whereabouts *const *)b)->message;
+	const struct spot *p = &(*(struct whereabouts *const *)a)->message;
+	const struct spot *q = &(*(struct whereabouts *const *)b)->message;
 
 	return p->segment != q->segment ? (p->segment < q->segment ? -1 : 1) :
 	    (p->offset > q->offset) - (p->offset < q->offset);
@@ -625,11 +625,11 @@ by_place(const void *a, const void *b)
 /* What cannot be read is passed over: the reader has raised the alarm. */
 static void
 gather_from_segments(struct gathering *g, const struct whereabouts *w,
-    const struct reader *reader)
+    const struct record_reader *reader)
 {
 	struct message_payload m;
 	struct envelope e;
-	struct record r;
+	struct spool_record r;
 
 	g->bad = false;
 	if (!reader->read(reader->arg, w->message, &r, NULL) || !message_read(r.payload, &m))
@@ -649,11 +649,11 @@ gather_from_segments(struct gathering *g, const struct whereabouts *w,
 }
 
 bool
-living_look(const struct whereabouts *w, const struct reader *reader,
+living_look(const struct whereabouts *w, const struct record_reader *reader,
     bool (*each)(void *, const struct found *), void *arg, struct error *why)
 {
 	struct gathering g = { .arena = arena_new(FOUND_MOST), .each = each, .arg = arg, .why = why };
-	struct record r;
+	struct spool_record r;
 	bool ok = reader->read(reader->arg, w->message, &r, why);
 
 	if (ok)
@@ -664,7 +664,7 @@ living_look(const struct whereabouts *w, const struct reader *reader,
 }
 
 bool
-living_each(const struct living *living, const struct reader *reader,
+living_each(const struct living *living, const struct record_reader *reader,
     bool (*each)(void *, const struct found *), void *arg, struct error *why)
 {
 	struct gathering g = { .arena = arena_new(FOUND_MOST), .each = each, .arg = arg, .why = why };
@@ -688,7 +688,7 @@ living_each(const struct living *living, const struct reader *reader,
 struct checking {
 	struct catalogue     *catalogue;
 	const struct living  *living;
-	const struct reader  *reader;
+	const struct record_reader  *reader;
 	uint64_t              rows;
 	bool                  bad;
 	struct error         *why;
@@ -733,7 +733,7 @@ rows_wanted(const struct living *living)
 }
 
 bool
-catalogue_check(struct catalogue *c, const struct living *living, const struct reader *reader,
+catalogue_check(struct catalogue *c, const struct living *living, const struct record_reader *reader,
     struct error *why)
 {
 	struct checking k = { c, living, reader, 0, false, why };

@@ -30,8 +30,8 @@
 struct catalogue;
 
 /* Reads and checks a record; the bytes it points to are valid until the next call. */
-struct reader {
-	bool (*read)(void *arg, struct place, struct record *, struct error *why);
+struct record_reader {
+	bool (*read)(void *arg, struct spot, struct spool_record *, struct error *why);
 	void  *arg;
 };
 
@@ -45,7 +45,7 @@ const char *catalogue_aside(const struct catalogue *);
 /* A record, and that everything before it has been applied. */
 struct reach {
 	uint64_t     sequence;
-	struct place at;
+	struct spot at;
 };
 
 /*
@@ -54,7 +54,7 @@ struct reach {
  * place can be in the segments that are there.
  */
 bool catalogue_load(struct catalogue *, struct living *,
-    bool (*valid)(void *arg, struct place), void *arg, struct reach *, struct error *why);
+    bool (*valid)(void *arg, struct spot), void *arg, struct reach *, struct error *why);
 
 /* A record was applied; its row is due. */
 void catalogue_note(struct catalogue *, const struct change *, bool rowed, struct reach);
@@ -67,9 +67,9 @@ void catalogue_note_all(struct catalogue *, const struct living *, struct reach 
  */
 void   catalogue_ripen(struct catalogue *);
 /* Write at most `most` of the ripe rows, and commit.  False: it failed and must be closed. */
-bool   catalogue_write(struct catalogue *, struct living *, const struct reader *, size_t most,
+bool   catalogue_write(struct catalogue *, struct living *, const struct record_reader *, size_t most,
     struct error *why);
-bool   catalogue_write_all(struct catalogue *, struct living *, const struct reader *,
+bool   catalogue_write_all(struct catalogue *, struct living *, const struct record_reader *,
     struct error *why);
 size_t catalogue_due(const struct catalogue *);
 size_t catalogue_ripe(const struct catalogue *);
@@ -94,15 +94,15 @@ struct found {
 bool catalogue_each(struct catalogue *, bool (*each)(void *arg, const struct found *), void *arg,
     struct error *why);
 /* The same from the segments, for when there is no catalogue; in the order of places. */
-bool living_each(const struct living *, const struct reader *,
+bool living_each(const struct living *, const struct record_reader *,
     bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
 
 /* One of them; false when it is not there or cannot be read. */
-bool living_look(const struct whereabouts *, const struct reader *,
+bool living_look(const struct whereabouts *, const struct record_reader *,
     bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
 
 /* Are the rows exactly those that belong to `living`?  Nothing may be due. */
-bool catalogue_check(struct catalogue *, const struct living *, const struct reader *,
+bool catalogue_check(struct catalogue *, const struct living *, const struct record_reader *,
     struct error *why);
 
 #endif

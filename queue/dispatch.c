@@ -1,16 +1,14 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * dispatch -- tasks become orders, results become states.
+ * dispatch -- tasks become orders, and results find their tasks again.
  *
  *     a task's turn -> read the message -> who goes together -> sign and seal
- *     -> an order over a link -> a result -> states, reports, the next time
+ *     -> an order over a link -> a result -> settle.c
  */
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/bug.h"
-#include "base/text.h"
-#include "conf/events.h"
 #include "queue/inside.h"
 #include "queue/order.h"
 
@@ -109,282 +107,6 @@ retry_delay(const struct queue *q, uint32_t attempts)
 	return attempts < c->retry_count ? c->retry[attempts] : c->retry_every;
 }
 
-static int64_t
-patience(const struct queue *q, const struct message *m)
-{
-	const struct delivery_conf *c = &q->options.conf->delivery;
-
-	return m->report && c->expire_reports < c->expire ? c->expire_reports : c->expire;
-}
-
-/* --- results ------------------------------------------------------------------------------ */
-
-/* How one attempt went, for all its recipients. */
-struct outcome {
-	struct queue   *queue;
-	struct message *message;
-	const struct envelope *envelope;
-	const struct order_result *result;
-	const char     *kind;           /* "maildir", "lmtp", or NULL */
-	uint32_t        attempts;
-	int64_t         now, next;
-};
-
-static void
-log_seconds(struct log_line *l, const char *key, int64_t ms)
-{
-	char text[32];
-	struct buf b = BUF(sizeof text);
-
-	buf_printf(&b, "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000));
-	log_slice(l, key, buf_slice(&b));
-	buf_free(&b);
-}
-
-static void
-log_host(struct log_line *l, const struct outcome *o)
-{
-	struct buf mx = BUF(600);
-
-	if (o->kind != NULL)
-		log_slice(l, o->kind, o->result->host);
-	else if (o->result->host.n > 0) {
-		buf_printf(&mx, "%.*s[%.*s]", FMT(o->result->host), FMT(o->result->peer));
-		log_slice(l, "mx", buf_slice(&mx));
-	}
-	buf_free(&mx);
-	if (o->result->tls.n > 0)
-		log_slice(l, "tls", o->result->tls);
-	if (o->result->policy.n > 0)
-		log_slice(l, "policy", o->result->policy);
-}
-
-static void
-log_dsn(struct log_line *l, const struct status *s)
-{
-	struct buf text = BUF(2000);
-
-	buf_printf(&text, "%u.%u.%u", s->class, s->subject, s->detail);
-	log_slice(l, "dsn", buf_slice(&text));
-	buf_clear(&text);
-	if (s->reply > 0)
-		buf_printf(&text, "%u ", s->reply);
-	buf_add(&text, s->text);
-	log_slice(l, "reply", buf_slice(&text));
-	buf_free(&text);
-}
-
-static void
-log_outcome(const struct outcome *o, const struct event_kind *kind, const struct recipient *r,
-    const struct status *s)
-{
-	struct log_line l = log_event(o->queue->options.log, kind, o->message->id);
-
-	log_path(&l, "to", r->address);
-	if (r->parent < o->envelope->count)
-		log_path(&l, "orig-to", o->envelope->recipients[r->parent].address);
-	if (kind != &EVENT_EXPIRED)
-		log_host(&l, o);
-	if (kind == &EVENT_DELIVERED && o->result->trust.n > 0)
-		log_slice(&l, "verified", o->result->trust);
-	log_dsn(&l, s);
-	log_seconds(&l, "delay", o->now - o->message->arrival);
-	log_number(&l, "try", o->attempts);
-	if (kind == &EVENT_DEFERRED)
-		log_number(&l, "next", (o->next - o->now) / 1000);
-	log_end(&l);
-}
-
-static struct recipient_state
-state_after(const struct outcome *o, uint32_t number, enum recipient_stage stage, struct status s)
-{
-	return (struct recipient_state){ .recipient = number, .stage = stage, .tried = o->now,
-	    .until = stage == RECIPIENT_WAITING ? o->next : 0, .attempts = o->attempts,
-	    .told = o->message->warned ? NOTIFY_DELAY : 0, .host = o->result->host, .last = s };
-}
-
-/* Recipients that failed for good: first the sender is told, then they are finished. */
-struct failure {
-	struct queue *queue;
-	uint64_t      id;
-	struct arena *arena;
-	struct told  *told;
-	struct recipient_state *states;
-	size_t        count;
-	struct timer  again;
-};
-
-static void tell_failure(void *arg);
-
-static void
-failure_told(void *arg, struct status status)
-{
-	struct failure *f = arg;
-	struct queue *q = f->queue;
-
-	if (!status_good(status)) {             /* the disk: they are not finished before it is told */
-		timer_set(q->loop, &f->again, 10 * SECOND, tell_failure, f);
-		return;
-	}
-	for (size_t i = 0; i < f->count; i++) {
-		struct message *m = schedule_find(&q->schedule, f->id);
-
-		if (m != NULL)
-			plan_recipient_over(q, m, f->states[i].recipient, &f->states[i]);
-	}
-	arena_free(f->arena);
-	free(f);
-	q->telling--;
-	queue_work_over(q);
-}
-
-static void
-tell_failure(void *arg)
-{
-	struct failure *f = arg;
-
-	tell_sender(f->queue, f->id, f->told, f->count, failure_told, f);
-}
-
-static struct failure *
-new_failure(struct queue *q, uint64_t id, size_t most)
-{
-	struct failure *f = must_alloc(sizeof *f);
-
-	*f = (struct failure){ .queue = q, .id = id, .arena = arena_new(WORK_MEMORY) };
-	f->told = arena_get(f->arena, most * sizeof *f->told);
-	f->states = arena_get(f->arena, most * sizeof *f->states);
-	bug_if(f->states == NULL);
-	return f;
-}
-
-static void
-add_failure(struct failure *f, const struct outcome *o, uint32_t number, struct status s)
-{
-	struct slice host = arena_copy(f->arena, o->result->host);
-
-	s.text = arena_copy(f->arena, s.text);
-	f->told[f->count] = (struct told){ number, TELL_FAILED, s, host };
-	f->states[f->count] = state_after(o, number, RECIPIENT_FAILED, s);
-	f->states[f->count].told |= NOTIFY_FAILURE;
-	f->states[f->count++].host = host;
-}
-
-static void
-warned(void *arg, struct status status)
-{
-	(void)arg;
-	(void)status;                           /* it was worth a try; the message goes on waiting */
-}
-
-static void
-maybe_warn(struct queue *q, struct message *m, const struct told *late, size_t n)
-{
-	int64_t warn = q->options.conf->delivery.warn, now = clock_now(q->loop->clock);
-
-	if (n == 0 || m->warned || warn == 0 || now - m->arrival < warn)
-		return;
-	m->warned = true;
-	tell_sender(q, m->id, late, n, warned, NULL);
-}
-
-/* Nobody could be spoken to: it is about the destination, not about this message. */
-static bool
-unreachable(const struct order_result *r)
-{
-	for (uint32_t i = 0; i < r->count; i++)
-		if (!status_transient(r->outcomes[i].status) || r->outcomes[i].status.subject != 4)
-			return false;
-	return r->count > 0;
-}
-
-static const struct order_outcome *
-outcome_of(const struct order_result *r, uint32_t number)
-{
-	for (uint32_t i = 0; i < r->count; i++)
-		if (r->outcomes[i].index == number)
-			return &r->outcomes[i];
-	return NULL;
-}
-
-/*
- * What became of each recipient of a task.  The task waits again with those that
- * are left, or is removed.
- */
-static void
-settle(struct queue *q, struct task *t, const struct envelope *e,
-    const struct recipient *const *recipients, const struct order_result *r, const char *kind)
-{
-	struct message *m = t->message;
-	struct outcome o = { q, m, e, r, kind, t->attempts + 1, clock_now(q->loop->clock), 0 };
-	bool expired = o.now - m->arrival >= patience(q, m);
-	uint32_t count = t->count, left = 0, open = m->open;
-	uint32_t *keep = must_alloc(count * sizeof *keep), *done = must_alloc(count * sizeof *done);
-	struct told *late = must_alloc(count * sizeof *late);
-	struct status *last = must_alloc(count * sizeof *last);
-	struct failure *f = new_failure(q, m->id, count);
-	uint32_t delivered = 0;
-
-	o.next = o.now + retry_delay(q, t->attempts);
-	if (o.next > m->arrival + patience(q, m))
-		o.next = m->arrival + patience(q, m);
-	for (uint32_t i = 0; i < count; i++) {
-		uint32_t number = task_recipients(t)[i];
-		const struct order_outcome *got = outcome_of(r, number);
-		struct status s = got != NULL ? got->status
-		    : STATUS(0, 4, 3, 0, "the deliverer said nothing about this recipient");
-
-		if (status_good(s)) {
-			log_outcome(&o, &EVENT_DELIVERED, recipients[i], &s);
-			last[delivered] = s;
-			done[delivered++] = number;
-		} else if (status_permanent(s) || expired) {
-			log_outcome(&o, expired && !status_permanent(s) ? &EVENT_EXPIRED : &EVENT_BOUNCED,
-			    recipients[i], &s);
-			if (!status_permanent(s))
-				s.class = 4, s.subject = 4, s.detail = 7;       /* A22.7 */
-			add_failure(f, &o, number, s);
-		} else {
-			struct recipient_state waiting = state_after(&o, number, RECIPIENT_WAITING, s);
-
-			log_outcome(&o, &EVENT_DEFERRED, recipients[i], &s);
-			spool_state(q->spool, m->id, &waiting, NULL, NULL);
-			late[left] = (struct told){ number, TELL_DELAYED, s, r->host };
-			keep[left++] = number;
-		}
-	}
-	if (unreachable(r))
-		destination_unreachable(&q->schedule, t->destination, o.next);
-	else
-		destination_reached(&q->schedule, t->destination);
-	if (left > 0) {
-		t->attempts++;
-		task_keep(t, keep, left);
-		task_wait(&q->schedule, t, o.next);
-		maybe_warn(q, m, late, left);
-	} else {
-		task_remove(&q->schedule, t);
-	}
-	for (uint32_t i = 0; i < delivered; i++) {
-		struct recipient_state s = state_after(&o, done[i], RECIPIENT_DONE, last[i]);
-
-		plan_recipient_over(q, m, done[i], &s);
-		if (--open == 0)
-			break;                  /* the message is gone */
-	}
-	free(keep);
-	free(done);
-	free(late);
-	free(last);
-	if (f->count > 0) {
-		q->telling++;
-		tell_failure(f);
-	} else {
-		arena_free(f->arena);
-		free(f);
-	}
-}
-
 /* --- a task's turn ---------------------------------------------------------------------------- */
 
 /* An end without a deliverer: nowhere to go, dropped by configuration, unreadable. */
@@ -398,7 +120,7 @@ settle_here(struct work *w, struct status status)
 	r.outcomes = must_alloc(t->count * sizeof *r.outcomes);
 	for (uint32_t i = 0; i < t->count; i++)
 		r.outcomes[i] = (struct order_outcome){ task_recipients(t)[i], status };
-	settle(q, t, &w->stored.envelope, w->recipients, &r, NULL);
+	settle(q, &(struct tried){ t, &w->stored.envelope, w->recipients, &r, NULL });
 	free(r.outcomes);
 	free_work(w);
 	queue_work_over(q);
@@ -414,41 +136,43 @@ same_place(const struct place_to_go *a, const struct place_to_go *b)
 
 /*
  * Those who can go in one transaction with the first recipient stay in the task;
- * the others get tasks of their own.  False: somebody cannot be found.
+ * the others go to another one.  False: somebody cannot be found.
  */
 static bool
 gather(struct work *w)
 {
 	struct queue *q = w->queue;
 	struct task *t = w->task;
-	uint32_t *keep = must_alloc(t->count * sizeof *keep), kept = 0;
+	uint32_t count = t->count, kept = 0, others = 0, *keep, *other;
+	struct place_to_go place;
 
-	w->recipients = arena_get(w->arena, t->count * sizeof *w->recipients);
-	for (uint32_t i = 0; i < t->count && w->recipients != NULL; i++) {
-		uint32_t number = task_recipients(t)[i];
-		const struct recipient *r =
-		    plan_find_recipient(q, &w->stored.envelope, number, w->arena);
-		struct place_to_go place;
+	w->recipients = plan_find_recipients(q, &w->stored.envelope, task_recipients(t), count, w->arena);
+	if (w->recipients == NULL)
+		return false;
+	keep = must_alloc(count * sizeof *keep);
+	other = must_alloc(count * sizeof *other);
+	for (uint32_t i = 0; i < count; i++) {
+		const struct recipient *r = w->recipients[i];
 
-		if (r == NULL) {
-			w->recipients = NULL;
-			break;
-		}
-		place_find(q, &w->stored.envelope, r, w->arena, &place);
+		if (kept < TOGETHER_MOST)
+			place_find(q, &w->stored.envelope, r, w->arena, &place);
 		if (i == 0)
 			w->place = place;
-		if (i > 0 && (!same_place(&place, &w->place) || kept == TOGETHER_MOST)) {
-			schedule_add(&q->schedule, t->message, place.key, &place.terms, &number, 1, 0,
-			    t->attempts);
-			continue;
+		if (kept < TOGETHER_MOST && same_place(&place, &w->place)) {
+			w->recipients[kept] = r;
+			keep[kept++] = task_recipients(t)[i];
+		} else {
+			other[others++] = task_recipients(t)[i];
 		}
-		w->recipients[kept] = r;
-		keep[kept++] = number;
 	}
-	if (w->recipients != NULL)
+	if (others > 0) {
 		task_keep(t, keep, kept);
+		schedule_add(&q->schedule, t->message, t->destination->key, NULL, other, others, 0,
+		    t->attempts);
+	}
 	free(keep);
-	return w->recipients != NULL;
+	free(other);
+	return true;
 }
 
 static enum order_kind
@@ -529,7 +253,6 @@ send_order(void *arg, struct slice head)
 	link_send(w->link->link, FRAME_ORDER, buf_slice(&packed), w->stored.fd);
 	w->stored.fd = -1;
 	buf_free(&packed);
-	/* Until the result only the envelope is of interest; the text may be large. */
 }
 
 static void
@@ -621,7 +344,7 @@ take_result(struct delivery_link *d, struct slice payload)
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
 		keep_seal(w, &r);
-		settle(q, w->task, &w->stored.envelope, w->recipients, &r, kind_word(w));
+		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w) });
 		free_work(w);
 		queue_work_over(q);
 		queue_look(q);
@@ -645,7 +368,7 @@ adopt(struct delivery_link *d, const struct order_result *r)
 
 	for (struct task *t = m ? m->tasks : NULL; t != NULL && found == NULL; t = t->next_of_message)
 		for (uint32_t i = 0; i < t->count; i++)
-			if (t->stage != TASK_ACTIVE && outcome_of(r, task_recipients(t)[i]) != NULL)
+			if (t->stage != TASK_ACTIVE && order_outcome_of(r, task_recipients(t)[i]) != NULL)
 				found = t;
 	if (found == NULL || !schedule_take(&q->schedule, found))
 		return;
@@ -786,4 +509,15 @@ works_end(struct queue *q)
 {
 	while (q->works != NULL)
 		free_work(q->works);
+}
+
+void
+works_forget(struct queue *q, uint64_t id)
+{
+	for (struct work *w = q->works, *next; w != NULL; w = next) {
+		next = w->next;
+		if (w->stored.envelope.id == id)
+			free_work(w);
+	}
+	queue_work_over(q);
 }

@@ -6,21 +6,25 @@
  *     queue.c     beginning, end, links, the spool's voice
  *     entry.c     messages coming in from listeners
  *     plan.c      who gets what next: recipients to tasks, expansion
- *     dispatch.c  tasks to orders, results to states
+ *     dispatch.c  tasks to orders, and results back to their tasks
+ *     settle.c    results to states, reports and the next time
  *     outgoing.c  what a message looks like when it leaves: signatures and seals
  *     lists.c     the post of a list
  *     tell.c      reports to senders
- *     commands.c  the queue commands
+ *     callers.c   the queue commands, from the control socket
  */
 #ifndef QUEUE_INSIDE_H
 #define QUEUE_INSIDE_H
 
-#include "auth/key.h"
+#include "auth/canon.h"
+#include "auth/signing_key.h"
 #include "base/ids.h"
 #include "base/kv.h"
 #include "net/job.h"
 #include "net/link.h"
+#include "queue/order.h"
 #include "queue/queue.h"
+#include "queue/report.h"
 #include "queue/schedule.h"
 #include "queue/spool.h"
 
@@ -46,10 +50,10 @@ struct queue {
 	struct later           dispatch, again;
 	struct smtpd_link     *smtpds;
 	struct delivery_link  *deliveries;
-	struct commands       *commands;
+	struct callers        *callers;
 	struct work           *works;           /* attempts under way */
 	uint64_t               order_number;
-	size_t                 under_way, expanding, telling;   /* attempts, recipients becoming others, reports */
+	size_t                 under_way, expanding, telling, storing;  /* what is not finished */
 	struct buf             scratch;         /* for reading a message; RECORD_MOST */
 	bool                   draining, loaded;
 	struct later           drained;
@@ -62,8 +66,11 @@ struct queue {
 /* Look again at what can be tried; cheap, and done once a turn. */
 void queue_look(struct queue *);
 void queue_alarm(struct queue *, const char *what, const char *why);
-/* One attempt less: maybe everything is done. */
+/* Something that was under way is over: maybe everything is done. */
 void queue_work_over(struct queue *);
+/* Say a status from the loop, to somebody who must not hear it at once. */
+void queue_later_status(struct queue *, struct status, void (*done)(void *arg, struct status),
+    void *arg);
 
 /* --- entry.c ------------------------------------------------------------------------- */
 
@@ -71,11 +78,26 @@ void smtpd_link_new(struct queue *, int fd);
 void smtpd_links_end(struct queue *);
 
 /*
- * A message of our own (a list's post, a report) goes into the spool; `done` as in
- * spool_store().  The content may be of any size and is copied.
+ * A message of our own, a list's post or a report, of any size: its header, then
+ * its body, then into the spool.  own_store() completes the envelope (sizes, hash)
+ * and copies it; `done` as in spool_store().
  */
-void queue_store_own(struct queue *, const struct envelope *, struct slice content,
-    void (*done)(void *arg, struct status), void *arg);
+struct own {
+	struct queue        *queue;
+	struct buf           small;
+	struct spool_content file;      /* fd -1: it is small */
+	struct bodies        bodies;
+	uint64_t             size, header_size;
+	bool                 failed;
+	struct error         why;
+};
+
+void own_begin(struct queue *, struct own *);
+void own_add(struct own *, struct slice header);
+void own_header_done(struct own *);             /* writes the empty line */
+void own_add_body(struct own *, struct slice);
+void own_store(struct own *, struct envelope *, void (*done)(void *arg, struct status), void *arg);
+void own_drop(struct own *);                    /* instead of own_store() */
 
 /* --- plan.c -------------------------------------------------------------------------- */
 
@@ -96,9 +118,12 @@ struct place_to_go {
 	struct route    route;
 };
 
-/* A recipient by its number, also one that an expansion made; NULL: there is none. */
-const struct recipient *plan_find_recipient(struct queue *, const struct envelope *, uint32_t number,
-    struct arena *);
+/*
+ * Recipients by their numbers, also those that an expansion made; in the arena.
+ * NULL: one of them is not there.
+ */
+const struct recipient **plan_find_recipients(struct queue *, const struct envelope *,
+    const uint32_t *numbers, size_t n, struct arena *);
 
 void place_find(struct queue *, const struct envelope *, const struct recipient *, struct arena *,
     struct place_to_go *);
@@ -107,8 +132,7 @@ void place_find(struct queue *, const struct envelope *, const struct recipient 
 void plan_expand(struct queue *, struct task *);
 
 /* A recipient is finished for good; the message goes when it was the last one. */
-void plan_recipient_over(struct queue *, struct message *, uint32_t recipient,
-    const struct recipient_state *);
+void plan_recipient_over(struct queue *, struct message *, const struct recipient_state *);
 
 /* --- dispatch.c ------------------------------------------------------------------------ */
 
@@ -116,8 +140,24 @@ void dispatch_turn(struct queue *);             /* start what can be started */
 void delivery_link_new(struct queue *, int fd);
 void delivery_links_end(struct queue *);
 void works_end(struct queue *);
+/* A message is dropped: whatever a deliverer says of it will not be heard. */
+void works_forget(struct queue *, uint64_t id);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
+
+/* --- settle.c --------------------------------------------------------------------------- */
+
+struct tried {
+	struct task                   *task;            /* active; it waits again afterwards, or is gone */
+	const struct envelope         *envelope;
+	const struct recipient *const *recipients;      /* in the order of the task's */
+	const struct order_result     *result;
+	const char                    *kind;            /* "maildir", "lmtp"; NULL: SMTP */
+};
+
+void settle(struct queue *, const struct tried *);
+/* How long a message, or a report, is tried, in ms. */
+int64_t queue_patience(const struct queue *, bool report);
 
 /* --- outgoing.c ------------------------------------------------------------------------- */
 
@@ -135,6 +175,11 @@ void             outgoing_free(struct outgoing *);      /* also before it is mad
 /* The fields that were made, to be kept for retries; empty: none. */
 struct slice     outgoing_fields(const struct outgoing *);
 
+/* The header of a stored message as it was received. */
+bool stored_header(const struct stored *, struct buf *, struct error *why);
+/* The trace, then that header without what was left out at arrival. */
+void header_leaving(const struct envelope *, struct slice header, struct buf *to);
+
 /* --- lists.c ------------------------------------------------------------------------------ */
 
 /* Make the list's post from a message; `done` with a good status when it is stored. */
@@ -145,7 +190,7 @@ void list_post(struct queue *, const struct stored *, uint32_t recipient, const 
 
 struct told {
 	uint32_t           recipient;   /* in the message */
-	enum { TELL_FAILED, TELL_DELAYED } kind;
+	enum report_action action;
 	struct status      status;
 	struct slice       host;
 };
@@ -158,9 +203,9 @@ struct told {
 void tell_sender(struct queue *, uint64_t id, const struct told *, size_t n,
     void (*done)(void *arg, struct status), void *arg);
 
-/* --- commands.c --------------------------------------------------------------------------------- */
+/* --- callers.c ---------------------------------------------------------------------------- */
 
-struct commands *commands_new(struct queue *, int fd);
-void             commands_end(struct commands *);       /* NULL is fine */
+struct callers *callers_new(struct queue *, int fd);
+void            callers_end(struct callers *);          /* NULL is fine */
 
 #endif

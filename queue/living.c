@@ -6,7 +6,7 @@
 #include "base/text.h"
 #include "queue/living.h"
 
-#define NOWHERE ((struct place){ 0, 0, 0 })
+#define NOWHERE ((struct spot){ 0, 0, 0 })
 
 /* --- counting what lives in a segment ----------------------------------------- */
 
@@ -37,7 +37,7 @@ counter_of(struct living *l, uint32_t segment)
 
 /* The record lies at `to` from now on. */
 static void
-move(struct living *l, struct place *p, struct place to)
+move(struct living *l, struct spot *p, struct spot to)
 {
 	if (p->segment != 0)
 		*counter_of(l, p->segment) -= p->length;
@@ -144,7 +144,7 @@ living_forget(struct living *l, uint64_t id)
 }
 
 void
-living_message(struct living *l, uint64_t id, bool large, struct place at)
+living_message(struct living *l, uint64_t id, bool large, struct spot at)
 {
 	struct whereabouts *w = living_expect(l, id);
 
@@ -154,7 +154,7 @@ living_message(struct living *l, uint64_t id, bool large, struct place at)
 }
 
 void
-living_state(struct living *l, uint64_t id, uint32_t recipient, struct place at)
+living_state(struct living *l, uint64_t id, uint32_t recipient, struct spot at)
 {
 	struct whereabouts *w = living_expect(l, id);
 	uint32_t n = w->states == NULL ? 0 : w->states->n, room = recipient + 1;
@@ -162,15 +162,15 @@ living_state(struct living *l, uint64_t id, uint32_t recipient, struct place at)
 	bug_if(recipient >= RECIPIENTS_MOST);
 	if (room > n) {                 /* doubled, or a long list is copied again and again */
 		room = room > 1 && room < 2 * n ? 2 * n : room;
-		w->states = must_grow(w->states, sizeof *w->states + room * sizeof(struct place));
-		memset(w->states->at + n, 0, (room - n) * sizeof(struct place));
+		w->states = must_grow(w->states, sizeof *w->states + room * sizeof(struct spot));
+		memset(w->states->at + n, 0, (room - n) * sizeof(struct spot));
 		w->states->n = room;
 	}
 	move(l, &w->states->at[recipient], at);
 }
 
 void
-living_seal(struct living *l, uint64_t id, uint32_t route, struct place at)
+living_seal(struct living *l, uint64_t id, uint32_t route, struct spot at)
 {
 	struct whereabouts *w = living_expect(l, id);
 	uint32_t n = w->seals == NULL ? 0 : w->seals->n;
@@ -188,13 +188,13 @@ living_seal(struct living *l, uint64_t id, uint32_t route, struct place at)
 	move(l, &w->seals->at[n].at, at);
 }
 
-struct place
+struct spot
 state_place(const struct whereabouts *w, uint32_t recipient)
 {
 	return w->states != NULL && recipient < w->states->n ? w->states->at[recipient] : NOWHERE;
 }
 
-struct place
+struct spot
 seal_place(const struct whereabouts *w, uint32_t route)
 {
 	for (uint32_t i = 0; w->seals != NULL && i < w->seals->n; i++)
@@ -213,7 +213,7 @@ living_next(const struct living *l, size_t *at)
 
 /* What it is about; CHANGED_NOTHING for a payload that says nothing. */
 static struct change
-subject_of(const struct record *r)
+subject_of(const struct spool_record *r)
 {
 	struct change c = { CHANGED_NOTHING, r->id, 0 };
 	struct message_payload m;
@@ -234,7 +234,7 @@ subject_of(const struct record *r)
 }
 
 struct change
-living_apply(struct living *l, const struct record *r, struct place at)
+living_apply(struct living *l, const struct spool_record *r, struct spot at)
 {
 	struct change c = subject_of(r);
 
@@ -249,7 +249,7 @@ living_apply(struct living *l, const struct record *r, struct place at)
 }
 
 bool
-living_has(const struct living *l, const struct record *r, struct place at)
+living_has(const struct living *l, const struct spool_record *r, struct spot at)
 {
 	const struct whereabouts *w = living_find(l, r->id);
 	struct change c = subject_of(r);

@@ -21,7 +21,7 @@
 #include "queue/record.h"
 
 /* A record with its header and the zeros behind; segment 0: nowhere. */
-struct place {
+struct spot {
 	uint32_t segment, offset, length;
 };
 
@@ -29,15 +29,15 @@ enum { SEALS_MOST = 64 };               /* routes of one message with a seal */
 
 struct seal_place {
 	uint32_t     route;             /* route_number() */
-	struct place at;
+	struct spot at;
 };
 
-struct state_places { uint32_t n; struct place at[]; };
+struct state_places { uint32_t n; struct spot at[]; };
 struct seal_places  { uint32_t n; struct seal_place at[]; };
 
 struct whereabouts {
 	uint64_t     id;
-	struct place message;           /* nowhere: a ghost */
+	struct spot message;           /* nowhere: a ghost */
 	uint32_t     in_flight : 28;    /* records about it on their way to the disk */
 	bool         going : 1;         /* the one that ends it is among them */
 	bool         large : 1;         /* its content has a file of its own */
@@ -64,12 +64,12 @@ struct change {
 	uint32_t number;                /* STATE: the recipient; SEAL: the route */
 };
 
-struct change living_apply(struct living *, const struct record *, struct place);
+struct change living_apply(struct living *, const struct spool_record *, struct spot);
 
 /* The same for what a catalogue remembers. */
-void living_message(struct living *, uint64_t id, bool large, struct place);
-void living_state(struct living *, uint64_t id, uint32_t recipient, struct place);
-void living_seal(struct living *, uint64_t id, uint32_t route, struct place);
+void living_message(struct living *, uint64_t id, bool large, struct spot);
+void living_state(struct living *, uint64_t id, uint32_t recipient, struct spot);
+void living_seal(struct living *, uint64_t id, uint32_t route, struct spot);
 
 struct whereabouts *living_find(const struct living *, uint64_t id);    /* ghosts too */
 /* Make a ghost, for a message that is on its way to the disk. */
@@ -84,10 +84,10 @@ void living_forget_segment(struct living *, uint32_t segment,
     void (*lost)(void *arg, uint64_t id), void *arg);
 
 struct whereabouts *living_next(const struct living *, size_t *at);     /* as idmap_next() */
-struct place state_place(const struct whereabouts *, uint32_t recipient);
-struct place seal_place(const struct whereabouts *, uint32_t route);
+struct spot state_place(const struct whereabouts *, uint32_t recipient);
+struct spot seal_place(const struct whereabouts *, uint32_t route);
 /* Does this record still count: is it where the newest of its kind is said to be? */
-bool living_has(const struct living *, const struct record *, struct place);
+bool living_has(const struct living *, const struct spool_record *, struct spot);
 
 uint64_t living_bytes(const struct living *, uint32_t segment);
 uint64_t living_bytes_all(const struct living *);
@@ -98,7 +98,7 @@ void     living_trim(struct living *, uint32_t segment);
 bool living_equal(const struct living *, const struct living *, struct error *why);
 
 static inline bool
-place_eq(struct place a, struct place b)
+place_eq(struct spot a, struct spot b)
 {
 	return a.segment == b.segment && a.offset == b.offset;
 }

@@ -126,6 +126,7 @@ order_result_pack(const struct order_result *r, struct buf *b)
 	pack_slice(b, r->tls);
 	pack_slice(b, r->policy);
 	pack_slice(b, r->trust);
+	pack_u8(b, r->dsn_passed);
 	pack_slice(b, r->story);
 }
 
@@ -149,6 +150,16 @@ order_result_unpack(struct order_result *r, struct slice bytes, struct arena *ar
 	r->tls = unpack_slice(&u);
 	r->policy = unpack_slice(&u);
 	r->trust = unpack_slice(&u);
+	r->dsn_passed = unpack_u8(&u) == 1;
 	r->story = unpack_slice(&u);
 	return unpack_done(&u);
+}
+
+const struct order_outcome *
+order_outcome_of(const struct order_result *r, uint32_t index)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->outcomes[i].index == index)
+			return &r->outcomes[i];
+	return NULL;
 }

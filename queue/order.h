@@ -71,6 +71,7 @@ struct order_result {
 	struct slice peer;              /* "198.51.100.9:25" */
 	struct slice tls;               /* "TLSv1.3"; empty: in the clear */
 	struct slice policy, trust;     /* "sts-enforce", "verified" */
+	bool         dsn_passed;        /* the host knows DSN and was told what the sender wants */
 	struct slice story;             /* lines for `why`: what was found and decided */
 };
 
@@ -80,5 +81,8 @@ void order_result_pack(const struct order_result *, struct buf *);
 /* Reading: slices point into what is read, arrays lie in the arena. False: no such thing. */
 bool order_unpack(struct order *, struct slice, struct arena *);
 bool order_result_unpack(struct order_result *, struct slice, struct arena *);
+
+/* What became of a recipient; NULL: it says nothing of him. */
+const struct order_outcome *order_outcome_of(const struct order_result *, uint32_t index);
 
 #endif

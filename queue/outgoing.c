@@ -148,8 +148,8 @@ choose_keys(struct outgoing *o, const struct envelope *e, bool leaves)
 
 /* --- the header as it leaves -------------------------------------------------------- */
 
-static bool
-read_header(const struct stored *s, struct buf *header, struct error *why)
+bool
+stored_header(const struct stored *s, struct buf *header, struct error *why)
 {
 	size_t n = (size_t)s->envelope.header_size;
 	char *room;
@@ -163,26 +163,32 @@ read_header(const struct stored *s, struct buf *header, struct error *why)
 	return file_read_at(s->fd, room, n, 0, why);
 }
 
-/* The trace, then the header without what is left out. */
-static bool
-build_base(struct outgoing *o, const struct stored *s)
+void
+header_leaving(const struct envelope *e, struct slice header, struct buf *to)
 {
-	const struct envelope *e = &s->envelope;
-	struct buf header = BUF(HEAD_MOST);
 	struct piece piece;
-	struct error why;
-	bool ok = read_header(s, &header, &why);
 
-	for (size_t at = 0; ok && envelope_piece(e, &at, &piece); ) {
+	for (size_t at = 0; envelope_piece(e, &at, &piece); ) {
 		uint64_t end = piece.span.at + piece.span.n;
-		struct slice from = piece.trace ? e->trace : buf_slice(&header);
+		struct slice from = piece.trace ? e->trace : header;
 
 		if (!piece.trace && end > e->header_size)
 			end = e->header_size;   /* the body goes its own way */
 		if (end > piece.span.at)
-			buf_add(&o->base, slice_head(slice_skip(from, (size_t)piece.span.at),
+			buf_add(to, slice_head(slice_skip(from, (size_t)piece.span.at),
 			    (size_t)(end - piece.span.at)));
 	}
+}
+
+static bool
+build_base(struct outgoing *o, const struct stored *s)
+{
+	struct buf header = BUF(HEAD_MOST);
+	struct error why;
+	bool ok = stored_header(s, &header, &why);
+
+	if (ok)
+		header_leaving(&s->envelope, buf_slice(&header), &o->base);
 	buf_free(&header);
 	return ok && !o->base.full;
 }

@@ -55,8 +55,8 @@ go_home(const struct route *r, struct arena *arena, struct place_to_go *p)
 	p->domain = r->domain->name;
 	if (r->kind == ROUTE_MAILDIR) {
 		p->kind = PLACE_MAILDIR;
-		p->key = S("maildir");
 		p->place = r->maildir;
+		p->key = arena_printf(arena, "maildir %.*s", FMT(r->maildir));
 		p->terms.most = MAILDIRS_AT_ONCE;
 	} else if (r->kind == ROUTE_LMTP) {
 		p->kind = PLACE_LMTP;
@@ -189,7 +189,7 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	t->bulk = is_post(e);
 	m->open++;
 	m->warned = m->warned || (s != NULL && s->told & NOTIFY_DELAY);
-	if (t->stage == TASK_WAITING && (e->hold || (s != NULL && s->stage == RECIPIENT_HELD)))
+	if (t->stage == TASK_WAITING && (s != NULL ? s->stage == RECIPIENT_HELD : e->hold))
 		task_hold(&q->schedule, t);
 	arena_free(arena);
 }
@@ -246,10 +246,8 @@ plan_all(struct queue *q, struct error *why)
 }
 
 void
-plan_recipient_over(struct queue *q, struct message *m, uint32_t recipient,
-    const struct recipient_state *state)
+plan_recipient_over(struct queue *q, struct message *m, const struct recipient_state *state)
 {
-	(void)recipient;
 	bug_if(m->open == 0);
 	if (--m->open > 0) {
 		spool_state(q->spool, m->id, state, NULL, NULL);
@@ -372,39 +370,58 @@ expand_alias(struct expansion_work *w, struct message *m, const struct recipient
 	spool_state(w->queue->spool, w->id, &w->state, expanded, w);
 }
 
-/* Recipients of messages, also those that an expansion made. */
+/* Recipients that expansions made, by their numbers. */
 struct wanted {
-	uint32_t          number;
-	struct arena     *arena;
-	struct recipient *found;
+	const uint32_t          *numbers;
+	size_t                   n;
+	struct arena            *arena;
+	const struct recipient **found;
 };
+
+static const struct recipient *
+copy_recipient(struct arena *arena, const struct recipient *r)
+{
+	struct recipient *to = arena_get(arena, sizeof *to);
+
+	if (to == NULL)
+		return NULL;
+	*to = *r;
+	to->address = arena_copy(arena, r->address);
+	to->orcpt = arena_copy(arena, r->orcpt);
+	return to;
+}
 
 static bool
 find_made(void *arg, const struct found *f)
 {
 	struct wanted *w = arg;
 
-	for (size_t i = 0; i < f->count; i++)
-		if (f->states[i].stage == RECIPIENT_EXPANDED && w->number >= f->states[i].first &&
-		    w->number - f->states[i].first < f->states[i].count) {
-			struct recipient r = f->states[i].made[w->number - f->states[i].first];
+	for (size_t i = 0; i < f->count; i++) {
+		const struct recipient_state *s = &f->states[i];
 
-			r.address = arena_copy(w->arena, r.address);
-			r.orcpt = arena_copy(w->arena, r.orcpt);
-			if ((w->found = arena_get(w->arena, sizeof r)) != NULL)
-				*w->found = r;
-		}
+		for (size_t j = 0; s->stage == RECIPIENT_EXPANDED && j < w->n; j++)
+			if (w->numbers[j] >= s->first && w->numbers[j] - s->first < s->count)
+				w->found[j] = copy_recipient(w->arena, &s->made[w->numbers[j] - s->first]);
+	}
 	return true;
 }
 
-const struct recipient *
-plan_find_recipient(struct queue *q, const struct envelope *e, uint32_t number, struct arena *arena)
+const struct recipient **
+plan_find_recipients(struct queue *q, const struct envelope *e, const uint32_t *numbers, size_t n,
+    struct arena *arena)
 {
-	struct wanted w = { number, arena, NULL };
+	struct wanted w = { numbers, n, arena, arena_get(arena, n * sizeof *w.found) };
+	bool made = false;
 
-	if (number < e->count)
-		return &e->recipients[number];
-	spool_look(q->spool, e->id, find_made, &w, NULL);
+	for (size_t i = 0; w.found != NULL && i < n; i++) {
+		w.found[i] = numbers[i] < e->count ? &e->recipients[numbers[i]] : NULL;
+		made = made || w.found[i] == NULL;
+	}
+	if (made)
+		spool_look(q->spool, e->id, find_made, &w, NULL);
+	for (size_t i = 0; w.found != NULL && i < n; i++)
+		if (w.found[i] == NULL)
+			return NULL;
 	return w.found;
 }
 
@@ -412,21 +429,22 @@ static void
 expand_one(struct queue *q, struct message *m, uint32_t number)
 {
 	struct expansion_work *w = must_alloc(sizeof *w);
-	const struct recipient *r;
+	const struct recipient **found, *r;
 	struct place_to_go place;
 	struct address a;
-	struct error why;
+	struct error why = { 0 };
 
 	*w = (struct expansion_work){ .queue = q, .id = m->id, .recipient = number,
 	    .arena = arena_new(EXPAND_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1 };
 	w->state = (struct recipient_state){ .recipient = number, .stage = RECIPIENT_EXPANDED };
 	q->expanding++;
 	if (!spool_read(q->spool, m->id, &w->bytes, w->arena, &w->stored, &why) ||
-	    (r = plan_find_recipient(q, &w->stored.envelope, number, w->arena)) == NULL) {
+	    (found = plan_find_recipients(q, &w->stored.envelope, &number, 1, w->arena)) == NULL) {
 		queue_alarm(q, "message", why.text);
 		try_later(w);
 		return;
 	}
+	r = found[0];
 	place_find(q, &w->stored.envelope, r, w->arena, &place);
 	if (place.route.kind == ROUTE_LIST) {
 		list_post(q, &w->stored, number, place.route.list, posted, w);

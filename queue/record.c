@@ -69,7 +69,7 @@ checksum(uint64_t salt, struct slice rest)
 }
 
 void
-record_finish(const struct record *r, uint64_t salt, char *bytes)
+record_finish(const struct spool_record *r, uint64_t salt, char *bytes)
 {
 	size_t length = record_length(r->payload.n), used = RECORD_HEADER + r->payload.n;
 	char *p = bytes + 8;
@@ -89,7 +89,7 @@ record_finish(const struct record *r, uint64_t salt, char *bytes)
 
 /* The header alone, as far as it can be believed without its CRC. */
 static bool
-header_read(struct slice bytes, uint64_t salt, struct record *r, uint32_t *length_r,
+header_read(struct slice bytes, uint64_t salt, struct spool_record *r, uint32_t *length_r,
     uint32_t *crc_r)
 {
 	struct unpack u = { bytes, false };
@@ -109,7 +109,7 @@ header_read(struct slice bytes, uint64_t salt, struct record *r, uint32_t *lengt
 }
 
 bool
-record_read(struct slice bytes, uint64_t salt, struct record *r)
+record_read(struct slice bytes, uint64_t salt, struct spool_record *r)
 {
 	uint32_t length, crc;
 
@@ -169,7 +169,7 @@ route_number(struct slice route)
 /* --- finding them again ---------------------------------------------------------- */
 
 static bool
-record_at(const struct walk *w, uint64_t at, struct record *r)
+record_at(const struct walk *w, uint64_t at, struct spool_record *r)
 {
 	return at >= w->base && at - w->base <= w->bytes.n &&
 	    record_read(slice_skip(w->bytes, (size_t)(at - w->base)), w->salt, r) &&
@@ -191,7 +191,7 @@ walk_proven(const struct walk *w)
 {
 	uint64_t from = w->at > w->base ? w->at : w->base;
 	uint32_t length, crc;
-	struct record r;
+	struct spool_record r;
 
 	if (w->limit != NO_LIMIT)
 		return true;
@@ -207,7 +207,7 @@ walk_wants(const struct walk *w)
 {
 	uint64_t at = w->at, furthest = w->at + RECORD_HEADER;
 	uint32_t length, crc;
-	struct record r;
+	struct spool_record r;
 
 	for (int turn = 0; turn < 2; turn++, at = block_up(at))
 		if (header_read(slice_skip(w->bytes, (size_t)(at - w->base)), w->salt, &r,
@@ -229,7 +229,7 @@ static enum walked
 pass_over(struct walk *w, struct damage *d)
 {
 	uint64_t end = w->base + w->bytes.n;
-	struct record r;
+	struct spool_record r;
 
 	if (!walk_proven(w))
 		return WALK_END;
@@ -240,7 +240,7 @@ pass_over(struct walk *w, struct damage *d)
 }
 
 enum walked
-walk_next(struct walk *w, struct record *r, uint64_t *at_r, struct damage *d)
+walk_next(struct walk *w, struct spool_record *r, uint64_t *at_r, struct damage *d)
 {
 	uint64_t at = w->at;
 
@@ -260,7 +260,7 @@ walk_next(struct walk *w, struct record *r, uint64_t *at_r, struct damage *d)
 uint64_t
 walk_first(const struct walk *w)
 {
-	struct record r;
+	struct spool_record r;
 
 	return record_at(w, w->at, &r) ? r.sequence : 0;
 }

@@ -74,7 +74,7 @@ enum record_kind {
 	RECORD_GONE,                    /* nothing: the message is no more */
 };
 
-struct record {
+struct spool_record {
 	enum record_kind kind;          /* also kinds that are not known yet */
 	uint64_t         sequence, batch, id;
 	struct slice     payload;
@@ -88,9 +88,9 @@ record_length(size_t payload)
 }
 
 /* The payload stands at bytes + RECORD_HEADER; write the header, and the zeros behind. */
-void record_finish(const struct record *, uint64_t salt, char *bytes);
+void record_finish(const struct spool_record *, uint64_t salt, char *bytes);
 /* The record at the front; the payload points into the bytes. */
-bool record_read(struct slice bytes, uint64_t salt, struct record *);
+bool record_read(struct slice bytes, uint64_t salt, struct spool_record *);
 
 struct message_payload {
 	bool         in_file;           /* the content is in a file of its own */
@@ -132,7 +132,7 @@ struct damage {
  * The next thing.  On WALK_RECORD the record is at `*at_r` and walk.at behind it.
  * DAMAGE and END hold only when the bytes reach to the end of the segment.
  */
-enum walked walk_next(struct walk *, struct record *, uint64_t *at_r, struct damage *);
+enum walked walk_next(struct walk *, struct spool_record *, uint64_t *at_r, struct damage *);
 /* Up to which offset the bytes should reach for the next record, as far as can be seen. */
 uint64_t walk_wants(const struct walk *);
 /* Do these bytes, or the limit, show that the expected record was flushed once? */

@@ -17,8 +17,8 @@ report_utf8(const struct report *r)
 	return !ascii;
 }
 
-static const char *
-action_word(enum report_action action)
+const char *
+report_word(enum report_action action)
 {
 	static const char *const words[] = { "failed", "delayed", "delivered", "relayed", "expanded" };
 
@@ -99,7 +99,7 @@ write_for_people(struct buf *b, const struct report *r)
 	for (size_t i = 0; i < r->count; i++) {
 		const struct report_recipient *one = &r->recipients[i];
 
-		buf_printf(b, "  <%.*s>: %s\r\n", FMT(one->address), action_word(one->action));
+		buf_printf(b, "  <%.*s>: %s\r\n", FMT(one->address), report_word(one->action));
 		if (one->status.text.n > 0) {
 			buf_add(b, S("    "));
 			if (one->host.n > 0)
@@ -145,7 +145,7 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	}
 	buf_printf(b, "Final-Recipient: %s; %.*s\r\n",
 	    ascii_only(one->address) ? "rfc822" : "utf-8", FMT(one->address));
-	buf_printf(b, "Action: %s\r\n", action_word(one->action));
+	buf_printf(b, "Action: %s\r\n", report_word(one->action));
 	buf_printf(b, "Status: %u.%u.%u\r\n", s->class, s->subject, s->detail);
 	if (one->host.n > 0)
 		buf_printf(b, "Remote-MTA: dns; %.*s\r\n", FMT(one->host));

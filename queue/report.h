@@ -46,6 +46,9 @@ enum {
 /* Whether the report itself needs SMTPUTF8: an address in it is not ASCII. */
 bool report_utf8(const struct report *);
 
+/* "failed", as it stands in the Action field. */
+const char *report_word(enum report_action);
+
 /* Appends the whole message, header and body, with CRLF. */
 void report_write(struct buf *, const struct report *);
 

@@ -148,9 +148,12 @@ destination_of(struct schedule *s, struct slice key, const struct destination_te
 		d = must_alloc(sizeof *d);
 		d->key = slice_of(must_copy(key.p, key.n), key.n);
 		d->limit = LIMIT_FIRST;
+		d->most = 1;
 		line_begin(d);
 		map_put(&s->destinations, d->key, d);
 	}
+	if (terms == NULL)
+		return d;
 	d->most = terms->most > 0 ? terms->most : 1;
 	if (d->limit > d->most)
 		d->limit = d->most;
@@ -395,17 +398,21 @@ schedule_wake(const struct schedule *s, int64_t now)
 void
 task_wait(struct schedule *s, struct task *t, int64_t until)
 {
+	enum task_wish wish = t->wish;
+
 	leave_stage(s, t);
+	t->wish = WISH_NONE;
 	t->stage = TASK_WAITING;
-	heap_put(&s->waiting, &t->due, t->again ? 0 : until);
-	t->again = false;
+	heap_put(&s->waiting, &t->due, wish == WISH_RETRY ? 0 : until);
+	if (wish == WISH_HOLD)
+		task_hold(s, t);
 }
 
 void
 task_retry(struct schedule *s, struct task *t)
 {
 	if (t->stage == TASK_ACTIVE) {
-		t->again = true;
+		t->wish = WISH_RETRY;
 	} else if (t->stage == TASK_WAITING) {
 		heap_put(&s->waiting, &t->due, 0);
 		destination_wake(s, t->destination);
@@ -415,6 +422,10 @@ task_retry(struct schedule *s, struct task *t)
 void
 task_hold(struct schedule *s, struct task *t)
 {
+	if (t->stage == TASK_ACTIVE || t->stage == TASK_HELD) {
+		t->wish = WISH_HOLD;
+		return;
+	}
 	leave_stage(s, t);
 	t->stage = TASK_HELD;
 	s->held++;
@@ -423,6 +434,7 @@ task_hold(struct schedule *s, struct task *t)
 void
 task_release(struct schedule *s, struct task *t)
 {
+	t->wish = WISH_NONE;
 	if (t->stage != TASK_HELD)
 		return;
 	leave_stage(s, t);

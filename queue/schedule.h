@@ -28,6 +28,8 @@ struct message;
 struct destination;
 
 enum task_stage { TASK_WAITING, TASK_IN_LINE, TASK_ACTIVE, TASK_HELD };
+/* What somebody asked for while it was active: it is done when it waits again. */
+enum task_wish { WISH_NONE, WISH_RETRY, WISH_HOLD };
 
 struct task {
 	struct heap_entry   due;        /* WAITING: its place in time */
@@ -36,7 +38,8 @@ struct task {
 	struct destination *destination;
 	struct task        *next, **back;       /* IN LINE */
 	enum task_stage     stage;
-	bool                bulk, again;        /* again: a retry was asked for while it was active */
+	bool                bulk;
+	enum task_wish      wish;
 	uint32_t            attempts;
 	uint32_t            count;              /* recipients */
 	union {
@@ -99,7 +102,8 @@ struct destination_terms {
 
 /*
  * Put recipients of a message into the task of that destination which waits for
- * the same time, or into a new one.  `due` in ms since 1970.
+ * the same time, or into a new one.  `due` in ms since 1970.  Without terms the
+ * destination keeps those it has.
  */
 struct task *schedule_add(struct schedule *, struct message *, struct slice destination,
     const struct destination_terms *, const uint32_t *recipients, uint32_t count, int64_t due,
@@ -128,7 +132,7 @@ int64_t      schedule_wake(const struct schedule *, int64_t now);
 void task_wait(struct schedule *, struct task *, int64_t until);
 /* At once, whatever it waited for; an active one when it is back. */
 void task_retry(struct schedule *, struct task *);
-void task_hold(struct schedule *, struct task *);
+void task_hold(struct schedule *, struct task *);       /* an active one when it is back */
 void task_release(struct schedule *, struct task *);
 
 /* How an attempt went: for the number of attempts at once, and for rest. */

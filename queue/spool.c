@@ -160,7 +160,7 @@ open_segment(struct spool *s, struct segment *g, struct error *why)
 }
 
 static bool
-read_record(struct spool *s, struct place at, struct record *r, struct error *why)
+read_record(struct spool *s, struct spot at, struct spool_record *r, struct error *why)
 {
 	struct segment *g = spool_segment(s, at.segment);
 
@@ -177,7 +177,7 @@ read_record(struct spool *s, struct place at, struct record *r, struct error *wh
 }
 
 static bool
-read_or_say(void *arg, struct place at, struct record *r, struct error *why)
+read_or_say(void *arg, struct spot at, struct spool_record *r, struct error *why)
 {
 	struct spool *s = arg;
 	struct error local = { 0 };
@@ -188,10 +188,10 @@ read_or_say(void *arg, struct place at, struct record *r, struct error *why)
 	return error_set(why, "%s", local.text);
 }
 
-struct reader
+struct record_reader
 spool_reader(struct spool *s)
 {
-	return (struct reader){ read_or_say, s };
+	return (struct record_reader){ read_or_say, s };
 }
 
 bool
@@ -224,7 +224,7 @@ spool_read(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena,
 {
 	const struct whereabouts *w = living_find(&s->living, id);
 	struct message_payload p;
-	struct record r;
+	struct spool_record r;
 
 	*m = (struct stored){ .fd = -1 };
 	buf_clear(bytes);
@@ -245,9 +245,9 @@ bool
 spool_read_seal(struct spool *s, uint64_t id, struct slice route, struct buf *fields)
 {
 	const struct whereabouts *w = living_find(&s->living, id);
-	struct place at = w ? seal_place(w, route_number(route)) : (struct place){ 0, 0, 0 };
+	struct spot at = w ? seal_place(w, route_number(route)) : (struct spot){ 0, 0, 0 };
 	struct slice of, made;
-	struct record r;
+	struct spool_record r;
 
 	return at.segment != 0 && read_or_say(s, at, &r, NULL) && r.id == id &&
 	    seal_read(r.payload, &of, &made) && slice_eq(of, route) && buf_add(fields, made);
@@ -257,7 +257,7 @@ bool
 spool_look(struct spool *s, uint64_t id, bool (*each)(void *, const struct found *), void *arg,
     struct error *why)
 {
-	const struct reader reader = spool_reader(s);
+	const struct record_reader reader = spool_reader(s);
 	const struct whereabouts *w = living_find(&s->living, id);
 
 	if (w == NULL || w->message.segment == 0)
@@ -443,7 +443,7 @@ know_segment(struct spool *s, const struct submission *m)
 static void
 apply(struct spool *s, const struct submission *m, struct whereabouts *w)
 {
-	const struct record r = { m->kind, m->reach.sequence, 0, m->id,
+	const struct spool_record r = { m->kind, m->reach.sequence, 0, m->id,
 		slice_of(m->bytes + RECORD_HEADER, m->payload) };
 	bool rowed = w->rowed, large = w->large;
 	struct change c;
@@ -593,7 +593,7 @@ give_in_order(void *arg, const struct found *f)
 static bool
 each_by_catalogue(struct spool *s, struct each_once *o)
 {
-	const struct reader reader = spool_reader(s);
+	const struct record_reader reader = spool_reader(s);
 	struct error why = { 0 };
 	bool ok;
 
@@ -613,7 +613,7 @@ spool_each(struct spool *s, bool (*each)(void *, const struct found *), void *ar
     struct error *why)
 {
 	struct each_once o = { each, arg, 0, false };
-	const struct reader reader = spool_reader(s);
+	const struct record_reader reader = spool_reader(s);
 
 	if (s->living.messages == 0 || each_by_catalogue(s, &o) || o.stopped)
 		return true;
@@ -774,7 +774,7 @@ spool_open(const struct spool_options *o, struct error *why)
 void
 spool_close(struct spool *s)
 {
-	const struct reader reader = s != NULL ? spool_reader(s) : (struct reader){ NULL, NULL };
+	const struct record_reader reader = s != NULL ? spool_reader(s) : (struct record_reader){ NULL, NULL };
 
 	if (s == NULL)
 		return;

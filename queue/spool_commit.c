@@ -169,7 +169,7 @@ arrange(struct spool *s, const struct line *batch, struct iovec *piece, int *cou
 	uint64_t at = s->head.offset, sequence = s->sequence;
 
 	for (struct submission *m = batch->first; m != NULL; m = m->next) {
-		struct record r = { m->kind, sequence, s->sequence, m->id,
+		struct spool_record r = { m->kind, sequence, s->sequence, m->id,
 			slice_of(m->bytes + RECORD_HEADER, m->payload) };
 
 		record_finish(&r, s->salt, m->bytes);

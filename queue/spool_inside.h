@@ -138,7 +138,7 @@ void spool_enqueue(struct spool *, struct submission *);
 struct submission *submission_new(enum record_kind, uint64_t id, struct slice, struct slice);
 struct segment *spool_segment(struct spool *, uint32_t number); /* or NULL */
 /* The reader of living records; what cannot be read is told as news. */
-struct reader spool_reader(struct spool *);
+struct record_reader spool_reader(struct spool *);
 /* The catalogue failed, or says what is not so: it will be made again. */
 void spool_doubt_catalogue(struct spool *, const char *because);
 
@@ -151,7 +151,7 @@ void  spool_abandon(struct spool *);            /* close the segment at the head
 bool scan_begin(struct scan *, const char *path, uint64_t salt, struct error *why);
 void scan_end(struct scan *);
 void scan_from(struct scan *, uint64_t at, uint64_t expect, uint64_t limit);
-enum walked scan_next(struct scan *, struct record *, uint64_t *at_r, struct damage *);
+enum walked scan_next(struct scan *, struct spool_record *, uint64_t *at_r, struct damage *);
 
 /* spool_recover.c */
 bool spool_recover(struct spool *, struct error *why);

@@ -255,7 +255,7 @@ limit_of(const struct spool *s, size_t i)
 }
 
 static void
-replay_record(struct spool *s, const struct record *r, struct reach reach, bool note)
+replay_record(struct spool *s, const struct spool_record *r, struct reach reach, bool note)
 {
 	struct whereabouts *w = living_find(&s->living, r->id);
 	bool rowed = w != NULL && w->rowed;
@@ -288,7 +288,7 @@ replay_segment(struct spool *s, size_t i, uint64_t at, uint64_t expect, bool not
 	struct segment *g = &s->segments[i];
 	char path[SPOOL_PATH];
 	struct damage d;
-	struct record r;
+	struct spool_record r;
 	struct scan c;
 	enum walked what;
 	bool ok;
@@ -309,7 +309,7 @@ replay_segment(struct spool *s, size_t i, uint64_t at, uint64_t expect, bool not
 }
 
 static bool
-place_is_valid(void *arg, struct place at)
+place_is_valid(void *arg, struct spot at)
 {
 	struct spool *s = arg;
 	struct segment *g = spool_segment(s, at.segment);
@@ -321,8 +321,8 @@ place_is_valid(void *arg, struct place at)
 static bool
 load_catalogue(struct spool *s, struct reach *reach, struct error *why)
 {
-	const struct reader reader = spool_reader(s);
-	struct record r;
+	const struct record_reader reader = spool_reader(s);
+	struct spool_record r;
 
 	if (!catalogue_load(s->catalogue, &s->living, place_is_valid, s, reach, why))
 		return false;
@@ -450,7 +450,7 @@ read_truth(struct spool *s, struct living *truth, struct error *why)
 		const struct segment *g = &s->segments[i];
 		char path[SPOOL_PATH];
 		struct damage d;
-		struct record r;
+		struct spool_record r;
 		struct scan c;
 		enum walked what;
 		uint64_t at;
@@ -460,7 +460,7 @@ read_truth(struct spool *s, struct living *truth, struct error *why)
 		scan_from(&c, SPOOL_BLOCK, g->first, limit_of(s, i));
 		while ((what = scan_next(&c, &r, &at, &d)) != WALK_END)
 			if (what == WALK_RECORD)
-				living_apply(truth, &r, (struct place){ g->number, (uint32_t)at,
+				living_apply(truth, &r, (struct spot){ g->number, (uint32_t)at,
 				    (uint32_t)record_length(r.payload.n) });
 		scan_end(&c);
 	}
@@ -486,7 +486,7 @@ contents_are_there(const struct spool *s, struct error *why)
 static bool
 catalogue_is_right(struct spool *s, struct error *why)
 {
-	const struct reader reader = spool_reader(s);
+	const struct record_reader reader = spool_reader(s);
 
 	if (s->catalogue == NULL)
 		return true;

@@ -347,7 +347,7 @@ worth_copying(const struct spool *s)
 
 /* False when it must wait: the message has records on their way that would be overtaken. */
 static bool
-copy_record(struct spool *s, const struct record *r, struct place at)
+copy_record(struct spool *s, const struct spool_record *r, struct spot at)
 {
 	struct submission *m;
 
@@ -377,13 +377,13 @@ walk_some(struct spool *s, struct scan *c)
 {
 	size_t copied = 0, bytes = 0;
 	struct damage d;
-	struct record r;
+	struct spool_record r;
 	uint64_t at;
 
 	while (copied < COPIES && bytes < COPY_BYTES) {
 		uint64_t before = c->walk.at, expect = c->walk.expect;
 		enum walked what = scan_next(c, &r, &at, &d);
-		struct place place = { s->segments[0].number, (uint32_t)at, 0 };
+		struct spot place = { s->segments[0].number, (uint32_t)at, 0 };
 		size_t in_flight = s->copying.in_flight;
 
 		s->copying.walked = what == WALK_END;
@@ -483,7 +483,7 @@ ripen_catalogue(struct spool *s)
 static void
 tidy_catalogue(struct spool *s)
 {
-	const struct reader reader = spool_reader(s);
+	const struct record_reader reader = spool_reader(s);
 	struct error why = { 0 };
 
 	if (s->catalogue == NULL && s->turns % SELDOM == 0)

@@ -123,7 +123,7 @@ proven_behind(const struct scan *c)
 }
 
 enum walked
-scan_next(struct scan *c, struct record *r, uint64_t *at, struct damage *d)
+scan_next(struct scan *c, struct spool_record *r, uint64_t *at, struct damage *d)
 {
 	struct walk before;
 	enum walked what;

@@ -11,10 +11,10 @@
 
 #include "base/bug.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "conf/events.h"
 #include "mail/header.h"
 #include "queue/inside.h"
-#include "queue/report.h"
 
 enum { TELL_MEMORY = 16 << 20, TEXT_MOST = 1 << 20 };
 
@@ -23,6 +23,7 @@ struct telling {
 	struct arena *arena;
 	struct buf    bytes;            /* of the message it is about */
 	struct stored stored;
+	const struct recipient **recipients;    /* those it is about */
 	struct report report;
 	struct buf    text;
 	struct envelope envelope;
@@ -59,13 +60,29 @@ finish_later(struct telling *t, struct status status)
 
 /* --- who is told ------------------------------------------------------------------ */
 
-/* RFC 3461 5.2.6, 5.2.5 */
+/* RFC 3461 4.1, 5.2: who asked for nothing hears of failures and delays. */
 static bool
 wants_to_know(const struct recipient *r, const struct told *t)
 {
-	unsigned bit = t->kind == TELL_FAILED ? NOTIFY_FAILURE : NOTIFY_DELAY;
+	switch (t->action) {
+	case REPORT_FAILED:
+		return r->notify == 0 || (r->notify & NOTIFY_FAILURE) != 0;
+	case REPORT_DELAYED:
+		return r->notify == 0 || (r->notify & NOTIFY_DELAY) != 0;
+	default:
+		return (r->notify & NOTIFY_SUCCESS) != 0;
+	}
+}
 
-	return r->notify == 0 || (r->notify & bit) != 0;
+static const struct recipient **
+recipients_of(struct telling *t, const struct told *about, size_t n)
+{
+	uint32_t *numbers = arena_get(t->arena, n * sizeof *numbers);
+
+	for (size_t i = 0; numbers != NULL && i < n; i++)
+		numbers[i] = about[i].recipient;
+	return numbers == NULL ? NULL
+	    : plan_find_recipients(t->queue, &t->stored.envelope, numbers, n, t->arena);
 }
 
 static size_t
@@ -74,15 +91,12 @@ choose(struct telling *t, const struct told *about, size_t n)
 	struct report_recipient *to = arena_get(t->arena, n * sizeof *to);
 	size_t count = 0;
 
-	for (size_t i = 0; i < n && to != NULL; i++) {
-		const struct recipient *r = plan_find_recipient(t->queue, &t->stored.envelope,
-		    about[i].recipient, t->arena);
+	for (size_t i = 0; i < n && to != NULL && t->recipients != NULL; i++) {
+		const struct recipient *r = t->recipients[i];
 
-		if (r == NULL || !wants_to_know(r, &about[i]))
-			continue;
-		to[count++] = (struct report_recipient){ r->address, r->orcpt,
-		    about[i].kind == TELL_FAILED ? REPORT_FAILED : REPORT_DELAYED,
-		    about[i].status, about[i].host, clock_now(t->queue->loop->clock) };
+		if (wants_to_know(r, &about[i]))
+			to[count++] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
+			    about[i].status, about[i].host, clock_now(t->queue->loop->clock) };
 	}
 	t->report.recipients = to;
 	return count;
@@ -129,17 +143,30 @@ static void
 fill_envelope(struct telling *t)
 {
 	const struct envelope *about = &t->stored.envelope;
-	size_t header = header_length(buf_slice(&t->text));
 
 	t->recipient = (struct recipient){ .address = about->sender, .notify = NOTIFY_NEVER,
 	    .parent = NO_RECIPIENT };                       /* RFC 3461 6.1 */
 	t->envelope = (struct envelope){
 		.id = t->report.id, .arrival = t->report.now, .recipients = &t->recipient, .count = 1,
-		.smtputf8 = report_utf8(&t->report), .eight_bit = about->eight_bit && t->report.full,
-		.requiretls = about->requiretls, .header_size = header, .size = t->text.n,
+		.smtputf8 = report_utf8(&t->report), .requiretls = about->requiretls,
 		.parent = about->id, .parent_recipient = NO_RECIPIENT,
 	};
-	t->envelope.eight_bit = t->envelope.eight_bit || t->envelope.smtputf8;
+	t->envelope.eight_bit = t->envelope.smtputf8 || (about->eight_bit && t->report.full);
+}
+
+/* The report goes into the spool like any other message. */
+static void
+store_report(struct telling *t, void (*stored)(void *, struct status))
+{
+	struct slice text = buf_slice(&t->text);
+	size_t header = header_length(text);
+	struct own own;
+
+	own_begin(t->queue, &own);
+	own_add(&own, slice_head(text, header));
+	own_header_done(&own);
+	own_add_body(&own, slice_skip(text, header + 2));
+	own_store(&own, &t->envelope, stored, t);
 }
 
 static void
@@ -157,7 +184,7 @@ log_report(const struct telling *t)
 	char of[ID_TEXT + 1];
 
 	id_text(t->report.about, of);
-	log_text(&l, "kind", t->report.recipients[0].action == REPORT_FAILED ? "failed" : "delayed");
+	log_text(&l, "kind", report_word(t->report.recipients[0].action));
 	log_path(&l, "to", t->report.to);
 	log_text(&l, "of", of);
 	log_end(&l);
@@ -165,16 +192,14 @@ log_report(const struct telling *t)
 
 /* Nobody is told: the log says so, or a message would be gone without a trace. */
 static void
-log_silence(struct telling *t, const struct told *about, size_t n, const char *reason)
+log_silence(struct telling *t, size_t n, const char *reason)
 {
 	for (size_t i = 0; i < n; i++) {
-		const struct recipient *r = plan_find_recipient(t->queue, &t->stored.envelope,
-		    about[i].recipient, t->arena);
 		struct log_line l = log_event(t->queue->options.log, &EVENT_DROPPED, t->stored.envelope.id);
 
 		log_path(&l, "from", t->stored.envelope.sender);
-		if (r != NULL)
-			log_path(&l, "to", r->address);
+		if (t->recipients != NULL)
+			log_path(&l, "to", t->recipients[i]->address);
 		log_text(&l, "reason", reason);
 		log_end(&l);
 	}
@@ -194,10 +219,11 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 		finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
 		return;
 	}
+	t->recipients = recipients_of(t, about, n);
 	t->report.count = t->stored.envelope.sender.n > 0 ? choose(t, about, n) : 0;
 	if (t->report.count == 0) {
-		if (about[0].kind == TELL_FAILED)
-			log_silence(t, about, n, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
+		if (about[0].action == REPORT_FAILED)
+			log_silence(t, n, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
 		finish_later(t, STATUS(250, 2, 0, 0, "nobody wants to know"));
 		return;
 	}
@@ -205,5 +231,5 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 	report_write(&t->text, &t->report);
 	fill_envelope(t);
 	log_report(t);
-	queue_store_own(q, &t->envelope, buf_slice(&t->text), stored, t);
+	store_report(t, stored);
 }

@@ -28,11 +28,12 @@ intake_end(struct intake *in)
 	*in = (struct intake){ .file = -1 };
 }
 
-static void
-refuse(struct intake *in, struct status flaw)
+void
+intake_refuse(struct intake *in, struct status flaw)
 {
 	if (in->flaw.class == 0)
 		in->flaw = flaw;
+	in->wants_file = false;
 }
 
 /* --- header --------------------------------------------------------------------- */
@@ -45,15 +46,15 @@ parse_header(struct intake *in, size_t length)
 
 	in->header_done = true;
 	if (block.p == NULL || (in->verdict = arena_get(in->arena, sizeof *in->verdict)) == NULL) {
-		refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
+		intake_refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
 	} else if (!header_parse(&in->header, block, in->arena, &why)) {
 		struct slice text = arena_copy(in->arena, slice(why.text));
 
-		refuse(in, (struct status){ 550, 5, 6, 0, text });
+		intake_refuse(in, (struct status){ 550, 5, 6, 0, text });
 	} else {
 		bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);     /* for our own seal */
 		if (!verdict_begin(in->verdict, &in->header, &in->bodies, in->arena))
-			refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
+			intake_refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
 	}
 }
 
@@ -79,7 +80,7 @@ look_for_header(struct intake *in)
 
 	if (length == SIZE_MAX ? in->content.n > INTAKE_HEADER : length > INTAKE_HEADER) {
 		in->header_done = true;
-		refuse(in, STATUS(552, 5, 3, 4, "the header is too large"));
+		intake_refuse(in, STATUS(552, 5, 3, 4, "the header is too large"));
 	} else if (length != SIZE_MAX) {
 		parse_header(in, length);
 		if (in->flaw.class == 0)
@@ -97,16 +98,17 @@ write_out(struct intake *in, struct slice text)
 	if (file_write(in->file, text, &why))
 		return;
 	if (why.number == ENOSPC || why.number == EDQUOT)
-		refuse(in, STATUS(452, 4, 3, 1, "no space left for the message"));
+		intake_refuse(in, STATUS(452, 4, 3, 1, "no space left for the message"));
 	else
-		refuse(in, STATUS(451, 4, 3, 0, "the message cannot be written"));
+		intake_refuse(in, STATUS(451, 4, 3, 0, "the message cannot be written"));
 }
 
 void
-intake_file(struct intake *in, int fd)
+intake_file(struct intake *in, int fd, uint64_t number)
 {
 	bug_if(in->file != -1);
 	in->file = fd;
+	in->file_number = number;
 	in->wants_file = false;
 	write_out(in, buf_slice(&in->content));
 	buf_free(&in->content);
@@ -120,7 +122,7 @@ keep(struct intake *in, struct slice text)
 		return;
 	}
 	if (!buf_add(&in->content, text))
-		refuse(in, STATUS(452, 4, 3, 1, "no space for the message now"));
+		intake_refuse(in, STATUS(452, 4, 3, 1, "no space for the message now"));
 	in->wants_file = in->header_done && in->content.n > INTAKE_MEMORY;
 }
 

@@ -30,6 +30,7 @@ struct intake {
 	struct bodies   bodies;
 	struct verdict *verdict;        /* once the header is done */
 	int             file;           /* -1: none */
+	uint64_t        file_number;    /* how the queue calls it; 0: none, or it has it back */
 	uint64_t        size;           /* octets so far */
 	struct status   flaw;           /* class 0: none.  What comes after a flaw is dropped */
 };
@@ -38,7 +39,9 @@ void intake_begin(struct intake *);
 void intake_end(struct intake *);       /* closes the file, if it is still ours */
 void intake_add(struct intake *, struct slice text);
 /* A file to write to; taken over. */
-void intake_file(struct intake *, int fd);
+void intake_file(struct intake *, int fd, uint64_t number);
+/* The message cannot be taken, whatever it says; the first reason stays. */
+void intake_refuse(struct intake *, struct status);
 /* All text has come: the hashes are finished, a header without a body is a header too. */
 void intake_finish(struct intake *);
 

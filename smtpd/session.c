@@ -33,6 +33,8 @@ void
 session_refuse(struct session *s, struct status status)
 {
 	session_say(s, status);
+	if (s->terms->refused != NULL)
+		s->terms->refused(s->terms->arg, s->verb, status);
 	if (++s->errors > s->terms->errors_most)
 		session_close(s, STATUS(421, 4, 7, 0, "too many errors, goodbye"));
 }
@@ -100,6 +102,7 @@ answer(struct session *s, struct slice line)
 	struct slice argument;
 	const struct verb *verb = verb_find(line, &argument);
 
+	s->verb = slice_head(line, verb != NULL ? strlen(verb->name) : 20);
 	if (s->mail.arena == NULL)
 		s->mail.arena = arena_new(TRANSACTION_MEMORY);
 	if (verb == NULL || !verb->bounded)
@@ -119,6 +122,7 @@ feed_command(struct session *s, struct slice *input)
 {
 	struct slice line;
 
+	s->verb = NONE;
 	switch (lines_next(&s->lines, input, &line)) {
 	case LINE_PART:
 		return;

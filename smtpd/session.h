@@ -43,6 +43,8 @@ struct session_terms {
 	size_t           line_most;     /* octets of a text line; longer ones are refused */
 	/* A good status takes the recipient; its text is what is said. */
 	struct status  (*recipient)(void *arg, const struct address *);
+	/* A command was refused, for the log; may be NULL. */
+	void           (*refused)(void *arg, struct slice verb, struct status);
 	void            *arg;
 };
 
@@ -86,6 +88,7 @@ struct session {
 	uint64_t           chunk_left;
 	bool               chunked, chunk_last, chunk_refused;
 	unsigned           errors, idle;
+	struct slice       verb;        /* of the command that is being answered */
 };
 
 /* Says the greeting, unless TLS comes first. */

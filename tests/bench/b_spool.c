@@ -252,10 +252,10 @@ measure_memory(uint64_t count)
 	size_t before = memory(), fresh;
 
 	for (uint64_t id = 1; id <= count; id++)
-		living_message(&l, id, false, (struct place){ (uint32_t)(id >> 14) + 1, 4096, 4700 });
+		living_message(&l, id, false, (struct spot){ (uint32_t)(id >> 14) + 1, 4096, 4700 });
 	fresh = memory() - before;
 	for (uint64_t id = 1; id <= count; id++)
-		living_state(&l, id, 0, (struct place){ (uint32_t)(id >> 14) + 1, 9000, 120 });
+		living_state(&l, id, 0, (struct spot){ (uint32_t)(id >> 14) + 1, 9000, 120 });
 	printf("  memory: %.0f bytes a message, %.0f with a recipient that waits\n",
 	    (double)fresh / (double)count, (double)(memory() - before) / (double)count);
 	living_free(&l);

@@ -44,7 +44,9 @@ static void
 look(const struct arc *a)
 {
 	struct slice everybody[] = { S(".example"), S("example.org") };
-	struct arc_trust t = arc_trust(a, everybody, 2);
+	struct arc_conf conf = { .trust = everybody, .trust_count = 2 };
+	struct trust *trust = trust_new(&conf, NULL, NULL);
+	struct arc_trust t = arc_trust(a, trust);
 
 	bug_if(!a->concluded || a->count > ARC_SETS);
 	bug_if((a->result == ARC_FAIL) != (a->reason.n > 0));
@@ -54,6 +56,7 @@ look(const struct arc *a)
 	for (unsigned i = 1; a->result == ARC_PASS && i <= a->count; i++)
 		bug_if(a->sets[i - 1] == NULL || a->sets[i - 1]->instance != i ||
 		    a->sets[i - 1]->seal.state != SIGNATURE_GOOD);
+	trust_free(trust);
 }
 
 /* The result for one message; the new set, when it can be sealed. */

@@ -32,7 +32,7 @@ check_whole(const struct edit *e, struct arena *arena)
 }
 
 static void
-check_from(const struct edit *e, const struct list *l, struct arena *arena)
+check_from(const struct edit *e, const struct list_identity *l, struct arena *arena)
 {
 	const struct field *from = header_find(&e->header, "from");
 	struct mailbox box;
@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice block = slice_head(slice_of(data, size), header_length(slice_of(data, size)));
 	struct arena *arena = arena_new(64 << 20);
-	struct list l = { .id = S("l.x.test"), .name = S("F\xc3\xbcr"), .one_click = S("https://x.test/") };
+	struct list_identity l = { .id = S("l.x.test"), .name = S("F\xc3\xbcr"), .one_click = S("https://x.test/") };
 	struct header h = { 0 };
 	struct edit e;
 

@@ -31,7 +31,7 @@ complete_headers(char *p, size_t n)
 	while (n >= RECORD_HEADER) {
 		struct unpack u = { slice_of(p + 8, RECORD_HEADER - 8), false };
 		size_t length = unpack_u32(&u) % (n - RECORD_HEADER + 1);
-		struct record r = { (enum record_kind)(unpack_u8(&u) % 6), 0, 0, 0, NONE };
+		struct spool_record r = { (enum record_kind)(unpack_u8(&u) % 6), 0, 0, 0, NONE };
 
 		u.left = slice_skip(u.left, 3);
 		r.sequence = unpack_u64(&u) % 256;
@@ -47,7 +47,7 @@ complete_headers(char *p, size_t n)
 }
 
 static bool
-read_place(void *arg, struct place at, struct record *r, struct error *why)
+read_place(void *arg, struct spot at, struct spool_record *r, struct error *why)
 {
 	(void)arg;
 	return record_read(slice_skip(segment, at.offset - SPOOL_BLOCK), SALT, r) ||
@@ -56,7 +56,7 @@ read_place(void *arg, struct place at, struct record *r, struct error *why)
 
 /* The CRC by a second hand, from the format as record.h tells it. */
 static void
-must_match(const struct record *r, uint64_t at)
+must_match(const struct spool_record *r, uint64_t at)
 {
 	struct slice whole = slice_of(segment.p + (at - SPOOL_BLOCK), RECORD_HEADER + r->payload.n);
 	struct unpack u = { slice_skip(whole, 4), false };
@@ -84,7 +84,7 @@ walk(struct walk *w, struct living *living)
 {
 	uint64_t last = w->expect - 1, end = w->at, at;
 	struct damage d;
-	struct record r;
+	struct spool_record r;
 	enum walked what;
 
 	for (size_t turns = 0; (what = walk_next(w, &r, &at, &d)) != WALK_END; turns++) {
@@ -98,7 +98,7 @@ walk(struct walk *w, struct living *living)
 		}
 		must(r.sequence == last + 1 && r.sequence < w->limit && at >= end);
 		must_match(&r, at);
-		living_apply(living, &r, (struct place){ 1, (uint32_t)at,
+		living_apply(living, &r, (struct spot){ 1, (uint32_t)at,
 			(uint32_t)record_length(r.payload.n) });
 		last = r.sequence;
 		end = at + RECORD_HEADER + r.payload.n;
@@ -108,7 +108,7 @@ walk(struct walk *w, struct living *living)
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	const struct reader reader = { read_place, NULL };
+	const struct record_reader reader = { read_place, NULL };
 	struct living living = { 0 };
 	struct segment_head head;
 	struct walk w;

@@ -13,7 +13,7 @@ static const struct slice KEY = S_INIT("the fuzzer does not know this");
 static const int64_t NOW = 1795311000000;
 
 static void
-there_and_back(struct slice results, struct keys keys, struct arena *arena)
+there_and_back(struct slice results, struct secrets keys, struct arena *arena)
 {
 	struct ticket seen = { 1, NOW, S("none"), results }, back;
 	struct header without = { 0 }, with = { 0 };
@@ -36,7 +36,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice input = slice_of(data, size);
 	struct arena *arena = arena_new(8 << 20);
-	struct keys keys = { &KEY, 1 };
+	struct secrets keys = { &KEY, 1 };
 	struct header h = { 0 };
 	struct ticket t;
 

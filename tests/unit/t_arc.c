@@ -382,6 +382,14 @@ static const struct {
 	{ { NULL }, true, 0, 0 },
 };
 
+static struct trust *
+trust_in(struct slice *patterns, size_t n)
+{
+	struct arc_conf conf = { .trust = patterns, .trust_count = n };
+
+	return trust_new(&conf, NULL, NULL);
+}
+
 static void
 trust_is_a_run_from_the_last_hop_back(void **state)
 {
@@ -391,6 +399,7 @@ trust_is_a_run_from_the_last_hop_back(void **state)
 	for (size_t i = 0; i < COUNT(trusts); i++) {
 		struct buf message = hops_message(MESSAGE, 3);
 		struct slice patterns[3];
+		struct trust *trust;
 		struct arc_trust t;
 		struct judged j;
 		size_t n = 0;
@@ -400,7 +409,8 @@ trust_is_a_run_from_the_last_hop_back(void **state)
 		if (trusts[i].broken)
 			hops_replace(&message, "there.", "here.");
 		hops_judge(&j, buf_slice(&message), zone);
-		t = arc_trust(&j.arc, patterns, n);
+		trust = trust_in(patterns, n);
+		t = arc_trust(&j.arc, trust);
 		assert_case(t.valid == !trusts[i].broken, i, "valid");
 		assert_case(t.trusted == trusts[i].trusted, i, "trusted");
 		assert_case((t.believed ? t.believed->instance : 0) == trusts[i].believed, i, "believed");
@@ -409,6 +419,7 @@ trust_is_a_run_from_the_last_hop_back(void **state)
 			assert_slice(t.untrusting->results,
 			    "mx.hop1.example; arc=none;\r\n dmarc=pass header.from=a.example");
 		judge_end(&j);
+		trust_free(trust);
 		buf_free(&message);
 	}
 	zone_free(zone);
@@ -419,6 +430,7 @@ no_chain_and_a_broken_one_are_trusted_by_nobody(void **state)
 {
 	static const char *const fields[] = { "From: a\r\n", AS(1, none), SET(3, pass) };
 	struct slice all = S(".example");
+	struct trust *trust = trust_in(&all, 1);
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(fields); i++) {
@@ -426,12 +438,13 @@ no_chain_and_a_broken_one_are_trusted_by_nobody(void **state)
 		struct judged j;
 
 		begin(&j, slice(fields[i]));
-		t = arc_trust(&j.arc, &all, 1);
+		t = arc_trust(&j.arc, trust);
 		assert_false(t.valid);
 		assert_null(t.believed);
 		assert_null(t.untrusting);
 		judge_end(&j);
 	}
+	trust_free(trust);
 }
 
 int

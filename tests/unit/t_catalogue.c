@@ -17,7 +17,7 @@ static struct living  living;
 static struct catalogue *catalogue;
 
 static bool
-read_log(void *arg, struct place at, struct record *r, struct error *why)
+read_log(void *arg, struct spot at, struct spool_record *r, struct error *why)
 {
 	size_t from = (at.segment - 1) * (size_t)SEGMENT + at.offset;
 
@@ -26,10 +26,10 @@ read_log(void *arg, struct place at, struct record *r, struct error *why)
 	    error_set(why, "damaged");
 }
 
-static const struct reader READER = { read_log, NULL };
+static const struct record_reader READER = { read_log, NULL };
 
 static bool
-valid_place(void *arg, struct place at)
+valid_place(void *arg, struct spot at)
 {
 	(void)arg;
 	return at.segment > 0 && (at.segment - 1) * (size_t)SEGMENT + at.offset + at.length <= wal.n;
@@ -74,8 +74,8 @@ static struct reach
 append(enum record_kind kind, uint64_t id, struct slice payload)
 {
 	size_t length = record_length(payload.n);
-	struct record r = { kind, sequence + 1, sequence + 1, id, NONE };
-	struct place at;
+	struct spool_record r = { kind, sequence + 1, sequence + 1, id, NONE };
+	struct spot at;
 	char *p;
 
 	if (wal.n % SEGMENT + length > SEGMENT)
@@ -86,7 +86,7 @@ append(enum record_kind kind, uint64_t id, struct slice payload)
 	memcpy(p + RECORD_HEADER, payload.p ? payload.p : "", payload.n);
 	r.payload = slice_of(p + RECORD_HEADER, payload.n);
 	record_finish(&r, SALT, p);
-	at = (struct place){ (uint32_t)(wal.n / SEGMENT + 1), (uint32_t)(wal.n % SEGMENT),
+	at = (struct spot){ (uint32_t)(wal.n / SEGMENT + 1), (uint32_t)(wal.n % SEGMENT),
 		(uint32_t)length };
 	wal.n += length;
 	return (struct reach){ sequence, at };
@@ -99,7 +99,7 @@ log_record(enum record_kind kind, uint64_t id, struct slice payload)
 	struct reach reach = append(kind, id, payload);
 	struct whereabouts *w = living_find(&living, id);
 	bool rowed = w != NULL && w->rowed;
-	struct record r;
+	struct spool_record r;
 	struct change c;
 
 	assert_true(read_log(NULL, reach.at, &r, NULL));
@@ -156,7 +156,7 @@ seal_of(uint64_t id, const char *route)
 static struct reach gone(uint64_t id) { return log_record(RECORD_GONE, id, NONE); }
 
 static void
-apply_again(struct living *l, const struct record *r, struct place at, bool note)
+apply_again(struct living *l, const struct spool_record *r, struct spot at, bool note)
 {
 	struct whereabouts *w = living_find(l, r->id);
 	bool rowed = w != NULL && w->rowed;
@@ -171,8 +171,8 @@ static void
 replay(struct living *l, uint64_t from, bool note)
 {
 	for (size_t at = 0; at < wal.n;) {
-		struct record r;
-		struct place p = { (uint32_t)(at / SEGMENT + 1), (uint32_t)(at % SEGMENT), 0 };
+		struct spool_record r;
+		struct spot p = { (uint32_t)(at / SEGMENT + 1), (uint32_t)(at % SEGMENT), 0 };
 
 		if (!record_read(slice_skip(buf_slice(&wal), at), SALT, &r)) {
 			at = (at / SEGMENT + 1) * SEGMENT;
@@ -309,7 +309,7 @@ static void
 what_no_longer_counts_is_known(void **state)
 {
 	struct reach m, s, newer;
-	struct record r;
+	struct spool_record r;
 
 	(void)state;
 	m = message(1);

@@ -177,7 +177,7 @@ everything_can_be_said(void **state)
 	assert_int_equal(r.flaws.errors, 0);
 	assert_true(!c->log.json && c->log.least == LOG_WARN);
 	assert_slice(c->user, "mail");
-	assert_true(c->policy.dmarc_reject == DMARC_STRICT && c->policy.dmarc_temperror_defer &&
+	assert_true(c->policy.dmarc_reject == HEED_STRICT && c->policy.dmarc_temperror_defer &&
 	    !c->policy.arc_temperror_defer_once && c->policy.spf_fail_reject &&
 	    c->policy.several_authors_accept && c->policy.bare_newline_normalize && c->policy.tls_13);
 	assert_true(c->limits.recipients == 7 && c->limits.size == 8 << 20 && c->limits.line == 9 << 10 &&

@@ -18,10 +18,10 @@ address(const char *text)
 	return a;
 }
 
-static struct list
+static struct list_identity
 members(void)
 {
-	return (struct list){ .id = S("members.list.test"), .address = address("members@list.test") };
+	return (struct list_identity){ .id = S("members.list.test"), .address = address("members@list.test") };
 }
 
 static struct slice
@@ -52,7 +52,7 @@ begin(struct edit *e, const char *block)
 static void
 a_small_list(void **state)
 {
-	struct list l = members();
+	struct list_identity l = members();
 	struct edit e;
 
 	(void)state;
@@ -68,7 +68,7 @@ a_small_list(void **state)
 static void
 a_list_with_everything(void **state)
 {
-	struct list l = members();
+	struct list_identity l = members();
 	struct edit e;
 
 	(void)state;
@@ -100,7 +100,7 @@ a_list_with_everything(void **state)
 static void
 only_what_there_is(void **state)
 {
-	struct list l = members();
+	struct list_identity l = members();
 	struct edit e;
 
 	(void)state;
@@ -121,7 +121,7 @@ only_what_there_is(void **state)
 static void
 what_others_said_goes(void **state)
 {
-	struct list l = members();
+	struct list_identity l = members();
 	struct edit e;
 
 	(void)state;
@@ -175,7 +175,7 @@ lists_are_checked(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct list l = { .id = slice(cases[i].id), .name = slice(cases[i].name), .help = slice(cases[i].uri),
+		struct list_identity l = { .id = slice(cases[i].id), .name = slice(cases[i].name), .help = slice(cases[i].uri),
 		    .one_click = slice(cases[i].one_click) };
 		struct error why = { 0 };
 		bool good = list_check(&l, &why);
@@ -200,7 +200,7 @@ a_post_that_came_back_is_known(void **state)
 		{ "List-Id: <\r\n", false },
 		{ "X-List-Id: <members.list.test>\r\n", false },
 	};
-	struct list l = members();
+	struct list_identity l = members();
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
@@ -253,7 +253,7 @@ any_name_can_write_through_the_list(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(from_cases); i++) {
 		struct buf block = BUF(10000), want = BUF(10000);
-		struct list l = members();
+		struct list_identity l = members();
 		struct mailbox box;
 		struct edit e;
 		size_t count;
@@ -305,7 +305,7 @@ answers_reach_the_author(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < COUNT(reply_cases); i++) {
-		struct list l = members();
+		struct list_identity l = members();
 		struct slice got;
 		struct edit e;
 
@@ -322,7 +322,7 @@ answers_reach_the_author(void **state)
 static void
 the_sender_is_the_list(void **state)
 {
-	struct list l = members();
+	struct list_identity l = members();
 	struct edit e;
 
 	(void)state;
@@ -347,7 +347,7 @@ what_names_nobody_is_left_alone(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(blocks); i++) {
-		struct list l = members();
+		struct list_identity l = members();
 		struct error why = { 0 };
 		struct edit e;
 
@@ -367,7 +367,7 @@ endless_names_are_cut(void **state)
 	for (size_t i = 0; i < COUNT(letters); i++)
 		for (int quoted = 0; quoted < 2; quoted++) {
 			struct buf block = BUF(100000);
-			struct list l = members();
+			struct list_identity l = members();
 			struct slice left, line;
 			struct edit e;
 

@@ -38,7 +38,7 @@ teardown(void **state)
 static size_t
 write_record(size_t at, uint64_t number, uint64_t batch)
 {
-	struct record r = { RECORD_GONE, number, batch, 1000 + number, NONE };
+	struct spool_record r = { RECORD_GONE, number, batch, 1000 + number, NONE };
 	char *p = s->bytes + at;
 
 	r.payload = slice_of(p + RECORD_HEADER, (size_t)(number * 37 % 300));
@@ -75,7 +75,7 @@ expect_walk(uint64_t expect, uint64_t limit, const char *want)
 	struct buf got = BUF(10000);
 	enum walked what;
 	struct damage d;
-	struct record r;
+	struct spool_record r;
 	uint64_t at;
 
 	while ((what = walk_next(&w, &r, &at, &d)) != WALK_END) {
@@ -122,7 +122,7 @@ a_head_comes_back_and_a_wrong_one_does_not(void **state)
 static void
 a_record_with_any_wrong_byte_is_none(void **state)
 {
-	struct record r;
+	struct spool_record r;
 	size_t n;
 
 	(void)state;
@@ -224,8 +224,8 @@ damage_in_the_middle_is_passed_over(void **state)
 static void
 a_record_inside_a_message_is_not_believed(void **state)
 {
-	struct record forged = { RECORD_GONE, 2, 2, 9, S("x") };
-	struct record outer = { RECORD_MESSAGE, 1, 1, 1, NONE };
+	struct spool_record forged = { RECORD_GONE, 2, 2, 9, S("x") };
+	struct spool_record outer = { RECORD_MESSAGE, 1, 1, 1, NONE };
 	char *p = s->bytes + SPOOL_BLOCK, *inner = p + 2 * RECORD_HEADER;
 
 	(void)state;

@@ -12,7 +12,7 @@ static int teardown(void **state) { (void)state; arena_free(arena); return 0; }
 static const int64_t MINUTE = 60000, DAY = 86400000, NOW = 1795311000123;
 
 static const struct slice KEYS[] = { S_INIT("key one"), S_INIT("key zero") };
-static const struct keys ONE = { KEYS, 1 }, BOTH = { KEYS, 2 }, OTHER = { KEYS + 1, 1 };
+static const struct secrets ONE = { KEYS, 1 }, BOTH = { KEYS, 2 }, OTHER = { KEYS + 1, 1 };
 
 static const struct ticket SEEN = {
 	.id = 0x123456789abcdef, .arrived = 1795311000123, .arc = S_INIT("pass"),
@@ -46,7 +46,7 @@ ticketed(const char *block)
 }
 
 static enum ticket_result
-read(struct slice block, struct keys keys, int64_t now, struct ticket *t)
+read(struct slice block, struct secrets keys, int64_t now, struct ticket *t)
 {
 	struct header h = header(block);
 
@@ -189,9 +189,9 @@ keys_are_rotated(void **state)
 	(void)state;
 	assert_int_equal(read(s, BOTH, NOW, &t), TICKET_VALID);
 	assert_int_equal(read(s, OTHER, NOW, &t), TICKET_FORGED);
-	assert_int_equal(read(s, (struct keys){ next, 2 }, NOW, &t), TICKET_VALID);
-	assert_int_equal(read(s, (struct keys){ next, 1 }, NOW, &t), TICKET_FORGED);
-	assert_int_equal(read(s, (struct keys){ 0 }, NOW, &t), TICKET_FORGED);
+	assert_int_equal(read(s, (struct secrets){ next, 2 }, NOW, &t), TICKET_VALID);
+	assert_int_equal(read(s, (struct secrets){ next, 1 }, NOW, &t), TICKET_FORGED);
+	assert_int_equal(read(s, (struct secrets){ 0 }, NOW, &t), TICKET_FORGED);
 }
 
 static void

@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * roles -- what each role needs, may and does: the table of DESIGN in one place.
+ *
+ *     smtpd      talks to clients, asks the DNS; opens no file, sees no signing key
+ *     queue      owns the spool, holds the signing keys; opens no socket
+ *     delivery   connects out, asks the DNS, writes Maildirs; sees no signing key
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/rng.h"
+#include "cmd/role.h"
+#include "delivery/delivery.h"
+#include "dns/resolve.h"
+#include "dns/zone.h"
+#include "net/job.h"
+#include "net/tls.h"
+#include "queue/queue.h"
+#include "smtpd/smtpd.h"
+
+#define BIT(purpose) (1u << (purpose))
+
+enum {
+	SERVERS_MOST = 8, PATHS_MOST = 256, SEALERS_MOST = 4,
+	/* Everybody parses the same texts, so everybody has the tables they name. */
+	TEXTS = BIT(FILE_CONFIG) | BIT(FILE_ALIASES) | BIT(FILE_MEMBERS) | BIT(FILE_USERS) |
+	    BIT(FILE_TRUST),
+	DNS = BIT(FILE_ANCHOR) | BIT(FILE_FACTS) | BIT(FILE_NAMESERVERS),
+};
+
+/* --- what roles that ask the DNS have in common ----------------------------------------- */
+
+struct asking {
+	struct resolver *resolver;
+	struct zone     *facts;
+	uint16_t         ports[SERVERS_MOST + 2];
+};
+
+/* An outside file of the configuration; false when it is not there, which may be fine. */
+static bool
+outside(const struct role *r, struct slice name, enum file_purpose purpose, struct slice *bytes)
+{
+	struct slice found;
+	struct error why;
+
+	return name.n > 0 && r->reader.read(r->reader.arg, name, purpose, 0, &found, bytes, &why) ==
+	    READ_FILE;
+}
+
+static bool
+prepare_dns(struct role *r, struct asking *a, struct error *why)
+{
+	const struct resolver_conf *c = &r->conf->resolver;
+	struct peer servers[SERVERS_MOST];
+	struct resolver_options o = { .servers = servers };
+	struct slice facts;
+	size_t ports = 0;
+
+	if (c->facts.n > 0) {
+		if (!outside(r, c->facts, FILE_FACTS, &facts) ||
+		    (a->facts = zone_parse(facts, c->facts.p, why)) == NULL)
+			return false;
+		o.facts = a->facts;
+	}
+	outside(r, c->anchor, FILE_ANCHOR, &o.anchor);
+	a->ports[ports++] = 53;
+	for (size_t i = 0; i < c->server_count && o.server_count < SERVERS_MOST; i++) {
+		servers[o.server_count++] = (struct peer){ .ip = c->servers[i].ip, .port = c->servers[i].port };
+		a->ports[ports++] = c->servers[i].port;
+	}
+	a->resolver = resolver_new(&r->loop, &o, why);
+	return a->resolver != NULL;
+}
+
+/* --- smtpd -------------------------------------------------------------------------------- */
+
+struct smtpd_state {
+	struct asking asking;
+	struct smtpd *smtpd;
+};
+
+static bool
+smtpd_prepare(struct role *r, struct error *why)
+{
+	struct smtpd_state *s = r->state = must_alloc(sizeof *s);
+	struct smtpd_options o = { .conf = r->conf, .routes = r->routes, .trust = r->trust,
+	    .files = &r->reader, .log = &r->log, .slot = r->slot };
+
+	if (!prepare_dns(r, &s->asking, why))
+		return false;
+	o.resolver = s->asking.resolver;
+	s->smtpd = smtpd_start(&r->loop, &o, why);
+	return s->smtpd != NULL;
+}
+
+static struct sandbox_rights
+smtpd_rights(struct role *r)
+{
+	struct smtpd_state *s = r->state;
+
+	return (struct sandbox_rights){ .net = SANDBOX_RESOLVE, .ports = s->asking.ports };
+}
+
+static bool
+nothing_more(struct role *r, struct error *why)
+{
+	(void)r;
+	(void)why;
+	return true;
+}
+
+static void
+smtpd_take_door(struct role *r, uint32_t number, int fd)
+{
+	smtpd_door(((struct smtpd_state *)r->state)->smtpd, number, fd);
+}
+
+static void
+smtpd_take_link(struct role *r, enum role_number other, int fd)
+{
+	if (other == ROLE_QUEUE)
+		smtpd_queue(((struct smtpd_state *)r->state)->smtpd, fd);
+	else
+		close(fd);
+}
+
+static void
+done(void *arg)
+{
+	role_done(arg);
+}
+
+static void
+smtpd_finish(struct role *r)
+{
+	smtpd_drain(((struct smtpd_state *)r->state)->smtpd, done, r);
+}
+
+/* --- queue ----------------------------------------------------------------------------------- */
+
+struct queue_state {
+	struct queue *queue;
+	char          directory[4096];
+	const char   *writable[2];
+};
+
+static bool
+queue_prepare(struct role *r, struct error *why)
+{
+	struct queue_state *s = r->state = must_alloc(sizeof *s);
+
+	(void)why;
+	snprintf(s->directory, sizeof s->directory, "%.*s", FMT(r->conf->state));
+	s->writable[0] = s->directory;
+	return true;
+}
+
+static struct sandbox_rights
+queue_rights(struct role *r)
+{
+	return (struct sandbox_rights){ .writable = ((struct queue_state *)r->state)->writable,
+	    .net = SANDBOX_NO_SOCKETS };
+}
+
+static bool
+queue_begin(struct role *r, struct error *why)
+{
+	struct queue_state *s = r->state;
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct queue_options o = { .conf = r->conf, .routes = r->routes, .files = &r->reader,
+	    .log = &r->log, .slot = r->slot,
+	    .sealers = cores < 1 ? 1 : cores > SEALERS_MOST ? SEALERS_MOST : (unsigned)cores };
+
+	s->queue = queue_start(&r->loop, &o, why);
+	return s->queue != NULL;
+}
+
+static void
+queue_take_door(struct role *r, uint32_t number, int fd)
+{
+	if (number == CONTROL_DOOR_COMMANDS)
+		queue_commands(((struct queue_state *)r->state)->queue, fd);
+	else
+		close(fd);
+}
+
+static void
+queue_take_link(struct role *r, enum role_number other, int fd)
+{
+	struct queue *q = ((struct queue_state *)r->state)->queue;
+
+	if (other == ROLE_SMTPD)
+		queue_smtpd(q, fd);
+	else if (other == ROLE_DELIVERY)
+		queue_delivery(q, fd);
+	else
+		close(fd);
+}
+
+static void
+queue_drained(void *arg)
+{
+	struct role *r = arg;
+
+	queue_end(((struct queue_state *)r->state)->queue);
+	role_done(r);
+}
+
+static void
+queue_finish(struct role *r)
+{
+	queue_drain(((struct queue_state *)r->state)->queue, queue_drained, r);
+}
+
+/* --- delivery ----------------------------------------------------------------------------------- */
+
+struct delivery_state {
+	struct asking    asking;
+	SSL_CTX         *tls;
+	struct delivery *delivery;
+	char            *paths[PATHS_MOST];
+	size_t           path_count;
+};
+
+/* The directory below which Maildirs of a domain lie: the path up to its first %. */
+static void
+add_path(struct delivery_state *s, struct slice path)
+{
+	struct slice fixed = slice_head(path, slice_find(path, '%'));
+	struct stat st;
+
+	if (fixed.n < path.n)
+		while (fixed.n > 1 && fixed.p[fixed.n - 1] != '/')
+			fixed.n--;
+	bug_if(s->path_count + 1 == PATHS_MOST);
+	s->paths[s->path_count] = must_copy(fixed.p, fixed.n);
+	if (stat(s->paths[s->path_count], &st) == 0)
+		s->path_count++;
+}
+
+static bool
+delivery_prepare(struct role *r, struct error *why)
+{
+	struct delivery_state *s = r->state = must_alloc(sizeof *s);
+	struct slice roots = NONE;
+
+	outside(r, r->conf->roots, FILE_ROOTS, &roots);
+	if (!prepare_dns(r, &s->asking, why) || (s->tls = tls_client_new(roots, why)) == NULL)
+		return false;
+	for (size_t i = 0; i < r->conf->domain_count && s->path_count + 1 < PATHS_MOST; i++)
+		if (r->conf->domain[i].deliver == DELIVER_MAILDIR)
+			add_path(s, r->conf->domain[i].maildir);
+	s->paths[s->path_count] = NULL;
+	return true;
+}
+
+static struct sandbox_rights
+delivery_rights(struct role *r)
+{
+	struct delivery_state *s = r->state;
+
+	return (struct sandbox_rights){ .writable = (const char *const *)s->paths,
+	    .net = SANDBOX_CONNECT };
+}
+
+static bool
+delivery_begin(struct role *r, struct error *why)
+{
+	struct delivery_state *s = r->state;
+	struct rng rng = rng_random();
+	struct delivery_options o = { .conf = r->conf, .resolver = s->asking.resolver, .tls = s->tls,
+	    .jobs = jobs_start(&r->loop, 2), .log = &r->log, .seed = rng_next(&rng) };
+
+	(void)why;
+	s->delivery = delivery_start(&r->loop, &o);
+	return true;
+}
+
+static void
+delivery_take_link(struct role *r, enum role_number other, int fd)
+{
+	if (other == ROLE_QUEUE)
+		delivery_queue(((struct delivery_state *)r->state)->delivery, fd);
+	else
+		close(fd);
+}
+
+static void
+delivery_finish(struct role *r)
+{
+	delivery_drain(((struct delivery_state *)r->state)->delivery, done, r);
+}
+
+/* --- the table -------------------------------------------------------------------------------- */
+
+const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
+	[ROLE_SMTPD] = { "smtpd", TEXTS | DNS | BIT(FILE_TLS_CERTIFICATE) | BIT(FILE_TLS_KEY),
+	    smtpd_prepare, smtpd_rights, nothing_more, smtpd_take_door, smtpd_take_link, smtpd_finish },
+	[ROLE_QUEUE] = { "queue", TEXTS | BIT(FILE_SIGNING_KEY),
+	    queue_prepare, queue_rights, queue_begin, queue_take_door, queue_take_link, queue_finish },
+	[ROLE_DELIVERY] = { "delivery", TEXTS | DNS | BIT(FILE_ROOTS),
+	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish },
+};

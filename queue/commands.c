@@ -1,0 +1,362 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "queue/commands.h"
+
+enum { TEXT_MEMORY = 32 << 20, PIECE = 256 << 10 };
+
+static const char *const VERBS[QUEUE_VERBS] = {
+	"list", "show", "retry", "hold", "release", "drop",
+};
+
+const char *
+queue_verb_word(enum queue_verb verb)
+{
+	return VERBS[verb];
+}
+
+bool
+queue_verb_parse(struct slice word, enum queue_verb *verb)
+{
+	for (int i = 0; i < QUEUE_VERBS; i++)
+		if (slice_eq(word, slice(VERBS[i]))) {
+			*verb = (enum queue_verb)i;
+			return true;
+		}
+	return false;
+}
+
+/* --- requests --------------------------------------------------------------------------- */
+
+json_t *
+queue_request_json(const struct queue_request *r)
+{
+	json_t *j = json_pack("{s:s, s:b, s:b, s:s%, s:s%}", "verb", VERBS[r->verb], "text", r->text,
+	    "all", r->all, "from", r->from.n ? r->from.p : "", r->from.n, "to", r->to.n ? r->to.p : "",
+	    r->to.n);
+	json_t *ids = json_array();
+	char text[ID_TEXT + 1];
+
+	for (size_t i = 0; i < r->id_count; i++) {
+		id_text(r->ids[i], text);
+		json_array_append_new(ids, json_string(text));
+	}
+	json_object_set_new(j, "ids", ids);
+	return j;
+}
+
+static struct slice
+text_of(const json_t *object, const char *key, struct arena *arena)
+{
+	const json_t *value = json_object_get(object, key);
+
+	return arena_copy(arena, slice_of(json_string_value(value), json_string_length(value)));
+}
+
+static bool
+read_ids(struct queue_request *r, const json_t *ids, struct arena *arena)
+{
+	r->id_count = json_array_size(ids);
+	r->ids = arena_get(arena, (r->id_count + 1) * sizeof *r->ids);
+	for (size_t i = 0; r->ids != NULL && i < r->id_count; i++) {
+		const char *text = json_string_value(json_array_get(ids, i));
+
+		if (text == NULL || !id_parse(slice(text), &r->ids[i]))
+			return false;
+	}
+	return r->ids != NULL;
+}
+
+bool
+queue_request_read(struct queue_request *r, struct slice bytes, struct arena *arena)
+{
+	json_t *j = json_loadb(bytes.p, bytes.n, 0, NULL);
+	const char *verb = json_string_value(json_object_get(j, "verb"));
+	bool ok;
+
+	*r = (struct queue_request){
+		.text = json_is_true(json_object_get(j, "text")),
+		.all = json_is_true(json_object_get(j, "all")),
+		.from = text_of(j, "from", arena), .to = text_of(j, "to", arena),
+	};
+	ok = verb != NULL && queue_verb_parse(slice(verb), &r->verb) &&
+	    read_ids(r, json_object_get(j, "ids"), arena);
+	json_decref(j);
+	return ok;
+}
+
+/* --- selecting ---------------------------------------------------------------------------- */
+
+static bool
+is_open(const struct recipient_state *s)
+{
+	return s == NULL || s->stage == RECIPIENT_WAITING || s->stage == RECIPIENT_HELD;
+}
+
+static const struct recipient_state *
+state_of(const struct found *f, uint32_t number)
+{
+	for (size_t i = 0; i < f->count; i++)
+		if (f->states[i].recipient == number)
+			return &f->states[i];
+	return NULL;
+}
+
+/* Each recipient that is not finished, with his state or NULL. */
+static bool
+each_open(const struct found *f,
+    bool (*each)(void *arg, uint32_t number, const struct recipient *, const struct recipient_state *),
+    void *arg)
+{
+	for (uint32_t i = 0; i < f->summary.count; i++) {
+		const struct recipient_state *s = state_of(f, i);
+
+		if (is_open(s) && !each(arg, i, &f->summary.recipients[i], s))
+			return false;
+	}
+	for (size_t i = 0; i < f->count; i++)
+		for (size_t j = 0; f->states[i].stage == RECIPIENT_EXPANDED && j < f->states[i].count; j++) {
+			uint32_t number = f->states[i].first + (uint32_t)j;
+			const struct recipient_state *s = state_of(f, number);
+
+			if (is_open(s) && !each(arg, number, &f->states[i].made[j], s))
+				return false;
+		}
+	return true;
+}
+
+/* "ann@x.test" or a domain, "x.test" or "@x.test". */
+static bool
+address_fits(struct slice address, struct slice wanted)
+{
+	if (wanted.n == 0 || slice_eqi(address, wanted))
+		return true;
+	if (*wanted.p == '@')
+		wanted = slice_skip(wanted, 1);
+	return address.n > wanted.n && address.p[address.n - wanted.n - 1] == '@' &&
+	    slice_eqi(slice_skip(address, address.n - wanted.n), wanted);
+}
+
+static bool
+fits_not(void *arg, uint32_t number, const struct recipient *r, const struct recipient_state *s)
+{
+	(void)number;
+	(void)s;
+	return !address_fits(r->address, ((const struct queue_request *)arg)->to);
+}
+
+static bool
+fits(const struct queue_request *r, const struct found *f)
+{
+	struct queue_request copy = *r;
+
+	return address_fits(f->summary.sender, r->from) && (r->to.n == 0 || !each_open(f, fits_not, &copy));
+}
+
+struct selecting {
+	const struct queue_request *request;
+	bool (*each)(void *arg, const struct found *);
+	void  *arg;
+};
+
+static bool
+select_one(void *arg, const struct found *f)
+{
+	const struct selecting *s = arg;
+
+	return !fits(s->request, f) || s->each(s->arg, f);
+}
+
+bool
+queue_select(struct spool *spool, const struct queue_request *r,
+    bool (*each)(void *, const struct found *), void *arg, struct error *why)
+{
+	struct selecting s = { r, each, arg };
+	char text[ID_TEXT + 1];
+	bool ok = true;
+
+	if (r->id_count == 0)
+		return spool_each(spool, select_one, &s, why);
+	for (size_t i = 0; i < r->id_count; i++) {
+		id_text(r->ids[i], text);
+		if (!spool_living(spool, r->ids[i]))
+			ok = error_set(why, "there is no message %s in the queue", text);
+		else
+			ok = spool_look(spool, r->ids[i], select_one, &s, why) && ok;
+	}
+	return ok;
+}
+
+/* --- showing ---------------------------------------------------------------------------------- */
+
+static json_t *
+text(struct slice s)
+{
+	json_t *j = json_stringn(s.n > 0 ? s.p : "", s.n);
+	struct buf shown = BUF(4096);
+
+	if (j == NULL) {                        /* not UTF-8 */
+		shown_add(&shown, slice_head(s, 1000));
+		j = json_stringn(shown.p, shown.n);
+		buf_free(&shown);
+	}
+	return j;
+}
+
+/* "host: 4.4.1 what it said" */
+static json_t *
+reason(const struct recipient_state *s)
+{
+	struct buf b = BUF(2000);
+	json_t *j;
+
+	if (s->host.n > 0)
+		buf_printf(&b, "%.*s: ", FMT(s->host));
+	if (s->last.reply > 0)
+		buf_printf(&b, "%u ", s->last.reply);
+	buf_printf(&b, "%u.%u.%u %.*s", s->last.class, s->last.subject, s->last.detail, FMT(s->last.text));
+	j = text(buf_slice(&b));
+	buf_free(&b);
+	return j;
+}
+
+struct rows {
+	const struct found *found;
+	json_t  *recipients;
+	unsigned held, tried;
+};
+
+static bool
+add_recipient(void *arg, uint32_t number, const struct recipient *r, const struct recipient_state *s)
+{
+	struct rows *rows = arg;
+	const struct envelope *e = &rows->found->summary;
+	json_t *j = json_object();
+
+	(void)number;
+	json_object_set_new(j, "address", text(r->address));
+	if (r->parent < e->count)
+		json_object_set_new(j, "orig_address", text(e->recipients[r->parent].address));
+	if (s != NULL && s->last.class != 0)
+		json_object_set_new(j, "delay_reason", reason(s));
+	json_object_set_new(j, "attempts", json_integer(s ? s->attempts : 0));
+	if (s != NULL && s->tried > 0)
+		json_object_set_new(j, "last_attempt", json_integer(s->tried / 1000));
+	if (s != NULL && s->stage == RECIPIENT_WAITING && s->until > 0)
+		json_object_set_new(j, "next_attempt", json_integer(s->until / 1000));
+	rows->held += s ? s->stage == RECIPIENT_HELD : e->hold;
+	rows->tried += s != NULL && s->attempts > 0;
+	json_array_append_new(rows->recipients, j);
+	return true;
+}
+
+json_t *
+queue_row(const struct found *f, bool active, int64_t expires)
+{
+	struct rows rows = { f, json_array(), 0, 0 };
+	const struct envelope *e = &f->summary;
+	char id[ID_TEXT + 1];
+	json_t *j = json_object();
+	size_t open;
+
+	id_text(e->id, id);
+	each_open(f, add_recipient, &rows);
+	open = json_array_size(rows.recipients);
+	json_object_set_new(j, "queue_name", json_string(active ? "active"
+	    : open > 0 && rows.held == open ? "hold" : rows.tried > 0 ? "deferred" : "incoming"));
+	json_object_set_new(j, "queue_id", json_string(id));
+	json_object_set_new(j, "arrival_time", json_integer(e->arrival / 1000));
+	json_object_set_new(j, "message_size", json_integer((json_int_t)e->size));
+	json_object_set_new(j, "forced_expire", json_false());
+	json_object_set_new(j, "sender", text(e->sender));
+	json_object_set_new(j, "recipients", rows.recipients);
+	if (expires > 0)
+		json_object_set_new(j, "expires", json_integer(expires / 1000));
+	if (e->parent != 0) {
+		id_text(e->parent, id);
+		json_object_set_new(j, "parent", json_string(id));
+	}
+	return j;
+}
+
+static bool
+text_of_file(const struct stored *s, uint64_t n, void (*piece)(void *, struct slice), void *arg,
+    struct error *why)
+{
+	char *room = must_grow(NULL, PIECE);
+	bool ok = true;
+
+	for (uint64_t at = 0; ok && at < n; ) {
+		size_t part = n - at < PIECE ? (size_t)(n - at) : PIECE;
+
+		if ((ok = file_read_at(s->fd, room, part, (off_t)at, why)))
+			piece(arg, slice_of(room, part));
+		at += part;
+	}
+	free(room);
+	return ok;
+}
+
+bool
+queue_text(struct spool *spool, uint64_t id, bool all, void (*piece)(void *, struct slice), void *arg,
+    struct error *why)
+{
+	struct buf bytes = BUF(RECORD_MOST);
+	struct arena *arena = arena_new(TEXT_MEMORY);
+	struct stored s = { .fd = -1 };
+	bool ok = spool_read(spool, id, &bytes, arena, &s, why);
+	uint64_t n = all ? s.envelope.size : s.envelope.header_size;
+
+	if (ok && s.fd != -1) {
+		ok = text_of_file(&s, n, piece, arg, why);
+		close(s.fd);
+	} else if (ok) {
+		for (struct slice left = slice_head(s.content, (size_t)n); left.n > 0;
+		    left = slice_skip(left, PIECE))
+			piece(arg, slice_head(left, PIECE));
+	}
+	arena_free(arena);
+	buf_free(&bytes);
+	return ok;
+}
+
+/* --- changing ----------------------------------------------------------------------------------- */
+
+struct changing {
+	struct spool       *spool;
+	const struct found *found;
+	enum queue_verb     verb;
+};
+
+static bool
+change_recipient(void *arg, uint32_t number, const struct recipient *r,
+    const struct recipient_state *s)
+{
+	const struct changing *c = arg;
+	const struct envelope *e = &c->found->summary;
+	struct recipient_state new = s != NULL ? *s : (struct recipient_state){ .recipient = number };
+	bool held = s != NULL ? s->stage == RECIPIENT_HELD : e->hold;
+
+	(void)r;
+	if (c->verb == QUEUE_RETRY && held)
+		return true;
+	new.stage = c->verb == QUEUE_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING;
+	new.until = 0;
+	spool_state(c->spool, e->id, &new, NULL, NULL);
+	return true;
+}
+
+void
+queue_change(struct spool *spool, enum queue_verb verb, const struct found *f)
+{
+	struct changing c = { spool, f, verb };
+
+	if (verb == QUEUE_DROP)
+		spool_gone(spool, f->summary.id, NULL, NULL);
+	else
+		each_open(f, change_recipient, &c);
+}

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "conf/events.h"
+#include "queue/inside.h"
+
+enum { PATH_BYTES = 4096, TIDY_MS = 1000, KV_MEMORY = 4 << 20 };
+
+/* --- voice ----------------------------------------------------------------------------- */
+
+void
+queue_alarm(struct queue *q, const char *what, const char *why)
+{
+	struct log_line l = log_event(q->options.log, &EVENT_ALARM, 0);
+
+	log_text(&l, "what", what);
+	log_text(&l, "why", why);
+	log_end(&l);
+}
+
+static void
+spool_says(void *arg, enum spool_news news, const char *sentence)
+{
+	static const char *const words[] = { "spool-trouble", "spool-well", "spool-damage", "spool" };
+
+	queue_alarm(arg, words[news], sentence);
+}
+
+struct later_status {
+	struct later  later;
+	struct queue *queue;
+	struct status status;
+	void        (*done)(void *arg, struct status);
+	void         *arg;
+};
+
+static void
+say_status(void *arg)
+{
+	struct later_status *l = arg;
+	struct later_status copy = *l;
+
+	free(l);
+	copy.done(copy.arg, copy.status);
+}
+
+void
+queue_later_status(struct queue *q, struct status status, void (*done)(void *, struct status),
+    void *arg)
+{
+	struct later_status *l = must_alloc(sizeof *l);
+
+	*l = (struct later_status){ .queue = q, .status = status, .done = done, .arg = arg };
+	loop_later(q->loop, &l->later, say_status, l);
+}
+
+/* --- turns --------------------------------------------------------------------------------- */
+
+static void
+wake_up(void *arg)
+{
+	queue_look(arg);
+}
+
+/* Start what can be started, and ask for the next time. */
+static void
+take_turn(void *arg)
+{
+	struct queue *q = arg;
+	int64_t now = clock_now(q->loop->clock), when;
+
+	dispatch_turn(q);
+	when = schedule_wake(&q->schedule, now);
+	if (when == INT64_MAX)
+		timer_clear(q->loop, &q->wake);
+	else if (when > now)
+		timer_set(q->loop, &q->wake, when - now, wake_up, q);
+}
+
+void
+queue_look(struct queue *q)
+{
+	loop_later(q->loop, &q->dispatch, take_turn, q);
+}
+
+static void
+spool_rang(evutil_socket_t fd, short what, void *arg)
+{
+	struct queue *q = arg;
+
+	(void)fd;
+	(void)what;
+	q->loop->happened++;
+	spool_complete(q->spool);
+}
+
+static void
+tidy(void *arg)
+{
+	struct queue *q = arg;
+	bool more = spool_tidy(q->spool);
+	size_t removed;
+
+	if (q->sts != NULL)
+		kv_sweep(q->sts, 100, &removed, NULL);
+	timer_set(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
+}
+
+/* --- draining --------------------------------------------------------------------------------- */
+
+static bool
+busy(const struct queue *q)
+{
+	return q->under_way + q->expanding + q->telling + q->storing > 0;
+}
+
+static void
+finish_draining(void *arg)
+{
+	struct queue *q = arg;
+
+	if (q->idle == NULL || busy(q))
+		return;
+	spool_drain(q->spool);
+
+	void (*idle)(void *) = q->idle;
+
+	q->idle = NULL;
+	idle(q->idle_arg);
+}
+
+void
+queue_work_over(struct queue *q)
+{
+	if (q->draining && !busy(q))
+		loop_later(q->loop, &q->drained, finish_draining, q);
+}
+
+void
+queue_drain(struct queue *q, void (*idle)(void *), void *arg)
+{
+	q->draining = true;
+	q->idle = idle;
+	q->idle_arg = arg;
+	queue_work_over(q);
+}
+
+/* --- beginning and ending ------------------------------------------------------------------------ */
+
+static bool
+read_keys(struct queue *q, struct error *why)
+{
+	const struct conf *conf = q->options.conf;
+
+	q->keys = must_alloc((conf->key_count + 1) * sizeof *q->keys);
+	for (size_t i = 0; i < conf->key_count; i++) {
+		const struct reader *r = q->options.files;
+		struct slice name, bytes;
+		struct error flaw;
+
+		if (r->read(r->arg, conf->key[i].file, FILE_SIGNING_KEY, 0, &name, &bytes, why) != READ_FILE)
+			return error_set(why, "cannot read the key %.*s", FMT(conf->key[i].file));
+		if (!signing_key_parse(&q->keys[i].key, bytes, &flaw))
+			return error_set(why, "%.100s: %.120s", conf->key[i].file.p, flaw.text);
+		q->keys[i].conf = &conf->key[i];
+		q->key_count++;
+	}
+	return true;
+}
+
+static void
+path_below(const struct queue *q, char path[PATH_BYTES], const char *name)
+{
+	snprintf(path, PATH_BYTES, "%.*s/%s", FMT(q->options.conf->state), name);
+}
+
+/* Policies and counters: without them mail flows, with less memory of the past. */
+static void
+open_kv(struct queue *q)
+{
+	static const char *const tables[] = { "sts", NULL };
+	char path[PATH_BYTES];
+	struct kv_options o = { path, tables, q->loop->clock, KV_MEMORY, false };
+	struct error why;
+
+	path_below(q, path, "caches");
+	q->kv = kv_open(&o, &why);
+	if (q->kv == NULL) {
+		queue_alarm(q, "caches", why.text);
+		return;
+	}
+	if (kv_aside(q->kv) != NULL)
+		queue_alarm(q, "caches", kv_aside(q->kv));
+	q->sts = kv_table(q->kv, "sts");
+}
+
+static bool
+open_spool(struct queue *q, struct error *why)
+{
+	char path[PATH_BYTES];
+	struct spool_options o = { .dir = path, .clock = q->loop->clock,
+	    .threadless = q->options.threadless, .segment = q->options.segment, .news = spool_says,
+	    .arg = q };
+
+	path_below(q, path, "queue");
+	if ((q->spool = spool_open(&o, why)) == NULL)
+		return false;
+	event_assign(&q->spool_rings, q->loop->base, spool_fd(q->spool), EV_READ | EV_PERSIST,
+	    spool_rang, q);
+	event_add(&q->spool_rings, NULL);
+	return plan_all(q, why);
+}
+
+static void
+free_keys(struct queue *q)
+{
+	for (size_t i = 0; i < q->key_count; i++)
+		signing_key_free(&q->keys[i].key);
+	free(q->keys);
+}
+
+struct queue *
+queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
+{
+	struct queue *q = must_alloc(sizeof *q);
+
+	q->loop = loop;
+	q->options = *o;
+	q->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
+	schedule_begin(&q->schedule);
+	if (!read_keys(q, why) || !open_spool(q, why)) {
+		free_keys(q);
+		schedule_end(&q->schedule);
+		free(q);
+		return NULL;
+	}
+	q->schedule.stopped = o->conf->delivery.hold;
+	q->jobs = jobs_start(loop, o->sealers);
+	open_kv(q);
+	q->loaded = true;
+	timer_set(loop, &q->tidy, TIDY_MS, tidy, q);
+	queue_look(q);
+	return q;
+}
+
+void
+queue_smtpd(struct queue *q, int fd)
+{
+	smtpd_link_new(q, fd);
+}
+
+void
+queue_delivery(struct queue *q, int fd)
+{
+	delivery_link_new(q, fd);
+}
+
+void
+queue_commands(struct queue *q, int fd)
+{
+	callers_end(q->callers);
+	q->callers = callers_new(q, fd);
+}
+
+size_t
+queue_messages(const struct queue *q)
+{
+	return q->schedule.messages.n;
+}
+
+size_t
+queue_active(const struct queue *q)
+{
+	return q->under_way + q->expanding + q->telling + q->storing;
+}
+
+void
+queue_end(struct queue *q)
+{
+	if (q == NULL)
+		return;
+	callers_end(q->callers);
+	delivery_links_end(q);
+	works_end(q);
+	jobs_stop(q->jobs);
+	spool_close(q->spool);          /* stores that wait are answered here */
+	smtpd_links_end(q);
+	kv_close(q->kv);
+	event_del(&q->spool_rings);
+	timer_clear(q->loop, &q->tidy);
+	timer_clear(q->loop, &q->wake);
+	later_cancel(q->loop, &q->dispatch);
+	later_cancel(q->loop, &q->drained);
+	schedule_end(&q->schedule);
+	free_keys(q);
+	free(q);
+}

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * settle -- what became of each recipient of an attempt.
+ *
+ *     good        delivered; the sender hears of it if he asked to
+ *     transient   waits for the next attempt, unless it has waited long enough
+ *     permanent   failed; the sender is told, and only then it is finished
+ */
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "conf/events.h"
+#include "queue/inside.h"
+
+enum { ENDING_MEMORY = 8 << 20 };
+
+struct settling {
+	struct queue         *queue;
+	struct message       *message;
+	const struct tried   *tried;
+	uint32_t              attempts;         /* with this one */
+	int64_t               now, next;        /* ms */
+	bool                  expired;
+	uint32_t             *waiting;          /* those who are tried again */
+	struct told          *late;
+	uint32_t              left;
+	struct recipient_state *done;           /* those who are finished at once */
+	uint32_t              delivered;
+	struct ending        *failed, *succeeded;       /* those whose sender is told first */
+};
+
+/* --- the log ----------------------------------------------------------------------------- */
+
+static void
+log_seconds(struct log_line *l, const char *key, int64_t ms)
+{
+	char text[32];
+
+	snprintf(text, sizeof text, "%lld.%03d", (long long)(ms / 1000), (int)(ms % 1000));
+	log_text(l, key, text);
+}
+
+static void
+log_host(struct log_line *l, const struct tried *t)
+{
+	const struct order_result *r = t->result;
+	struct buf mx = BUF(600);
+
+	if (t->kind != NULL) {
+		log_slice(l, t->kind, r->host);
+	} else if (r->host.n > 0) {
+		buf_printf(&mx, "%.*s[%.*s]", FMT(r->host), FMT(r->peer));
+		log_slice(l, "mx", buf_slice(&mx));
+	}
+	buf_free(&mx);
+	if (r->tls.n > 0)
+		log_slice(l, "tls", r->tls);
+	if (r->policy.n > 0)
+		log_slice(l, "policy", r->policy);
+}
+
+static void
+log_status(struct log_line *l, const struct status *s)
+{
+	struct buf text = BUF(2000);
+
+	buf_printf(&text, "%u.%u.%u", s->class, s->subject, s->detail);
+	log_slice(l, "dsn", buf_slice(&text));
+	buf_clear(&text);
+	if (s->reply > 0)
+		buf_printf(&text, "%u ", s->reply);
+	buf_add(&text, s->text);
+	log_slice(l, "reply", buf_slice(&text));
+	buf_free(&text);
+}
+
+static void
+log_outcome(const struct settling *x, const struct event_kind *kind, const struct recipient *r,
+    const struct status *s)
+{
+	struct log_line l = log_event(x->queue->options.log, kind, x->message->id);
+	const struct envelope *e = x->tried->envelope;
+
+	log_path(&l, "to", r->address);
+	if (r->parent < e->count)
+		log_path(&l, "orig-to", e->recipients[r->parent].address);
+	if (kind != &EVENT_EXPIRED)
+		log_host(&l, x->tried);
+	if (kind == &EVENT_DELIVERED && x->tried->result->trust.n > 0)
+		log_slice(&l, "verified", x->tried->result->trust);
+	log_status(&l, s);
+	log_seconds(&l, "delay", x->now - x->message->arrival);
+	log_number(&l, "try", x->attempts);
+	if (kind == &EVENT_DEFERRED)
+		log_number(&l, "next", (x->next - x->now) / 1000);
+	log_end(&l);
+}
+
+/* --- first the sender is told, then they are finished -------------------------------------- */
+
+struct ending {
+	struct queue *queue;
+	uint64_t      id;
+	struct arena *arena;
+	struct told  *told;
+	struct recipient_state *states;
+	size_t        count;
+	struct timer  again;
+};
+
+static void tell_ending(void *arg);
+
+static void
+ending_told(void *arg, struct status status)
+{
+	struct ending *e = arg;
+	struct queue *q = e->queue;
+
+	if (!status_good(status)) {             /* the disk: nobody is finished before it is told */
+		timer_set(q->loop, &e->again, 10 * SECOND, tell_ending, e);
+		return;
+	}
+	for (size_t i = 0; i < e->count; i++) {
+		struct message *m = schedule_find(&q->schedule, e->id);
+
+		if (m != NULL)                  /* nobody dropped it meanwhile */
+			plan_recipient_over(q, m, &e->states[i]);
+	}
+	arena_free(e->arena);
+	free(e);
+	q->telling--;
+	queue_work_over(q);
+}
+
+static void
+tell_ending(void *arg)
+{
+	struct ending *e = arg;
+
+	tell_sender(e->queue, e->id, e->told, e->count, ending_told, e);
+}
+
+static struct ending *
+ending_new(struct queue *q, uint64_t id, size_t most)
+{
+	struct ending *e = must_alloc(sizeof *e);
+
+	*e = (struct ending){ .queue = q, .id = id, .arena = arena_new(ENDING_MEMORY) };
+	e->told = arena_get(e->arena, most * sizeof *e->told);
+	e->states = arena_get(e->arena, most * sizeof *e->states);
+	bug_if(e->states == NULL);
+	return e;
+}
+
+static void
+ending_add(struct ending *e, enum report_action action, struct recipient_state state)
+{
+	state.host = arena_copy(e->arena, state.host);
+	state.last.text = arena_copy(e->arena, state.last.text);
+	e->told[e->count] = (struct told){ state.recipient, action, state.last, state.host };
+	e->states[e->count++] = state;
+}
+
+static void
+ending_start(struct ending *e)
+{
+	if (e == NULL)
+		return;
+	e->queue->telling++;
+	tell_ending(e);
+}
+
+/* --- one recipient ---------------------------------------------------------------------------- */
+
+static struct recipient_state
+state_after(const struct settling *x, uint32_t number, enum recipient_stage stage, struct status s)
+{
+	return (struct recipient_state){ .recipient = number, .stage = stage, .tried = x->now,
+	    .until = stage == RECIPIENT_WAITING ? x->next : 0, .attempts = x->attempts,
+	    .told = x->message->warned ? NOTIFY_DELAY : 0, .host = x->tried->result->host, .last = s };
+}
+
+/* RFC 3461 5.2.2: a host that knows DSN takes over what the sender asked for. */
+static void
+settle_delivered(struct settling *x, uint32_t number, const struct recipient *r, struct status s)
+{
+	struct recipient_state state = state_after(x, number, RECIPIENT_DONE, s);
+
+	log_outcome(x, &EVENT_DELIVERED, r, &s);
+	if ((r->notify & NOTIFY_SUCCESS) == 0 || x->tried->result->dsn_passed) {
+		x->done[x->delivered++] = state;
+		return;
+	}
+	if (x->succeeded == NULL)
+		x->succeeded = ending_new(x->queue, x->message->id, x->tried->task->count);
+	ending_add(x->succeeded, x->tried->kind != NULL ? REPORT_DELIVERED : REPORT_RELAYED, state);
+}
+
+static void
+settle_failed(struct settling *x, uint32_t number, const struct recipient *r, struct status s)
+{
+	struct recipient_state state;
+
+	log_outcome(x, status_permanent(s) ? &EVENT_BOUNCED : &EVENT_EXPIRED, r, &s);
+	if (!status_permanent(s))
+		s.class = 4, s.subject = 4, s.detail = 7;       /* delivery time expired */
+	state = state_after(x, number, RECIPIENT_FAILED, s);
+	state.told |= NOTIFY_FAILURE;
+	if (x->failed == NULL)
+		x->failed = ending_new(x->queue, x->message->id, x->tried->task->count);
+	ending_add(x->failed, REPORT_FAILED, state);
+}
+
+static void
+settle_deferred(struct settling *x, uint32_t number, const struct recipient *r, struct status s)
+{
+	struct recipient_state state = state_after(x, number, RECIPIENT_WAITING, s);
+
+	log_outcome(x, &EVENT_DEFERRED, r, &s);
+	spool_state(x->queue->spool, x->message->id, &state, NULL, NULL);
+	x->late[x->left] = (struct told){ number, REPORT_DELAYED, s, x->tried->result->host };
+	x->waiting[x->left++] = number;
+}
+
+static void
+settle_recipient(struct settling *x, uint32_t number, const struct recipient *r)
+{
+	const struct order_outcome *got = order_outcome_of(x->tried->result, number);
+	struct status s = got != NULL ? got->status
+	    : STATUS(0, 4, 3, 0, "the deliverer said nothing about this recipient");
+
+	if (status_good(s))
+		settle_delivered(x, number, r, s);
+	else if (status_permanent(s) || x->expired)
+		settle_failed(x, number, r, s);
+	else
+		settle_deferred(x, number, r, s);
+}
+
+/* --- the task ------------------------------------------------------------------------------------ */
+
+int64_t
+queue_patience(const struct queue *q, bool report)
+{
+	const struct delivery_conf *c = &q->options.conf->delivery;
+
+	return report && c->expire_reports < c->expire ? c->expire_reports : c->expire;
+}
+
+static void
+warned(void *arg, struct status status)
+{
+	(void)arg;
+	(void)status;                           /* it was worth a try; the message goes on waiting */
+}
+
+static void
+maybe_warn(const struct settling *x)
+{
+	int64_t warn = x->queue->options.conf->delivery.warn;
+
+	if (x->message->warned || warn == 0 || x->now - x->message->arrival < warn)
+		return;
+	x->message->warned = true;
+	tell_sender(x->queue, x->message->id, x->late, x->left, warned, NULL);
+}
+
+/* Nobody could be spoken to: it is about the destination, not about this message. */
+static bool
+unreachable(const struct order_result *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (!status_transient(r->outcomes[i].status) || r->outcomes[i].status.subject != 4)
+			return false;
+	return r->count > 0;
+}
+
+static void
+settle_task(struct settling *x)
+{
+	struct schedule *s = &x->queue->schedule;
+	struct task *t = x->tried->task;
+
+	if (unreachable(x->tried->result))
+		destination_unreachable(s, t->destination, x->next);
+	else
+		destination_reached(s, t->destination);
+	if (x->left == 0) {
+		task_remove(s, t);
+		return;
+	}
+	t->attempts++;
+	task_keep(t, x->waiting, x->left);
+	task_wait(s, t, x->next);
+	maybe_warn(x);
+}
+
+static void
+settle_message(struct settling *x)
+{
+	struct message *m = x->message;
+	uint32_t open = m->open;                /* the message goes with the last one */
+
+	for (uint32_t i = 0; i < x->delivered && open > 0; i++, open--)
+		plan_recipient_over(x->queue, m, &x->done[i]);
+	ending_start(x->succeeded);
+	ending_start(x->failed);
+}
+
+void
+settle(struct queue *q, const struct tried *tried)
+{
+	struct task *t = tried->task;
+	struct settling x = { .queue = q, .message = t->message, .tried = tried,
+	    .attempts = t->attempts + 1, .now = clock_now(q->loop->clock) };
+	int64_t end = x.message->arrival + queue_patience(q, x.message->report);
+	uint32_t count = t->count;
+
+	x.expired = x.now >= end;
+	x.next = x.now + retry_delay(q, t->attempts);
+	if (x.next > end)
+		x.next = end;
+	x.waiting = must_alloc(count * sizeof *x.waiting);
+	x.late = must_alloc(count * sizeof *x.late);
+	x.done = must_alloc(count * sizeof *x.done);
+	for (uint32_t i = 0; i < count; i++)
+		settle_recipient(&x, task_recipients(t)[i], tried->recipients[i]);
+	settle_task(&x);
+	settle_message(&x);
+	free(x.waiting);
+	free(x.late);
+	free(x.done);
+}

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * accept -- from the final dot to the reply:
+ *
+ *     EVALUATE   SPF, DKIM, ARC, DMARC, iprev, all at once over facts
+ *     DECIDE     take it, refuse it, or ask for it again
+ *     STORE      the queue writes it down; 250 comes after its word
+ *     REPLY
+ *
+ * The bytes are kept and their hashes made already (intake); only questions, one
+ * decision and one durable write remain.
+ */
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "base/text.h"
+#include "conf/events.h"
+#include "smtpd/inside.h"
+#include "smtpd/trace.h"
+
+enum { EVALUATE_MS = 30 * SECOND, TRACE_MOST = 64 << 10, VERDICT_MOST = 64 << 10 };
+
+struct step;
+
+struct accept {
+	struct smtpd              *smtpd;
+	const struct step         *step;
+	struct accept_client       client;
+	const struct session      *session;
+	struct intake             *intake;
+	struct inquiry             dns;
+	struct verdict_question    question;
+	bool                       judged;      /* a stranger's message: policy applies */
+	uint64_t                   id;
+	int64_t                    now, begun;  /* ms; microseconds, for the log */
+	struct status              status;
+	struct buf                 trace, results, packed;
+	struct storing            *storing;
+	struct later               go;
+	void                     (*done)(void *arg, struct status);
+	void                      *arg;
+};
+
+enum flow { FLOW_ON, FLOW_WAIT, FLOW_DONE };
+
+struct step {
+	const char *name;
+	enum flow (*run)(struct accept *);
+};
+
+static enum flow evaluate(struct accept *), decide(struct accept *), store(struct accept *),
+    reply(struct accept *);
+
+static const struct step EVALUATE = { "evaluate", evaluate }, DECIDE = { "decide", decide },
+    STORE = { "store", store }, REPLY = { "reply", reply };
+
+static enum flow
+then(struct accept *a, const struct step *next)
+{
+	a->step = next;
+	return FLOW_ON;
+}
+
+static void
+run(void *arg)
+{
+	struct accept *a = arg;
+
+	while (a->step->run(a) == FLOW_ON)
+		continue;
+}
+
+static void
+free_accept(struct accept *a)
+{
+	later_cancel(a->smtpd->loop, &a->go);
+	inquiry_end(&a->dns);
+	storage_forget(a->storing);
+	buf_free(&a->trace);
+	buf_free(&a->results);
+	buf_free(&a->packed);
+	free(a);
+}
+
+void
+accept_forget(struct accept *a)
+{
+	if (a != NULL)
+		free_accept(a);
+}
+
+static enum flow
+refuse(struct accept *a, struct status status)
+{
+	a->status = status;
+	return then(a, &REPLY);
+}
+
+/* --- EVALUATE ------------------------------------------------------------------------- */
+
+/* RFC 5321 6.3 */
+static bool
+runs_in_a_circle(const struct accept *a)
+{
+	return header_count(&a->intake->header, "Received") > a->smtpd->options.conf->limits.received;
+}
+
+static enum flow
+evaluate(struct accept *a)
+{
+	struct intake *in = a->intake;
+	struct status flaw = session_text_flaw(a->session);
+
+	if (flaw.class == 0)
+		flaw = in->flaw;
+	if (flaw.class != 0)
+		return refuse(a, flaw);
+	if (runs_in_a_circle(a))
+		return refuse(a, STATUS(554, 5, 4, 6, "too many Received fields: the message runs in a circle"));
+	if (!verdict_evaluate(in->verdict, &a->question, &in->bodies, a->smtpd->keys, &a->dns.facts)) {
+		inquiry_ask(&a->dns, run, a);
+		return FLOW_WAIT;
+	}
+	inquiry_end(&a->dns);
+	return then(a, &DECIDE);
+}
+
+/* --- DECIDE ------------------------------------------------------------------------------ */
+
+/* Will it go on from here with our seal? */
+static bool
+will_be_sealed(const struct accept *a)
+{
+	const struct smtpd *s = a->smtpd;
+
+	if (s->options.conf->arc.seal == 0)
+		return false;
+	for (const struct session_recipient *r = a->session->mail.recipients; r != NULL; r = r->next) {
+		struct route route = route_local(s->options.routes, &r->address, a->intake->arena);
+
+		if (route.kind == ROUTE_ALIAS || route.kind == ROUTE_LIST)
+			return true;
+	}
+	return false;
+}
+
+static enum flow
+decide(struct accept *a)
+{
+	struct verdict *v = a->intake->verdict;
+	struct verdict_terms terms = { .policy = &a->smtpd->policy, .trust = a->smtpd->options.trust,
+	    .will_be_sealed = will_be_sealed(a) };
+
+	verdict_decide(v, &a->question, &terms);
+	if (a->judged && (v->decision.action == POLICY_REJECT || v->decision.action == POLICY_DEFER))
+		return refuse(a, v->decision.status);
+	return then(a, &STORE);
+}
+
+/* --- STORE --------------------------------------------------------------------------------- */
+
+/* What we put in front: what we found out, and that it came through here. */
+static void
+write_trace(struct accept *a)
+{
+	const struct session *s = a->session;
+	const struct verdict *v = a->intake->verdict;
+	struct slice hostname = a->smtpd->options.conf->hostname;
+	struct authres results;
+	struct trace t = {
+		.helo = s->helo, .name = v->iprev.result == IPREV_PASS ? v->iprev.name : NONE,
+		.client = a->client.ip, .by = hostname, .with = session_protocol(s),
+		.tls = a->client.tls, .cipher = a->client.cipher, .id = a->id, .now = a->now,
+	};
+
+	if (s->mail.count == 1)
+		t.recipient = s->mail.recipients->address.text;
+	verdict_results(v, &a->question, hostname, &results);
+	authres_write(&results, s->mail.smtputf8, &a->results);
+	if (a->judged) {
+		buf_add(&a->trace, S("Authentication-Results: "));
+		buf_add(&a->trace, buf_slice(&a->results));
+		buf_add(&a->trace, S("\r\n"));
+	}
+	trace_add(&a->trace, &t);
+}
+
+/* RFC 8601 5: fields that claim to be ours are not passed on. */
+static bool
+find_forgeries(struct accept *a, struct envelope *e)
+{
+	const struct header *h = &a->intake->header;
+	struct authres_forged forged;
+
+	if (!authres_forged(h, &a->smtpd->options.conf->hostname, 1, a->intake->arena, &forged))
+		return false;
+	e->omit = arena_get(a->intake->arena, (forged.count + 1) * sizeof *e->omit);
+	if (e->omit == NULL)
+		return false;
+	for (size_t i = 0; i < forged.count; i++) {
+		const struct slice whole = forged.fields[i]->whole;
+
+		e->omit[e->omitted++] = (struct span){ (uint64_t)(whole.p - h->block.p), whole.n };
+	}
+	return true;
+}
+
+static bool
+name_recipients(struct accept *a, struct envelope *e)
+{
+	struct recipient *to = arena_get(a->intake->arena, a->session->mail.count * sizeof *to);
+
+	if (to == NULL)
+		return false;
+	e->recipients = to;
+	for (const struct session_recipient *r = a->session->mail.recipients; r != NULL; r = r->next)
+		to[e->count++] = (struct recipient){ .address = r->address.text, .orcpt = r->orcpt,
+		    .notify = r->notify, .parent = NO_RECIPIENT };
+	return true;
+}
+
+/* RFC 8689 3: exactly one such field, and not with REQUIRETLS. */
+static bool
+tls_optional(const struct accept *a)
+{
+	const struct header *h = &a->intake->header;
+	const struct field *f = header_find(h, "TLS-Required");
+
+	return f != NULL && header_count(h, "TLS-Required") == 1 &&
+	    slice_eqi(slice_trim(f->value), S("No")) && !a->session->mail.requiretls;
+}
+
+static bool
+fill_envelope(struct accept *a, struct envelope *e)
+{
+	const struct transaction *m = &a->session->mail;
+	const struct intake *in = a->intake;
+	const struct body_hash *hash = bodies_get(&in->bodies, CANON_RELAXED, BODY_WHOLE);
+
+	verdict_pack(in->verdict, buf_slice(&a->results), &a->packed);
+	*e = (struct envelope){
+		.id = a->id, .arrival = a->now, .sender = m->sender.text,
+		.listener = a->client.listener->name, .client = a->client.ip, .helo = a->session->helo,
+		.relayed = a->client.relay, .smtputf8 = m->smtputf8, .eight_bit = in->eight_bit,
+		.requiretls = m->requiretls, .tls_optional = tls_optional(a), .ret = m->ret,
+		.envid = m->envid, .trace = buf_slice(&a->trace), .header_size = in->header.block.n,
+		.size = in->size, .verdict = buf_slice(&a->packed), .hashed = hash != NULL,
+		.hold = false,
+	};
+	if (hash != NULL)
+		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);
+	return name_recipients(a, e) && find_forgeries(a, e);
+}
+
+static void
+stored(void *arg, struct status status)
+{
+	struct accept *a = arg;
+	char id[ID_TEXT + 1];
+
+	a->storing = NULL;
+	id_text(a->id, id);
+	a->status = status;
+	a->status.text = status_good(status)
+	    ? arena_printf(a->intake->arena, "Ok: queued as %s", id)
+	    : arena_copy(a->intake->arena, status.text);
+	a->step = &REPLY;
+	run(a);
+}
+
+static enum flow
+store(struct accept *a)
+{
+	struct envelope e;
+
+	write_trace(a);
+	if (!fill_envelope(a, &e) || a->trace.full || a->packed.full)
+		return refuse(a, STATUS(452, 4, 3, 1, "the message is too much for this machine now"));
+	a->storing = storage_store(a->smtpd->storage, &e, a->intake->file_number,
+	    buf_slice(&a->intake->content), stored, a);
+	a->intake->file_number = 0;             /* the queue has it now */
+	return FLOW_WAIT;
+}
+
+/* --- REPLY ----------------------------------------------------------------------------------- */
+
+static void
+log_dkim(struct log_line *l, const struct verdict *v)
+{
+	struct buf text = BUF(1000);
+
+	for (size_t i = 0; i < v->dkim.count; i++) {
+		const struct signature *s = &v->dkim.signatures[i];
+
+		buf_printf(&text, "%s%s:%.*s", i ? "," : "", dkim_result_name(dkim_result(s)),
+		    FMT(s->domain));
+	}
+	log_slice(l, "dkim", text.n > 0 ? buf_slice(&text) : S("none"));
+	buf_free(&text);
+}
+
+static void
+log_verdict(struct log_line *l, const struct accept *a)
+{
+	const struct verdict *v = a->intake->verdict;
+
+	if (v->spf_asked)
+		log_text(l, "spf", spf_result_name(v->mail.result));
+	log_dkim(l, v);
+	log_text(l, "dmarc", dmarc_result_name(v->dmarc.result));
+	log_text(l, "arc", arc_result_name(v->arc.result));
+}
+
+static void
+log_end_of_data(const struct accept *a)
+{
+	bool good = status_good(a->status);
+	const struct session *s = a->session;
+	const struct intake *in = a->intake;
+	const struct field *message_id;
+	struct log_line l = log_event(a->smtpd->options.log, good ? &EVENT_RECEIVED : &EVENT_REJECTED,
+	    a->id);
+	char ip[IP_TEXT];
+
+	ip_text(a->client.ip, ip);
+	log_slice(&l, "listener", a->client.listener->name);
+	log_text(&l, "client", ip);
+	log_slice(&l, "helo", s->helo);
+	log_path(&l, "from", s->mail.sender.text);
+	log_number(&l, "rcpts", s->mail.count);
+	log_number(&l, "size", (int64_t)in->size);
+	if (a->client.tls != NULL)
+		log_text(&l, "tls", a->client.tls);
+	if (in->verdict != NULL && (a->step == &REPLY && a->question.hostname.n > 0 && in->flaw.class == 0 &&
+	    in->verdict->dmarc.concluded))
+		log_verdict(&l, a);
+	if (good && in->verdict->voucher.n > 0)
+		log_slice(&l, "override", in->verdict->voucher);
+	if (!good) {
+		struct buf dsn = BUF(100);
+
+		buf_printf(&dsn, "%u.%u.%u", a->status.class, a->status.subject, a->status.detail);
+		log_number(&l, "reply", a->status.reply);
+		log_slice(&l, "dsn", buf_slice(&dsn));
+		log_slice(&l, "why", a->status.text);
+		buf_free(&dsn);
+	}
+	if ((message_id = header_find(&in->header, "Message-ID")) != NULL)
+		log_slice(&l, "message-id", slice_trim(message_id->value));
+	log_end(&l);
+}
+
+static enum flow
+reply(struct accept *a)
+{
+	void (*done)(void *, struct status) = a->done;
+	void *arg = a->arg;
+	struct status status = a->status;
+
+	log_end_of_data(a);
+	free_accept(a);
+	done(arg, status);
+	return FLOW_DONE;
+}
+
+/* --- beginning --------------------------------------------------------------------------------- */
+
+struct accept *
+accept_begin(struct smtpd *smtpd, const struct accept_client *client, const struct session *session,
+    struct intake *intake, void (*done)(void *, struct status), void *arg)
+{
+	struct accept *a = must_alloc(sizeof *a);
+
+	*a = (struct accept){ .smtpd = smtpd, .step = &EVALUATE, .client = *client, .session = session,
+	    .intake = intake, .id = ids_next(&smtpd->ids), .now = clock_now(smtpd->loop->clock),
+	    .trace = BUF(TRACE_MOST), .results = BUF(TRACE_MOST), .packed = BUF(VERDICT_MOST),
+	    .done = done, .arg = arg };
+	/* Who may relay is one of ours: his mail is signed, not judged. */
+	a->judged = !client->relay;
+	a->question = (struct verdict_question){ .client = a->judged ? client->ip : (struct ip){ .n = 0 },
+	    .helo = session->helo, .sender = session->mail.sender,
+	    .hostname = smtpd->options.conf->hostname, .now = a->now };
+	inquiry_begin(&a->dns, smtpd->options.resolver, intake->arena);
+	inquiry_limit(&a->dns, EVALUATE_MS);
+	loop_later(smtpd->loop, &a->go, run, a);
+	return a;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "smtpd/inside.h"
+
+enum { KEYS_KEPT = 512, LISTENERS_MOST = 64 };
+
+/* --- doors --------------------------------------------------------------------------- */
+
+static bool
+read_file(struct smtpd *s, struct slice name, enum file_purpose purpose, struct slice *bytes,
+    struct error *why)
+{
+	const struct reader *r = s->options.files;
+	struct slice found;
+
+	if (r->read(r->arg, name, purpose, 0, &found, bytes, why) == READ_FILE)
+		return true;
+	return error_set(why, "cannot read the %s %.*s", file_purpose_name(purpose), FMT(name));
+}
+
+static bool
+open_tls(struct door *d, struct error *why)
+{
+	struct tls_identity id = { .name = "tls" };
+	char *name;
+
+	if (d->conf->tls_cert.n == 0)
+		return true;
+	if (!read_file(d->smtpd, d->conf->tls_cert, FILE_TLS_CERTIFICATE, &id.certificate, why) ||
+	    !read_file(d->smtpd, d->conf->tls_key, FILE_TLS_KEY, &id.key, why))
+		return false;
+	id.name = name = must_copy(d->conf->tls_cert.p, d->conf->tls_cert.n);
+	d->tls = tls_server_new(&id, 1, why);
+	free(name);
+	return d->tls != NULL;
+}
+
+static void
+came_in(void *arg, int fd, struct peer from)
+{
+	visit_begin(arg, fd, from);
+}
+
+void
+smtpd_door(struct smtpd *s, uint32_t number, int fd)
+{
+	struct door *d = &s->doors[number];
+
+	bug_if(number >= s->options.conf->listen_count || d->listener_count == LISTENERS_MOST);
+	d->listeners[d->listener_count++] = listener_new(s->loop, fd, came_in, d);
+}
+
+static void
+close_doors(struct smtpd *s)
+{
+	for (size_t i = 0; i < s->options.conf->listen_count; i++) {
+		struct door *d = &s->doors[i];
+
+		while (d->listener_count > 0)
+			listener_end(d->listeners[--d->listener_count]);
+	}
+}
+
+/* --- beginning and ending -------------------------------------------------------------- */
+
+static struct policy
+policy_of(const struct policy_conf *c)
+{
+	static const int heed[] = {
+		[HEED_EVIDENCE] = REJECT_EVIDENCE, [HEED_STRICT] = REJECT_STRICT, [HEED_NEVER] = REJECT_NEVER,
+	};
+	struct policy p = { .spf_fail = c->spf_fail_reject ? SPF_FAIL_REJECT : SPF_FAIL_MARK };
+
+	p.dmarc_reject = heed[c->dmarc_reject];
+	p.dmarc_dns_temperror = c->dmarc_temperror_defer ? DMARC_DNS_DEFER : DMARC_DNS_ACCEPT;
+	p.from_multiple = c->several_authors_accept ? FROM_MULTIPLE_ACCEPT : FROM_MULTIPLE_REJECT;
+	p.arc_dns_temperror = c->arc_temperror_defer_once ? ARC_DNS_DEFER_ONCE : ARC_DNS_ACCEPT;
+	return p;
+}
+
+struct smtpd *
+smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
+{
+	struct smtpd *s = must_alloc(sizeof *s);
+
+	s->loop = loop;
+	s->options = *o;
+	s->policy = policy_of(&o->conf->policy);
+	s->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
+	s->keys = keys_new(KEYS_KEPT);
+	s->storage = storage_new(s);
+	s->rates = rates_new();
+	s->doors = must_alloc(o->conf->listen_count * sizeof *s->doors);
+	for (size_t i = 0; i < o->conf->listen_count; i++) {
+		s->doors[i] = (struct door){ .smtpd = s, .conf = &o->conf->listen[i],
+		    .listeners = must_alloc(LISTENERS_MOST * sizeof *s->doors->listeners) };
+		if (!open_tls(&s->doors[i], why)) {
+			smtpd_end(s);
+			return NULL;
+		}
+	}
+	return s;
+}
+
+void
+smtpd_queue(struct smtpd *s, int fd)
+{
+	storage_link(s->storage, fd);
+}
+
+static void
+tell_idle(void *arg)
+{
+	struct smtpd *s = arg;
+	void (*idle)(void *) = s->idle;
+
+	s->idle = NULL;
+	if (idle != NULL)
+		idle(s->idle_arg);
+}
+
+void
+smtpd_visit_over(struct smtpd *s)
+{
+	if (s->draining && s->visit_count == 0)
+		loop_later(s->loop, &s->drained, tell_idle, s);
+}
+
+void
+smtpd_drain(struct smtpd *s, void (*idle)(void *), void *arg)
+{
+	s->draining = true;
+	s->idle = idle;
+	s->idle_arg = arg;
+	close_doors(s);
+	visits_goodbye(s);
+	smtpd_visit_over(s);
+}
+
+size_t
+smtpd_visits(const struct smtpd *s)
+{
+	return s->visit_count;
+}
+
+void
+smtpd_end(struct smtpd *s)
+{
+	s->draining = false;
+	visits_end(s);
+	close_doors(s);
+	for (size_t i = 0; i < s->options.conf->listen_count; i++) {
+		tls_server_free(s->doors[i].tls);
+		free(s->doors[i].listeners);
+	}
+	free(s->doors);
+	storage_end(s->storage);
+	rates_free(s->rates);
+	keys_free(s->keys);
+	later_cancel(s->loop, &s->drained);
+	free(s);
+}

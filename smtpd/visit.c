@@ -1,0 +1,448 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * visit -- one client's connection: bytes between its stream and the session,
+ * and how long anybody may take.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "conf/events.h"
+#include "smtpd/inside.h"
+
+enum {
+	TEXT_LEAST = 4096,              /* octets of a text in each span of the idle limit */
+	HANDSHAKE_MS = 60 * SECOND,
+};
+
+struct visit {
+	struct visit        *next, **back;
+	struct door         *door;
+	struct smtpd        *smtpd;
+	struct stream       *stream;
+	struct peer          peer;
+	struct session_terms terms;
+	struct session       session;
+	struct intake       *intake;    /* while a text comes in */
+	struct accept       *accept;
+	struct storing      *space;     /* a file was asked for */
+	struct timer         patience;
+	uint64_t             text_seen; /* at the last look */
+	unsigned             messages;
+	int64_t              begun;
+};
+
+static void pump(struct visit *v);
+
+/* --- what the session asks ---------------------------------------------------------- */
+
+static struct status
+say_recipient(void *arg, const struct address *address)
+{
+	struct visit *v = arg;
+	struct arena *arena = v->session.mail.arena;
+	struct route r = route_local(v->smtpd->options.routes, address, arena);
+
+	switch (r.kind) {
+	case ROUTE_REMOTE:
+		return v->terms.relay ? STATUS(250, 2, 1, 5, "recipient ok")
+		    : STATUS(550, 5, 7, 1, "relaying is not allowed");
+	case ROUTE_NO_USER:
+		return r.refusal;
+	case ROUTE_LIST:
+		if (!route_may_post(r.list, &v->session.mail.sender))
+			return STATUS(550, 5, 7, 2, "only members may send to this list");
+		return STATUS(250, 2, 1, 5, "recipient ok");
+	default:
+		return STATUS(250, 2, 1, 5, "recipient ok");
+	}
+}
+
+static void
+log_refused(void *arg, struct slice verb, struct status status)
+{
+	struct visit *v = arg;
+	struct log_line l = log_event(v->smtpd->options.log, &EVENT_REFUSED, 0);
+	char ip[IP_TEXT];
+
+	ip_text(v->peer.ip, ip);
+	log_slice(&l, "listener", v->door->conf->name);
+	log_text(&l, "client", ip);
+	log_slice(&l, "helo", v->session.helo);
+	if (v->session.mail.begun)
+		log_path(&l, "from", v->session.mail.sender.text);
+	log_slice(&l, "verb", verb);
+	log_number(&l, "reply", status.reply);
+	log_slice(&l, "why", status.text);
+	log_end(&l);
+}
+
+/* --- the end of a visit ------------------------------------------------------------------ */
+
+static void
+drop_intake(struct visit *v)
+{
+	if (v->intake == NULL)
+		return;
+	if (v->intake->file_number != 0)
+		storage_drop_space(v->smtpd->storage, v->intake->file_number);
+	intake_end(v->intake);
+	free(v->intake);
+	v->intake = NULL;
+}
+
+static void
+log_disconnected(const struct visit *v, const char *reason)
+{
+	struct log_line l = log_event(v->smtpd->options.log, &EVENT_DISCONNECTED, 0);
+	char ip[IP_TEXT];
+
+	ip_text(v->peer.ip, ip);
+	log_slice(&l, "listener", v->door->conf->name);
+	log_text(&l, "client", ip);
+	log_slice(&l, "helo", v->session.helo);
+	log_number(&l, "messages", v->messages);
+	log_number(&l, "errors", v->session.errors);
+	log_text(&l, "reason", reason);
+	log_end(&l);
+}
+
+static void
+end_visit(struct visit *v, const char *reason)
+{
+	struct smtpd *s = v->smtpd;
+
+	log_disconnected(v, reason);
+	if ((*v->back = v->next) != NULL)
+		v->next->back = v->back;
+	s->visit_count--;
+	v->door->visits--;
+	timer_clear(s->loop, &v->patience);
+	accept_forget(v->accept);
+	storage_forget(v->space);
+	drop_intake(v);
+	stream_end(v->stream);
+	session_end(&v->session);
+	free(v);
+	smtpd_visit_over(s);
+}
+
+/* What was said last still goes out. */
+static void
+close_visit(struct visit *v, const char *reason)
+{
+	stream_finish(v->stream);
+	v->stream = NULL;
+	end_visit(v, reason);
+}
+
+static void
+say_out(struct visit *v)
+{
+	if (v->session.out.n > 0)
+		stream_write(v->stream, buf_slice(&v->session.out));
+	buf_free(&v->session.out);
+}
+
+static void
+goodbye(struct visit *v, struct status status, const char *reason)
+{
+	if (v->session.want != SESSION_TLS) {
+		session_close(&v->session, status);
+		say_out(v);
+	}
+	close_visit(v, reason);
+}
+
+/* --- time -------------------------------------------------------------------------------- */
+
+static void out_of_patience(void *arg);
+
+static void
+wait_for_client(struct visit *v)
+{
+	int64_t ms = v->smtpd->options.conf->limits.idle;
+
+	v->text_seen = v->intake != NULL ? v->intake->size : 0;
+	timer_set(v->smtpd->loop, &v->patience, ms, out_of_patience, v);
+}
+
+/* A text may take long, but not for ever: it must move. */
+static void
+out_of_patience(void *arg)
+{
+	struct visit *v = arg;
+
+	if (v->intake != NULL && v->intake->size - v->text_seen >= TEXT_LEAST) {
+		wait_for_client(v);
+		return;
+	}
+	goodbye(v, STATUS(421, 4, 4, 2, "too slow, goodbye"), "timeout");
+}
+
+/* --- a message ------------------------------------------------------------------------------ */
+
+static void
+take_text(void *arg, struct slice piece)
+{
+	struct visit *v = arg;
+
+	if (v->intake == NULL) {
+		v->intake = must_alloc(sizeof *v->intake);
+		intake_begin(v->intake);
+	}
+	intake_add(v->intake, piece);
+}
+
+static void
+space_given(void *arg, struct status status, uint64_t file, int fd)
+{
+	struct visit *v = arg;
+
+	v->space = NULL;
+	if (fd == -1 || v->intake == NULL) {
+		if (fd != -1) {
+			close(fd);
+			storage_drop_space(v->smtpd->storage, file);
+		}
+		if (v->intake != NULL)
+			intake_refuse(v->intake, status);
+	} else {
+		intake_file(v->intake, fd, file);
+	}
+	stream_resume(v->stream);
+	if (v->session.want == SESSION_ACCEPT)
+		pump(v);
+}
+
+/* The text is larger than fits here: no more of it before there is a file. */
+static bool
+waits_for_file(struct visit *v)
+{
+	if (v->intake == NULL || !v->intake->wants_file)
+		return false;
+	if (v->space == NULL)
+		v->space = storage_space(v->smtpd->storage, space_given, v);
+	stream_pause(v->stream);
+	timer_clear(v->smtpd->loop, &v->patience);
+	return true;
+}
+
+static void
+accepted(void *arg, struct status status)
+{
+	struct visit *v = arg;
+
+	v->accept = NULL;
+	if (status_good(status))
+		v->messages++;
+	session_finish(&v->session, status);
+	drop_intake(v);
+	say_out(v);
+	if (v->session.want == SESSION_CLOSE || v->smtpd->draining) {
+		goodbye(v, STATUS(421, 4, 3, 2, "this server goes down, goodbye"), "shutdown");
+		return;
+	}
+	wait_for_client(v);
+	stream_resume(v->stream);
+}
+
+static void
+accept_message(struct visit *v)
+{
+	SSL *ssl = stream_ssl(v->stream);
+	struct accept_client client = { v->door->conf, v->peer.ip, v->terms.relay,
+	    ssl ? tls_version(ssl) : NULL, ssl ? tls_cipher(ssl) : NULL };
+
+	if (v->intake == NULL)
+		take_text(v, NONE);             /* a message without a byte */
+	timer_clear(v->smtpd->loop, &v->patience);
+	stream_pause(v->stream);
+	if (!rates_allow(v->smtpd->rates, v->peer.ip, v->door->conf->messages,
+	    clock_ticks(v->smtpd->loop->clock)))
+		intake_refuse(v->intake, STATUS(451, 4, 7, 0, "too many messages from you; try later"));
+	intake_finish(v->intake);
+	v->accept = accept_begin(v->smtpd, &client, &v->session, v->intake, accepted, v);
+}
+
+/* --- bytes ------------------------------------------------------------------------------------ */
+
+static void
+start_tls(struct visit *v)
+{
+	say_out(v);
+	timer_set(v->smtpd->loop, &v->patience, HANDSHAKE_MS, out_of_patience, v);
+	stream_secure_server(v->stream, tls_server_context(v->door->tls));
+}
+
+static void
+pump(struct visit *v)
+{
+	struct slice input = stream_input(v->stream);
+	size_t before = input.n;
+
+	if (v->session.want == SESSION_MORE)
+		session_feed(&v->session, &input);
+	stream_take(v->stream, before - input.n);
+	if (waits_for_file(v))
+		return;
+	switch (v->session.want) {
+	case SESSION_MORE:
+		if (input.n < before && v->intake == NULL)
+			wait_for_client(v);     /* a whole command came */
+		say_out(v);
+		break;
+	case SESSION_ACCEPT:
+		say_out(v);
+		accept_message(v);
+		break;
+	case SESSION_TLS:
+		start_tls(v);
+		break;
+	case SESSION_CLOSE:
+		say_out(v);
+		close_visit(v, "quit");
+		break;
+	}
+}
+
+static void
+on_input(void *arg)
+{
+	struct visit *v = arg;
+
+	if (v->accept == NULL && v->space == NULL)
+		pump(v);
+}
+
+static void
+on_secured(void *arg)
+{
+	struct visit *v = arg;
+
+	session_secured(&v->session);
+	wait_for_client(v);
+	say_out(v);
+}
+
+static void
+on_closed(void *arg, const struct error *why)
+{
+	struct visit *v = arg;
+
+	if (v->session.want == SESSION_TLS) {
+		struct log_line l = log_event(v->smtpd->options.log, &EVENT_TLS_FAILED, 0);
+		char ip[IP_TEXT];
+
+		ip_text(v->peer.ip, ip);
+		log_slice(&l, "listener", v->door->conf->name);
+		log_text(&l, "client", ip);
+		log_text(&l, "direction", "in");
+		log_text(&l, "why", why->text);
+		log_end(&l);
+	}
+	end_visit(v, why->text);
+}
+
+static const struct stream_user STREAM = { NULL, on_input, NULL, on_secured, on_closed };
+
+/* --- beginning -------------------------------------------------------------------------------- */
+
+static bool
+may_relay(const struct listen_conf *c, struct ip ip)
+{
+	for (size_t i = 0; i < c->relay_count; i++)
+		if (ip_in(ip, c->relay[i].ip, c->relay[i].bits))
+			return true;
+	return false;
+}
+
+static struct session_terms
+terms_of(struct visit *v)
+{
+	const struct conf *conf = v->smtpd->options.conf;
+	const struct listen_conf *c = v->door->conf;
+	bool relay = may_relay(c, v->peer.ip);
+
+	return (struct session_terms){
+		.hostname = conf->hostname, .tls_offered = v->door->tls != NULL,
+		.tls_at_once = c->tls_implicit, .relay = relay,
+		.bare = conf->policy.bare_newline_normalize || relay ? BARE_REPAIR : BARE_KEEP,
+		.size_most = c->size > 0 ? c->size : conf->limits.size,
+		.recipients_most = conf->limits.recipients, .errors_most = conf->limits.errors,
+		.idle_most = conf->limits.commands, .line_most = (size_t)conf->limits.line,
+		.recipient = say_recipient, .refused = log_refused, .arg = v,
+	};
+}
+
+static void
+log_connected(const struct visit *v)
+{
+	struct log_line l = log_event(v->smtpd->options.log, &EVENT_CONNECTED, 0);
+	char ip[IP_TEXT];
+
+	ip_text(v->peer.ip, ip);
+	log_slice(&l, "listener", v->door->conf->name);
+	log_text(&l, "client", ip);
+	log_number(&l, "port", v->peer.port);
+	log_end(&l);
+}
+
+/* Too many: a word, and away, without a visit. */
+static void
+turn_away(struct door *d, int fd)
+{
+	static const char words[] = "421 4.7.0 too many connections, try later\r\n";
+
+	(void)d;
+	if (send(fd, words, sizeof words - 1, MSG_NOSIGNAL | MSG_DONTWAIT) == -1)
+		(void)0;                        /* he will notice anyway */
+	close(fd);
+}
+
+void
+visit_begin(struct door *d, int fd, struct peer peer)
+{
+	struct smtpd *s = d->smtpd;
+	struct visit *v;
+
+	if (d->visits >= d->conf->connections) {
+		turn_away(d, fd);
+		return;
+	}
+	v = must_alloc(sizeof *v);
+	*v = (struct visit){ .next = s->visits, .back = &s->visits, .door = d, .smtpd = s, .peer = peer };
+	if (v->next != NULL)
+		v->next->back = &v->next;
+	s->visits = v;
+	s->visit_count++;
+	d->visits++;
+	v->terms = terms_of(v);
+	v->stream = stream_new(s->loop, fd, &STREAM, v);
+	session_begin(&v->session, &v->terms, take_text, v);
+	log_connected(v);
+	if (v->session.want == SESSION_TLS) {
+		start_tls(v);
+		return;
+	}
+	wait_for_client(v);
+	say_out(v);
+}
+
+void
+visits_end(struct smtpd *s)
+{
+	while (s->visits != NULL)
+		end_visit(s->visits, "shutdown");
+}
+
+/* Those who have nothing under way may go now; the others when they are done. */
+void
+visits_goodbye(struct smtpd *s)
+{
+	for (struct visit *v = s->visits, *next; v != NULL; v = next) {
+		next = v->next;
+		if (v->accept == NULL && v->intake == NULL && v->session.want != SESSION_TLS)
+			goodbye(v, STATUS(421, 4, 3, 2, "this server goes down, goodbye"), "shutdown");
+	}
+}
