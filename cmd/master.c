@@ -317,7 +317,8 @@ send_birth(struct child *c)
 
 	pack_u8(&b, (uint8_t)c->role);
 	pack_u8(&b, (uint8_t)c->slot);
-	pack_slice(&b, slice(c->master->options.file));
+	/* What was read first: the configuration, by its absolute name. */
+	pack_slice(&b, slice(c->master->files.file[0]->name));
 	link_send(c->link, CONTROL_ROLE, buf_slice(&b), -1);
 	buf_free(&b);
 	link_send(c->link, CONTROL_FILES, NONE, packed_files(c->master, ROLE_KINDS[c->role].purposes));

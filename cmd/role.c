@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -120,7 +121,13 @@ read_configuration(struct birth *b)
 	r->conf = conf_parse(buf_slice(&b->config), &r->reader, &flaws);
 	r->routes = routes_new(r->conf, &r->reader, &flaws);
 	r->trust = trust_new(&r->conf->arc, &r->reader, &flaws);
-	bug_if(flaws.errors > 0);
+	if (flaws.errors > 0) {
+		struct buf text = BUF(64 << 10);
+
+		flaws_add_text(&text, &flaws);
+		buf_byte(&text, '\0');
+		fail(b, text.p);
+	}
 	flaws_end(&flaws);
 	r->log = (struct log){ &r->clock, r->conf->log.least, r->conf->log.json, log_to_stderr, NULL };
 }
@@ -134,7 +141,9 @@ give_up_rights(struct birth *b, struct buf *lacking)
 	struct error why;
 
 	snprintf(name, sizeof name, "%.*s", FMT(user));
-	if (geteuid() == 0 && user.n > 0 && !sandbox_become(name, &why))
+	if (geteuid() == 0 && b->role.conf->user_usual && getpwnam(name) == NULL)
+		buf_printf(lacking, "the account %s, so the rights of root are kept; ", name);
+	else if (geteuid() == 0 && !sandbox_become(name, &why))
 		fail(b, why.text);
 	if (!sandbox_enter(&rights, lacking, &why))
 		fail(b, why.text);
