@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/bug.h"
@@ -19,8 +20,8 @@
 enum {
 	PATH_BYTES = 4096,
 	PAGE_BYTES = 4096,
-	LOG_BYTES = 8 << 20,            /* of one log file */
-	LOG_MEMORY = 1 << 20,
+	LOG_BYTES = 1 << 20,            /* of one log file; its rest is zeroed at every start */
+	LOG_MEMORY = 256 << 10,
 	CHECKPOINT_KBYTES = 4 << 10,    /* less log than this is no reason for one */
 	RANGE_BYTES = 1 << 20,          /* read at once */
 	VALUE_BYTES = 64 << 20,         /* the longest value */
@@ -437,6 +438,16 @@ read_twice(struct kv_table *t, struct error *why)
 	    (s.code == 0 || broken(t->kv, s.code, "find what is there", why));
 }
 
+/* Without files or space left Berkeley DB sleeps for seconds and tries again; we go on. */
+static int
+yield_at_once(u_long seconds, u_long micros)
+{
+	struct timespec pause = { 0, (long)(micros < 1000 ? micros : 1000) * 1000 };
+
+	(void)seconds;
+	return nanosleep(&pause, NULL);
+}
+
 /* --- opening -------------------------------------------------------------- */
 
 static bool
@@ -465,6 +476,7 @@ open_env(struct kv *kv, struct error *why)
 
 	if (!dir_make(path_in(kv, "env", home), 0700, why))
 		return false;
+	db_env_set_func_yield(yield_at_once);
 	if ((code = db_env_create(&kv->env, 0)) != 0)
 		return refuse(kv, code, "begin", why);
 	kv->env->app_private = kv;
@@ -519,7 +531,7 @@ close_all(struct kv *kv)
 	kv->txn = NULL;
 	for (size_t i = 0; i < kv->count; i++) {
 		if (kv->tables[i].db != NULL)
-			kv->tables[i].db->close(kv->tables[i].db, 0);
+			kv->tables[i].db->close(kv->tables[i].db, kv->failed ? DB_NOSYNC : 0);
 		kv->tables[i].db = NULL;
 	}
 	if (kv->env != NULL)

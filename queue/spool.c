@@ -754,6 +754,7 @@ spool_free(struct spool *s)
 	pthread_cond_destroy(&s->wake);
 	pthread_cond_destroy(&s->work);
 	free(s->segments);
+	free(s->doomed);
 	free(s->dir);
 	free(s);
 }

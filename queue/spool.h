@@ -37,8 +37,10 @@
  *     and copied forward
  *     the oldest segment renamed to       nothing living      a spare; the directory was
  *     spare-N                             was in it           flushed before it is written to
- *     NNNNNNNN with the head of another   being begun         removed, nothing was in it
- *     or none, the newest
+ *     NNNNNNNN with the head of another   being begun         removed, nothing was in it; if it
+ *     or none, the newest                                     has records, its head is mended
+ *     content/ID, its record in a write   not accepted        as for a whole record: it may be
+ *     that failed                                             there or not
  *     a record that rotted, others        damage              named, passed over; its segment
  *     flushed behind it                                       goes to damaged/ when its turn
  *                                                             comes

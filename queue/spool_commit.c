@@ -71,9 +71,40 @@ fail(const struct spool *s, struct submission *m, const struct error *why, struc
 	line_put(failed, m);
 }
 
+/*
+ * Records of a failed write may be on the disk all the same, until the next segment
+ * makes them void: so long their content stays.
+ */
+static void
+doom(struct spool *s, uint64_t id)
+{
+	s->doomed = must_grow(s->doomed, (s->dooms + 1) * sizeof *s->doomed);
+	s->doomed[s->dooms++] = id;
+}
+
+static void
+spare_doomed(struct spool *s, uint64_t id)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < s->dooms; i++)
+		if (s->doomed[i] != id)
+			s->doomed[kept++] = s->doomed[i];
+	s->dooms = kept;
+}
+
+static void
+remove_doomed(struct spool *s)
+{
+	char path[SPOOL_PATH];
+
+	while (s->dooms > 0)
+		file_remove(spool_content_path(s, s->doomed[--s->dooms], path), NULL);
+}
+
 /* Who has a large content that cannot be kept goes from the batch to the failed. */
 static bool
-settle_contents(const struct spool *s, struct line *batch, struct line *failed,
+settle_contents(struct spool *s, struct line *batch, struct line *failed,
     struct error *why)
 {
 	struct line all = *batch;
@@ -87,6 +118,7 @@ settle_contents(const struct spool *s, struct line *batch, struct line *failed,
 			line_put(batch, m);
 		} else if (settle_content(s, m, why)) {
 			line_put(batch, m);
+			spare_doomed(s, m->id); /* another try with the same id */
 			settled++;
 		} else {
 			fail(s, m, why, failed);
@@ -119,22 +151,43 @@ take_spare(struct spool *s, uint32_t *number_r)
 	return some;
 }
 
+static void
+put_spare_back(struct spool *s, uint32_t number)
+{
+	pthread_mutex_lock(&s->lock);
+	if (s->spares < SPARES_MOST)
+		s->spare[s->spares++] = number;
+	pthread_mutex_unlock(&s->lock);
+}
+
+static bool
+rename_spare(struct spool *s, uint32_t number, const char *path, struct error *why)
+{
+	char spare[SPOOL_PATH];
+
+	if (file_rename(spool_path(s, spare, "seg/spare-%u", number), path, why))
+		return true;
+	put_spare_back(s, number);
+	return false;
+}
+
 /* Without a spare the file grows as it is written: slower, and right. */
 static bool
 begin_segment(struct spool *s, struct error *why)
 {
-	char path[SPOOL_PATH], spare[SPOOL_PATH];
+	char path[SPOOL_PATH];
 	uint32_t number;
-	int how = O_RDWR | O_CLOEXEC;
+	bool made = !take_spare(s, &number);
 
 	spool_path(s, path, "seg/%08u", s->next_segment++);
-	if (!take_spare(s, &number))
-		how |= O_CREAT | O_EXCL;
-	else if (!file_rename(spool_path(s, spare, "seg/spare-%u", number), path, why))
+	if (!made && !rename_spare(s, number, path, why))
 		return false;
-	s->head.fd = open(path, how, 0600);
-	if (s->head.fd == -1)
-		return error_sys(why, "cannot open %s", path);
+	s->head.fd = open(path, O_RDWR | O_CLOEXEC | (made ? O_CREAT | O_EXCL : 0), 0600);
+	if (s->head.fd == -1) {
+		error_sys(why, "cannot open %s", path);
+		file_remove(path, NULL);
+		return false;
+	}
 	s->head.number = s->next_segment - 1;
 	s->head.offset = 0;
 	s->head.empty = true;
@@ -242,9 +295,17 @@ commit(struct spool *s, struct line *batch, struct error *why)
 		if (!begin_segment(s, why))
 			return false;
 	}
-	if (write_batch(s, batch, why))
+	if (write_batch(s, batch, why)) {
+		remove_doomed(s);
 		return true;
+	}
 	spool_abandon(s);
+	for (struct submission *m = batch->first; m != NULL; m = m->next)
+		if (m->content.fd != -1) {
+			doom(s, m->id);
+			close(m->content.fd);
+			m->content.fd = -1;
+		}
 	return false;
 }
 

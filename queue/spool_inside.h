@@ -113,6 +113,8 @@ struct spool {
 		uint64_t offset;
 		bool     empty;         /* nothing of it was ever flushed */
 	} head;
+	uint64_t *doomed;               /* ids of a failed write, whose content must go */
+	size_t   dooms;
 	uint64_t sequence;              /* the next */
 	uint32_t next_segment;
 	pthread_t committer, caretaker;

@@ -183,8 +183,9 @@ first_without_head(const struct spool *s, const struct segment *g, uint64_t befo
 }
 
 /*
- * The newest one without a head and records was being begun: nothing in it was
- * accepted.  An older one is damaged.
+ * Without a head and records: it was being begun, nothing in it was accepted.  If it
+ * is not the newest, its beginning failed and another one was begun; should anything
+ * be missing, the numbers will show it, so it is not thrown away.
  */
 static void
 dispose(struct spool *s, const struct segment *g, bool newest)
@@ -197,9 +198,30 @@ dispose(struct spool *s, const struct segment *g, bool newest)
 		remove_in(s, "seg", name);
 		return;
 	}
-	s->usage.damages++;
-	spool_say(s, SPOOL_DAMAGE, "segment %s cannot be read and is set aside", text);
+	spool_say(s, SPOOL_NOTE, "segment %s has no head and no record and is set aside", text);
 	set_aside(s, "seg", name);
+}
+
+/*
+ * With records: the power was cut when it was begun, and its head was not written,
+ * or the head is damaged.  What it must say is known.
+ */
+static void
+mend_head(struct spool *s, const struct segment *g, bool newest)
+{
+	const struct segment_head h = { SEGMENT_FORMAT, g->number, g->first, s->salt };
+	char path[SPOOL_PATH], block[SPOOL_BLOCK];
+	int fd = open(spool_path(s, path, "seg/%08u", g->number), O_WRONLY | O_CLOEXEC);
+
+	segment_head_pack(&h, block);
+	if (fd != -1) {
+		file_write_at(fd, slice_of(block, sizeof block), 0, NULL);
+		file_flush(fd, NULL);
+		close(fd);
+	}
+	s->usage.damages += !newest;
+	spool_say(s, newest ? SPOOL_NOTE : SPOOL_DAMAGE,
+	    "the head of segment %08u was damaged and is written again", g->number);
 }
 
 static void
@@ -210,20 +232,18 @@ keep_readable(struct spool *s)
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct segment *g = &s->segments[i];
+		bool newest = i + 1 == s->count, headless = g->first == 0;
 
-		if (g->first == 0) {
+		if (headless)
 			g->first = first_without_head(s, g, before);
-			g->damaged = g->first != 0;
+		if (g->first == 0) {
+			dispose(s, g, newest);
+			continue;
 		}
-		if (g->damaged) {
-			s->usage.damages++;
-			spool_say(s, SPOOL_DAMAGE, "the head of segment %08u is damaged", g->number);
-		}
-		before = g->first != 0 ? g->first : before;
-		if (g->first == 0)
-			dispose(s, g, i + 1 == s->count);
-		else
-			s->segments[n++] = *g;
+		if (headless)
+			mend_head(s, g, newest);
+		before = g->first;
+		s->segments[n++] = *g;
 	}
 	s->count = n;
 }

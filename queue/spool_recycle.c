@@ -26,7 +26,8 @@ enum {
 	SLACK = 4,                      /* segments that may be there whatever is in them */
 	NEARLY_DEAD = 8,                /* an eighth of it lives, or less */
 	ZEROS = 1 << 20,                /* written at once */
-	SELDOM = 64,                    /* turns between checkpoints, and between attempts */
+	SOON = 2,                       /* turns between attempts to make a spare on a full disk */
+	SELDOM = 64,                    /* between checkpoints, and attempts to make a catalogue */
 };
 
 /* --- chores --------------------------------------------------------------------------------- */
@@ -63,8 +64,8 @@ static void
 offer_spare(struct spool *s, uint32_t number)
 {
 	pthread_mutex_lock(&s->lock);
-	bug_if(s->spares == SPARES_MOST);
-	s->spare[s->spares++] = number;
+	if (s->spares < SPARES_MOST)
+		s->spare[s->spares++] = number;
 	s->tight = false;
 	pthread_mutex_unlock(&s->lock);
 }
@@ -503,7 +504,7 @@ try_again(struct spool *s)
 {
 	spool_nudge(s);
 	pthread_mutex_lock(&s->lock);
-	if (s->turns % SELDOM == 0)
+	if (s->turns % SOON == 0)
 		s->tight = false;
 	pthread_cond_broadcast(&s->work);
 	pthread_mutex_unlock(&s->lock);

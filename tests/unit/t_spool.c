@@ -799,8 +799,8 @@ a_damaged_head_does_not_matter(void **unused)
 	damage("seg/00000002", 0, 100);
 	lose_catalogue();
 	open_spool();
-	expect_news("the head of segment 00000001 is damaged");
-	expect_news("the head of segment 00000002 is damaged");
+	expect_news("damage: the head of segment 00000001 was damaged and is written again");
+	expect_news("damage: the head of segment 00000002 was damaged and is written again");
 	for (uint64_t id = 1; id <= 30; id++)
 		expect_message(id, 5000);
 	expect_sound();
