@@ -353,7 +353,6 @@ static enum step
 answer_below(struct gathered *g, const struct dns_zone *z, uint16_t type)
 {
 	struct slice next, encloser = closest_encloser(z, g->at, &next), wildcard;
-	enum step step = DONE;
 
 	memcpy(g->synthetic, "\1*", 2);
 	memcpy(g->synthetic + 2, encloser.p, encloser.n);
@@ -365,7 +364,7 @@ answer_below(struct gathered *g, const struct dns_zone *z, uint16_t type)
 	add_soa(g, z);
 	if (wildcard.n <= NAME_WIRE)
 		add_denial(g, z, wildcard);
-	return step;
+	return DONE;
 }
 
 static void

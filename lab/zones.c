@@ -682,7 +682,7 @@ zones_published(const struct zones *zs, const struct published_zone **first)
 	return zs->published == NULL ? 0 : zs->domain_count;
 }
 
-/* --- begin and end ---------------------------------------------------------------------------------- */
+/* --- begin and end ----------------------------------------------------------------- */
 
 static bool
 add_ground(struct zones *zs, struct ip server, struct error *why)
