@@ -19,6 +19,8 @@ struct resolver {
 	const struct zone *zone;
 	bool               validates;
 	int64_t            timeout;
+	enum dns_fault   (*fault)(void *arg, struct slice name, uint16_t type);
+	void              *fault_arg;
 	struct resolver_counts counts;
 };
 
@@ -27,7 +29,7 @@ struct question {
 	struct inquiry  *inquiry;
 	struct fact     *fact;
 	struct timer     timeout;
-	int              id;            /* of libunbound, for cancelling */
+	int              id;            /* of libunbound, for cancelling; 0: none has it */
 	bool             asking;        /* ub_resolve_event() has not returned yet */
 	bool             answered;
 };
@@ -159,21 +161,44 @@ escaped_name(struct slice name, char to[NAME_ESCAPED])
 	return ok;
 }
 
+/* Put the question to libunbound, which may answer inside the call. */
+static void
+ask_unbound(struct question *q)
+{
+	struct ub_ctx *ub = q->inquiry->resolver->ub;
+	char name[NAME_ESCAPED];
+
+	if (!escaped_name(q->fact->name, name) ||
+	    ub_resolve_event(ub, name, q->fact->type, 1, q, answered, &q->id) != 0)
+		if (!q->answered)
+			broken(q, "the question cannot be asked");
+}
+
+static enum dns_fault
+fault_for(const struct resolver *r, const struct fact *f)
+{
+	return r->fault == NULL ? DNS_NO_FAULT : r->fault(r->fault_arg, f->name, f->type);
+}
+
 static void
 ask(struct inquiry *inq, struct fact *f)
 {
 	struct question *q = must_alloc(sizeof *q);
-	char name[NAME_ESCAPED];
 
 	*q = (struct question){ inq->open, &inq->open, inq, f, .asking = true };
 	if (q->next != NULL)
 		q->next->back = &q->next;
 	inq->open = q;
 	inq->resolver->counts.asked++;
-	if (!escaped_name(f->name, name) ||
-	    ub_resolve_event(inq->resolver->ub, name, f->type, 1, q, answered, &q->id) != 0)
-		if (!q->answered)
-			broken(q, "the question cannot be asked");
+	switch (fault_for(inq->resolver, f)) {
+	case DNS_SERVFAIL:
+		broken(q, "SERVFAIL");
+		break;
+	case DNS_SILENCE:
+		break;
+	case DNS_NO_FAULT:
+		ask_unbound(q);
+	}
 	q->asking = false;
 	if (q->answered)
 		free(q);
@@ -380,6 +405,8 @@ resolver_new(struct loop *loop, const struct resolver_options *o, struct error *
 	r->loop = loop;
 	r->zone = o->facts;
 	r->timeout = o->timeout ? o->timeout : QUESTION_MS;
+	r->fault = o->fault;
+	r->fault_arg = o->fault_arg;
 	if (r->zone != NULL)
 		return r;
 	if ((r->ub = ub_ctx_create_event(loop->base)) == NULL) {

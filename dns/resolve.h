@@ -22,6 +22,13 @@ struct resolver;
 struct zone;
 struct ub_ctx;
 
+/* How a question fails on purpose, before anybody is asked: in the lab. */
+enum dns_fault {
+	DNS_NO_FAULT,
+	DNS_SERVFAIL,
+	DNS_SILENCE,                    /* no answer: the question's time limit ends it */
+};
+
 struct resolver_options {
 	const struct peer *servers;     /* forward to these; none: as /etc/resolv.conf says */
 	size_t             server_count;
@@ -30,6 +37,9 @@ struct resolver_options {
 	int64_t            validate_at; /* ms since 1970 for signature times; 0: the machine's clock */
 	const struct zone *facts;       /* answer from this text and ask nobody; NULL: ask */
 	int64_t            timeout;     /* of one question in ms; 0: 10 s */
+	/* Asked for every question (name as in facts.h); NULL: none fails on purpose. */
+	enum dns_fault   (*fault)(void *arg, struct slice name, uint16_t type);
+	void              *fault_arg;
 };
 
 /* Reads its files and makes its sockets now: before a role gives up its rights. */

@@ -188,6 +188,7 @@ read_name(struct slice word, struct buf *to)
 	return name_ok(word);
 }
 
+/* The data into `to`, except for the preference of an MX. */
 static bool
 read_rdata(uint16_t type, struct slice s, struct record *r, struct buf *to)
 {
@@ -217,6 +218,21 @@ read_rdata(uint16_t type, struct slice s, struct record *r, struct buf *to)
 	}
 }
 
+bool
+record_parse(uint16_t type, struct slice text, struct arena *arena, struct record *r)
+{
+	struct buf data = BUF(RDATA_BYTES);
+	struct record record = { 0 };
+	bool ok = read_rdata(type, text, &record, &data);
+
+	record.data = arena_copy(arena, buf_slice(&data));
+	buf_free(&data);
+	if (!ok || record.data.p == NULL)
+		return false;
+	*r = record;
+	return true;
+}
+
 static bool
 read_failure(struct slice word, struct entry *e)
 {
@@ -243,7 +259,6 @@ add_entry(struct zone *z, struct node *n, uint16_t type, const struct entry *fro
 	bug_if((e = arena_get(z->arena, sizeof *e)) == NULL);
 	*e = *from;
 	e->type = type;
-	e->record.data = arena_copy(z->arena, from->record.data);
 	*n->last = e;
 	n->last = &e->next;
 }
@@ -252,11 +267,9 @@ static bool
 read_record(struct zone *z, struct slice name, struct slice type_word, struct slice rest,
     struct place at, struct error *why)
 {
-	struct buf data = BUF(RDATA_BYTES);
 	struct entry entry = { 0 };
 	struct slice words = rest, word;
 	uint16_t type;
-	bool ok;
 
 	if (!rr_type(type_word, &type))
 		return error_set(why, "%s:%u: \"%.*s\" is not a record type known here",
@@ -265,13 +278,11 @@ read_record(struct zone *z, struct slice name, struct slice type_word, struct sl
 		add_entry(z, node_at(z, name), type, &entry);
 		return true;
 	}
-	ok = read_rdata(type, rest, &entry.record, &data);
-	entry.record.data = buf_slice(&data);
-	if (ok)
-		add_entry(z, node_at(z, name), type, &entry);
-	buf_free(&data);
-	return ok || error_set(why, "%s:%u: this is not the data of a %s record: %.*s",
-	    at.file, at.line, rr_name(type), FMT(slice_head(slice_trim(rest), 100)));
+	if (!record_parse(type, rest, z->arena, &entry.record))
+		return error_set(why, "%s:%u: this is not the data of a %s record: %.*s",
+		    at.file, at.line, rr_name(type), FMT(slice_head(slice_trim(rest), 100)));
+	add_entry(z, node_at(z, name), type, &entry);
+	return true;
 }
 
 /* The name a line begins with, in the arena; NONE when it is none. */

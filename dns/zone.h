@@ -34,6 +34,8 @@ void zone_answer_all(const struct zone *, struct facts *);
 
 /* The data of a record as zone_parse() reads it and a terminal can bear it: `10 mx.example.org.` */
 void record_to_text(struct buf *, uint16_t type, const struct record *);
+/* And back, into the arena; false when the text is no data of that type. */
+bool record_parse(uint16_t type, struct slice text, struct arena *, struct record *record_r);
 /* What is known, as lines that zone_parse() reads: the record of a case. */
 void facts_to_text(const struct facts *, struct buf *);
 

@@ -375,6 +375,53 @@ broken_packets_are_broken_answers(void **state)
 	assert_int_equal(answer_to(S(HEAD("\x82", "\0"))), ANSWER_BROKEN);
 }
 
+static const struct { uint16_t type; const char *text, *same; } record_cases[] = {
+	{ RR_A, "192.0.2.1", "192.0.2.1" },
+	{ RR_AAAA, "2001:DB8:0::1", "2001:db8::1" },
+	{ RR_MX, "10 MX.example.org.", "10 mx.example.org." },
+	{ RR_MX, "0 .", "0 ." },                                /* RFC 7505 3 */
+	{ RR_CNAME, "www.example.org", "www.example.org." },
+	{ RR_PTR, "mx.example.org.", "mx.example.org." },
+	{ RR_TXT, "\"one \" two", "\"one two\"" },
+	{ RR_TXT, "\"a\\\"b\\\\\\007\"", "\"a\\\"b\\\\\\007\"" },
+	{ RR_TXT, "\"\"", "\"\"" },
+	{ RR_TLSA, "3 1 1 AB cd", "3 1 1 abcd" },
+	{ RR_A, "192.0.2.256", NULL }, { RR_AAAA, "192.0.2.1", NULL }, { RR_MX, "mx.test.", NULL },
+	{ RR_MX, "65536 mx.test.", NULL }, { RR_CNAME, "a..b", NULL }, { RR_TLSA, "3 1 256 ab", NULL },
+	{ RR_TLSA, "3 1 1 abc", NULL }, { RR_TXT, "\"open", NULL }, { RR_CNAME, "", NULL },
+};
+
+static void
+data_of_a_record_as_text_and_back(void **state)
+{
+	char octets[600];
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(record_cases); i++) {
+		struct record r;
+		struct buf text = BUF(1000);
+		bool ok = record_parse(record_cases[i].type, slice(record_cases[i].text), arena, &r);
+
+		assert_case(ok == (record_cases[i].same != NULL), i, record_cases[i].text);
+		if (ok) {
+			record_to_text(&text, record_cases[i].type, &r);
+			assert_slice(buf_slice(&text), record_cases[i].same);
+		}
+		buf_free(&text);
+	}
+	for (size_t n = 0; n < sizeof octets; n++)
+		octets[n] = (char)n;
+	for (size_t n = 253; n < sizeof octets; n += 1) {       /* strings of 255 bytes at most */
+		struct record r = { .data = slice_of(octets, n) }, again;
+		struct buf text = BUF(10000);
+
+		record_to_text(&text, RR_TXT, &r);
+		assert_true(record_parse(RR_TXT, buf_slice(&text), arena, &again));
+		assert_true(slice_eq(r.data, again.data));
+		buf_free(&text);
+	}
+}
+
 int
 main(void)
 {
@@ -386,6 +433,7 @@ main(void)
 		cmocka_unit_test(a_bad_line_is_named),
 		cmocka_unit_test_setup_teardown(recorded_facts_can_be_replayed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_record_of_a_case_is_the_case, setup, teardown),
+		cmocka_unit_test_setup_teardown(data_of_a_record_as_text_and_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers_from_the_wire, setup, teardown),
 		cmocka_unit_test(records_can_be_shown),
 		cmocka_unit_test_setup_teardown(odd_bytes_of_a_label_are_escaped, setup, teardown),

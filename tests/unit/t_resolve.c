@@ -148,6 +148,53 @@ silence_ends_at_the_limit(void **state)
 	resolver_free(r);
 }
 
+static enum dns_fault
+fault_by_first_letter(void *arg, struct slice name, uint16_t type)
+{
+	(*(int *)arg)++;
+	return type != RR_A ? DNS_NO_FAULT : *name.p == 's' ? DNS_SERVFAIL
+	    : *name.p == 'q' ? DNS_SILENCE : DNS_NO_FAULT;
+}
+
+/* The lab's faults: a question that fails at once, one that is never answered. */
+static void
+questions_fail_on_purpose(void **state)
+{
+	int asked = 0;
+	struct peer nobody;
+	struct resolver_options o = { .servers = &nobody, .server_count = 1, .timeout = 50,
+	    .fault = fault_by_first_letter, .fault_arg = &asked };
+	struct resolver *r;
+	struct inquiry inq;
+
+	(void)state;
+	peer_parse(S("127.0.0.1:9"), &nobody);
+	r = resolver_new(&loop, &o, NULL);
+	inquiry_begin(&inq, r, arena);
+	fact(&inq.facts, S("s.test"), RR_A);
+	fact(&inq.facts, S("q.test"), RR_A);
+	inquiry_ask(&inq, count_wake, NULL);
+	assert_int_equal(woken, 0);
+	turn_for(20);
+	assert_int_equal(woken, 1);
+	assert_int_equal(asked, 2);
+	assert_slice(fact(&inq.facts, S("s.test"), RR_A)->why, "SERVFAIL");
+	assert_int_equal(fact(&inq.facts, S("s.test"), RR_A)->security, DNS_INSECURE);
+	assert_null(fact(&inq.facts, S("q.test"), RR_A));
+	inquiry_ask(&inq, count_wake, NULL);
+	turn_for(100);
+	assert_int_equal(woken, 2);
+	assert_slice(fact(&inq.facts, S("q.test"), RR_A)->why, "no answer in time");
+	assert_int_equal(resolver_counts(r).failed, 2);
+	assert_int_equal(resolver_counts(r).timeout, 1);
+	fact(&inq.facts, S("q2.test"), RR_A);
+	inquiry_ask(&inq, count_wake, NULL);
+	inquiry_end(&inq);                      /* while it is under way */
+	turn_for(100);
+	assert_int_equal(woken, 2);
+	resolver_free(r);
+}
+
 static void
 a_bad_trust_anchor_is_told_at_the_start(void **state)
 {
@@ -166,6 +213,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(facts_of_a_text_come_from_the_loop, setup, teardown),
 		cmocka_unit_test_setup_teardown(libunbound_answers_from_the_loop_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_ends_at_the_limit, setup, teardown),
+		cmocka_unit_test_setup_teardown(questions_fail_on_purpose, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_bad_trust_anchor_is_told_at_the_start, setup, teardown),
 	};
 
