@@ -342,8 +342,8 @@ outgoing_make(struct queue *q, const struct stored *s, struct slice seal_domain,
 	struct outgoing *o = must_alloc(sizeof *o);
 
 	*o = (struct outgoing){ .queue = q, .id = s->envelope.id, .arena = arena_new(MEMORY),
-	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .now = clock_now(q->loop->clock),
-	    .made = made, .arg = arg };
+	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN,
+	    .now = clock_now(q->loop->clock), .made = made, .arg = arg };
 	o->seal_domain = arena_copy(o->arena, seal_domain);
 	memcpy(o->body_hash, s->envelope.body_hash, sizeof o->body_hash);
 	if (!build_base(o, s))
