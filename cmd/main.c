@@ -10,7 +10,8 @@
 
 static const struct command COMMANDS[] = {
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
-	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, release, drop", cmd_queue },
+	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, release, drop",
+	    cmd_queue },
 	{ "role", NULL, NULL, cmd_role },
 	{ "run", "[-c FILE]", "be the mail server, in the foreground", cmd_run },
 	{ "seal", "--domain D ... --authserv-id ID", "verify the ARC chain and add a set to it", cmd_seal },

@@ -148,7 +148,8 @@ take_row(struct asking *a, json_t *row)
 		putchar('\n');
 	} else {
 		if (a->rows == 0)
-			printf("%-12s  %-6s %-7s %-27s %-27s %s\n", "ID", "AGE", "SIZE", "FROM", "TO", "STATE");
+			printf("%-12s  %-6s %-7s %-27s %-27s %s\n", "ID", "AGE", "SIZE", "FROM",
+			    "TO", "STATE");
 		print_row(a, row);
 		if (a->request.verb == QUEUE_SHOW)
 			putchar('\n');
@@ -250,13 +251,11 @@ static bool
 answer_one(void *arg, const struct found *f)
 {
 	struct asking *a = arg;
-	const struct delivery_conf *d = &a->conf->delivery;
-	bool report = f->summary.sender.n == 0;
 	struct error why;
 
 	if (a->request.verb == QUEUE_LIST || a->request.verb == QUEUE_SHOW)
 		take_row(a, queue_row(f, false,
-		    f->summary.arrival + (report && d->expire_reports < d->expire ? d->expire_reports : d->expire)));
+		    f->summary.arrival + conf_patience(a->conf, f->summary.sender.n == 0)));
 	if (a->request.verb == QUEUE_SHOW)
 		queue_text(a->spool, f->summary.id, a->request.text, take_bytes, a, &why);
 	return true;
@@ -323,7 +322,8 @@ read_ids(struct asking *a, const struct words *words, struct arena *arena)
 		if (strcmp(words->word[i], "all") == 0) {
 			a->request.all = true;
 		} else if (!id_parse(slice(words->word[i]), &a->request.ids[a->request.id_count++])) {
-			fprintf(stderr, "chainmail queue: \"%s\" is not the ID of a message\n", words->word[i]);
+			fprintf(stderr, "chainmail queue: \"%s\" is not the ID of a message\n",
+			    words->word[i]);
 			return false;
 		}
 	}

@@ -69,7 +69,8 @@ prepare_dns(struct role *r, struct asking *a, struct error *why)
 	outside(r, c->anchor, FILE_ANCHOR, &o.anchor);
 	a->ports[ports++] = 53;
 	for (size_t i = 0; i < c->server_count && o.server_count < SERVERS_MOST; i++) {
-		servers[o.server_count++] = (struct peer){ .ip = c->servers[i].ip, .port = c->servers[i].port };
+		servers[o.server_count++] = (struct peer){ .ip = c->servers[i].ip,
+		    .port = c->servers[i].port };
 		a->ports[ports++] = c->servers[i].port;
 	}
 	a->resolver = resolver_new(&r->loop, &o, why);

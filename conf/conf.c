@@ -236,3 +236,11 @@ conf_key(const struct conf *conf, struct slice domain, size_t turn)
 			return &conf->key[i];
 	return NULL;
 }
+
+int64_t
+conf_patience(const struct conf *conf, bool report)
+{
+	const struct delivery_conf *c = &conf->delivery;
+
+	return report && c->expire_reports < c->expire ? c->expire_reports : c->expire;
+}

@@ -235,4 +235,7 @@ void conf_defaults(const struct vocabulary *, const char *context, struct buf *)
 /* The key of that domain, by turn from 0; NULL at the end. */
 const struct key_conf *conf_key(const struct conf *, struct slice domain, size_t turn);
 
+/* How long a message, or a report, is tried, in ms. */
+int64_t conf_patience(const struct conf *, bool report);
+
 #endif

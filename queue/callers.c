@@ -66,7 +66,7 @@ send_row(struct answering *a, const struct found *f)
 	const struct queue *q = a->queue;
 
 	send_json(a->link, FRAME_ROW, queue_row(f, is_active(q, f->summary.id),
-	    f->summary.arrival + queue_patience(q, f->summary.sender.n == 0)));
+	    f->summary.arrival + conf_patience(q->options.conf, f->summary.sender.n == 0)));
 }
 
 static void

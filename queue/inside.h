@@ -156,8 +156,6 @@ struct tried {
 };
 
 void settle(struct queue *, const struct tried *);
-/* How long a message, or a report, is tried, in ms. */
-int64_t queue_patience(const struct queue *, bool report);
 
 /* --- outgoing.c ------------------------------------------------------------------------- */
 

@@ -239,14 +239,6 @@ settle_recipient(struct settling *x, uint32_t number, const struct recipient *r)
 
 /* --- the task ------------------------------------------------------------------------------------ */
 
-int64_t
-queue_patience(const struct queue *q, bool report)
-{
-	const struct delivery_conf *c = &q->options.conf->delivery;
-
-	return report && c->expire_reports < c->expire ? c->expire_reports : c->expire;
-}
-
 static void
 warned(void *arg, struct status status)
 {
@@ -313,7 +305,7 @@ settle(struct queue *q, const struct tried *tried)
 	struct task *t = tried->task;
 	struct settling x = { .queue = q, .message = t->message, .tried = tried,
 	    .attempts = t->attempts + 1, .now = clock_now(q->loop->clock) };
-	int64_t end = x.message->arrival + queue_patience(q, x.message->report);
+	int64_t end = x.message->arrival + conf_patience(q->options.conf, x.message->report);
 	uint32_t count = t->count;
 
 	x.expired = x.now >= end;

@@ -775,7 +775,8 @@ spool_open(const struct spool_options *o, struct error *why)
 void
 spool_close(struct spool *s)
 {
-	const struct record_reader reader = s != NULL ? spool_reader(s) : (struct record_reader){ NULL, NULL };
+	const struct record_reader reader = s != NULL ? spool_reader(s)
+	    : (struct record_reader){ NULL, NULL };
 
 	if (s == NULL)
 		return;

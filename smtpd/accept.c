@@ -116,7 +116,8 @@ evaluate(struct accept *a)
 	if (flaw.class != 0)
 		return refuse(a, flaw);
 	if (runs_in_a_circle(a))
-		return refuse(a, STATUS(554, 5, 4, 6, "too many Received fields: the message runs in a circle"));
+		return refuse(a, STATUS(554, 5, 4, 6,
+		    "too many Received fields: the message runs in a circle"));
 	if (!verdict_evaluate(in->verdict, &a->question, &in->bodies, a->smtpd->keys, &a->dns.facts)) {
 		inquiry_ask(&a->dns, run, a);
 		return FLOW_WAIT;

@@ -46,7 +46,8 @@ parse_header(struct intake *in, size_t length)
 
 	in->header_done = true;
 	if (block.p == NULL || (in->verdict = arena_get(in->arena, sizeof *in->verdict)) == NULL) {
-		intake_refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
+		intake_refuse(in, STATUS(452, 4, 3, 1,
+			    "the header is too much for this machine now"));
 	} else if (!header_parse(&in->header, block, in->arena, &why)) {
 		struct slice text = arena_copy(in->arena, slice(why.text));
 
@@ -54,7 +55,8 @@ parse_header(struct intake *in, size_t length)
 	} else {
 		bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);     /* for our own seal */
 		if (!verdict_begin(in->verdict, &in->header, &in->bodies, in->arena))
-			intake_refuse(in, STATUS(452, 4, 3, 1, "the header is too much for this machine now"));
+			intake_refuse(in, STATUS(452, 4, 3, 1,
+			    "the header is too much for this machine now"));
 	}
 }
 

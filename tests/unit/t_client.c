@@ -81,19 +81,19 @@ static const struct play plays[] = {
 	    "<220 mx", ">EHLO me.test", "<250-mx", "<250 SIZE 1000", "!mail",
 	}, "done 5.3.4" },
 	{ "internationalized mail to a server that is not (RFC 6531 3.4)", false,
-	    { S_INIT("s@y.test"), NULL, 1, 5, false, true, .ret = 0 }, {
+	    { S_INIT("s@y.test"), NULL, 1, 5, .smtputf8 = true, .ret = 0 }, {
 	    "<220 mx", ">EHLO me.test", "<250-mx", "<250 8BITMIME", "!mail",
 	}, "done 5.6.7" },
 	{ "8-bit mail to a server that is not (RFC 6152 3)", false,
-	    { S_INIT("s@y.test"), NULL, 1, 5, true, .ret = 0 }, {
+	    { S_INIT("s@y.test"), NULL, 1, 5, .eight_bit = true, .ret = 0 }, {
 	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail",
 	}, "done 5.6.3" },
 	{ "REQUIRETLS to a server without it (RFC 8689 4.2.1)", false,
-	    { S_INIT("s@y.test"), NULL, 1, 5, false, false, true, .ret = 0 }, {
+	    { S_INIT("s@y.test"), NULL, 1, 5, .requiretls = true, .ret = 0 }, {
 	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail",
 	}, "done 5.7.30" },
 	{ "all parameters", false,
-	    { S_INIT("s@y.test"), NULL, 1, 5, true, true, true, .ret = RET_HDRS, .envid = S_INIT("a+b c") }, {
+	    { S_INIT("s@y.test"), NULL, 1, 5, .eight_bit = true, .smtputf8 = true, .requiretls = true, .ret = RET_HDRS, .envid = S_INIT("a+b c") }, {
 	    "<220 mx", ">EHLO me.test", "<250-mx", "<250-8BITMIME", "<250-SMTPUTF8", "<250-DSN", "<250 REQUIRETLS",
 	    "!mail", ">MAIL FROM:<s@y.test> BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=a+2Bb+20c",
 	}, "reply -" },
