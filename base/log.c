@@ -24,10 +24,14 @@ log_time(int64_t now, char text[LOG_TIME + 1])
 	snprintf(text, LOG_TIME + 1, "%.19s.%03dZ", day, (int)(now % 1000));
 }
 
-/* The table is closed: a key that is not in it is our own mistake. */
+/*
+ * The table is closed: a key that is not in it is our own mistake, and tests end
+ * there.  In production a line with a key too many is better than no mail.
+ */
 static void
 check_key(const struct event_kind *kind, const char *key)
 {
+#ifdef SANITIZED
 	struct slice keys = slice(kind->keys), word;
 
 	while (slice_word(&keys, &word))
@@ -35,12 +39,16 @@ check_key(const struct event_kind *kind, const char *key)
 			return;
 	fprintf(stderr, "chainmail: event %s has no key %s\n", kind->name, key);
 	bug_if(true);
+#else
+	(void)kind;
+	(void)key;
+#endif
 }
 
 static void
 json_quoted(struct buf *b, struct slice shown)
 {
-	json_t *value = json_stringn(shown.p, shown.n);
+	json_t *value = json_stringn(shown.n > 0 ? shown.p : "", shown.n);
 	size_t n;
 	char *at;
 
@@ -108,8 +116,8 @@ add_pair(struct log_line *l, struct buf *pair)
 	buf_free(pair);
 }
 
-void
-log_slice(struct log_line *l, const char *key, struct slice value)
+static void
+add_value(struct log_line *l, const char *key, struct slice value)
 {
 	struct buf shown = BUF(4 * VALUE_MAX_BYTES), pair = BUF(LINE_MAX_BYTES);
 
@@ -126,6 +134,13 @@ log_slice(struct log_line *l, const char *key, struct slice value)
 	}
 	add_pair(l, &pair);
 	buf_free(&shown);
+}
+
+void
+log_slice(struct log_line *l, const char *key, struct slice value)
+{
+	if (value.n > 0)
+		add_value(l, key, value);
 }
 
 void
@@ -152,7 +167,7 @@ log_path(struct log_line *l, const char *key, struct slice address)
 	struct buf path = BUF(VALUE_MAX_BYTES);
 
 	if (l->log != NULL && l->log->json) {
-		log_slice(l, key, address);
+		add_value(l, key, address);
 		return;
 	}
 	buf_byte(&path, '<');

@@ -10,6 +10,7 @@
  *     {"t":"2026-11-22T10:04:31.412Z","level":"info","id":"…","event":"received",…}
  *
  * Values are a stranger's bytes: they are made harmless here (text.h, shown).
+ * An empty value says nothing and is left out; an empty path is the null sender.
  */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H

@@ -35,7 +35,7 @@ static const uint64_t FS_READ = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_F
 static void
 lacks(struct buf *lacking, const char *what)
 {
-	buf_printf(lacking, "%s%s", lacking->n ? "," : "", what);
+	buf_printf(lacking, "%s%s", lacking->n ? ", " : "", what);
 }
 
 /* Everything Landlock of this version can forbid. */

@@ -26,6 +26,7 @@ struct asking {
 	bool          json;
 	struct clock  clock;
 	struct loop   loop;
+	struct files  files;
 	struct conf  *conf;
 	struct spool *spool;            /* when nobody runs */
 	struct link  *link;             /* when somebody does */
@@ -351,24 +352,24 @@ read_words(struct asking *a, const struct words *words, struct arena *arena)
 }
 
 /* Only the words of the configuration count here; what it refers to may be unreadable. */
-static struct conf *
-load(const char *file)
+static bool
+load(struct asking *a, const char *file)
 {
-	struct files files = { 0 };
 	struct flaws flaws;
-	struct conf *conf;
+	bool ok;
 
 	flaws_begin(&flaws);
-	conf = conf_load(file, &files, &flaws);
-	if (conf == NULL || conf->state.n == 0) {
+	a->conf = conf_load(file, &a->files, &flaws);
+	ok = a->conf != NULL && a->conf->state.n > 0;
+	if (!ok) {
 		struct buf out = BUF(1 << 20);
 
 		flaws_add_text(&out, &flaws);
 		fwrite(out.p, 1, out.n, stderr);
 		buf_free(&out);
-		return NULL;
 	}
-	return conf;
+	flaws_end(&flaws);
+	return ok;
 }
 
 /* Socket and spool are named from there: a path may be longer than the kernel takes. */
@@ -382,6 +383,24 @@ go_to_state(const struct asking *a)
 		return true;
 	fprintf(stderr, "chainmail queue: cannot go to %s: %s\n", state, strerror(errno));
 	return false;
+}
+
+static int
+ask(struct asking *a, const char *file)
+{
+	int fd;
+
+	if (!load(a, file))
+		return EX_CONFIG;
+	if (!go_to_state(a))
+		return EX_NOINPUT;
+	loop_begin(&a->loop, &a->clock);
+	if ((fd = connect_control()) != -1)
+		ask_program(a, fd);
+	else
+		ask_spool(a);
+	loop_end(&a->loop);
+	return a->code;
 }
 
 int
@@ -398,26 +417,19 @@ cmd_queue(int argc, char **argv)
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	struct words words = { .n = 0 };
-	struct arena *arena = arena_new(REQUEST_MOST);
-	int fd;
+	struct arena *arena;
+	int code = EX_USAGE;
 
 	if (!options_read(argc, argv, "queue [list|show|retry|hold|release|drop] [ID...|all]", rows, &words,
 	    sizeof words.word / sizeof *words.word))
 		return EX_USAGE;
 	a.request.from = slice(from);
 	a.request.to = slice(to);
-	if (!read_words(&a, &words, arena))
-		return EX_USAGE;
-	if ((a.conf = load(file)) == NULL)
-		return EX_CONFIG;
-	if (!go_to_state(&a))
-		return EX_NOINPUT;
-	loop_begin(&a.loop, &a.clock);
-	if ((fd = connect_control()) != -1)
-		ask_program(&a, fd);
-	else
-		ask_spool(&a);
-	loop_end(&a.loop);
+	arena = arena_new(REQUEST_MOST);
+	if (read_words(&a, &words, arena))
+		code = ask(&a, file);
+	conf_free(a.conf);
+	files_free(&a.files);
 	arena_free(arena);
-	return a.code;
+	return code;
 }

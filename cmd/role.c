@@ -142,7 +142,7 @@ give_up_rights(struct birth *b, struct buf *lacking)
 
 	snprintf(name, sizeof name, "%.*s", FMT(user));
 	if (geteuid() == 0 && b->role.conf->user_usual && getpwnam(name) == NULL)
-		buf_printf(lacking, "the account %s, so the rights of root are kept; ", name);
+		buf_printf(lacking, "the account %s (the rights of root are kept)", name);
 	else if (geteuid() == 0 && !sandbox_become(name, &why))
 		fail(b, why.text);
 	if (!sandbox_enter(&rights, lacking, &why))

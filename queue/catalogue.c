@@ -305,6 +305,24 @@ catalogue_load(struct catalogue *c, struct living *living,
 	return false;
 }
 
+static bool
+meet_row(void *arg, const struct kv_entry *e)
+{
+	(void)e;
+	*(bool *)arg = true;
+	return false;
+}
+
+bool
+catalogue_blank(struct catalogue *c)
+{
+	bool met = false;
+
+	buf_clear(&c->value);
+	return kv_get(c->reach_table, S("reach"), &c->value, NULL) == KV_NONE &&
+	    kv_range(c->living, NONE, NONE, meet_row, &met, NULL) && !met;
+}
+
 /* --- what is due ------------------------------------------------------------------- */
 
 /* Forget those that were written. */

@@ -56,6 +56,9 @@ struct reach {
 bool catalogue_load(struct catalogue *, struct living *,
     bool (*valid)(void *arg, struct spot), void *arg, struct reach *, struct error *why);
 
+/* Nothing was ever committed to it: the program ended within a second or two of making it. */
+bool catalogue_blank(struct catalogue *);
+
 /* A record was applied; its row is due. */
 void catalogue_note(struct catalogue *, const struct change *, bool rowed, struct reach);
 /* All rows are due: nothing is in it yet. */

@@ -10,22 +10,31 @@ enum { PATH_BYTES = 4096, TIDY_MS = 1000, KV_MEMORY = 4 << 20 };
 
 /* --- voice ----------------------------------------------------------------------------- */
 
-void
-queue_alarm(struct queue *q, const char *what, const char *why)
+static void
+queue_say(struct queue *q, const struct event_kind *kind, const char *what, const char *why)
 {
-	struct log_line l = log_event(q->options.log, &EVENT_ALARM, 0);
+	struct log_line l = log_event(q->options.log, kind, 0);
 
 	log_text(&l, "what", what);
 	log_text(&l, "why", why);
 	log_end(&l);
 }
 
+void
+queue_alarm(struct queue *q, const char *what, const char *why)
+{
+	queue_say(q, &EVENT_ALARM, what, why);
+}
+
 static void
 spool_says(void *arg, enum spool_news news, const char *sentence)
 {
-	static const char *const words[] = { "spool-trouble", "spool-well", "spool-damage", "spool" };
+	static const struct { const char *what; bool alarm; } words[] = {
+		[SPOOL_TROUBLE] = { "spool-trouble", true }, [SPOOL_WELL] = { "spool-well", false },
+		[SPOOL_DAMAGE] = { "spool-damage", true }, [SPOOL_NOTE] = { "spool", false },
+	};
 
-	queue_alarm(arg, words[news], sentence);
+	queue_say(arg, words[news].alarm ? &EVENT_ALARM : &EVENT_NOTE, words[news].what, sentence);
 }
 
 struct later_status {

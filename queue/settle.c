@@ -84,8 +84,7 @@ log_outcome(const struct settling *x, const struct event_kind *kind, const struc
 	log_path(&l, "to", r->address);
 	if (r->parent < e->count)
 		log_path(&l, "orig-to", e->recipients[r->parent].address);
-	if (kind != &EVENT_EXPIRED)
-		log_host(&l, x->tried);
+	log_host(&l, x->tried);
 	if (kind == &EVENT_DELIVERED && x->tried->result->trust.n > 0)
 		log_slice(&l, "verified", x->tried->result->trust);
 	log_status(&l, s);

@@ -366,7 +366,7 @@ use_catalogue(struct spool *s, struct reach *reach)
 	if (s->catalogue != NULL && load_catalogue(s, reach, &why))
 		return true;
 	s->usage.rebuilt = s->count > 0;
-	if (s->count > 0)
+	if (s->count > 0 && (s->catalogue == NULL || !catalogue_blank(s->catalogue)))
 		spool_doubt_catalogue(s, why.text);
 	catalogue_close(s->catalogue);
 	s->catalogue = catalogue_open(path, s->options.clock, true, &why);

@@ -262,14 +262,16 @@ a_line_of_the_log(void **state)
 
 		log_text(&l, "client", "a \"b\"\nc");
 		log_path(&l, "from", S("a@b.test"));
+		log_text(&l, "client", "");             /* says nothing */
+		log_path(&l, "from", NONE);             /* the null sender */
 		log_number(&l, "size", 42);
 		log_end(&l);
 	}
 	assert_slice(buf_slice(&out),
 	    "2026-11-22T10:12:12.412Z info 000000000001 received client=\"a \\\"b\\\"\\x0Ac\""
-	    " from=<a@b.test> size=42\n"
+	    " from=<a@b.test> from=<> size=42\n"
 	    "{\"t\":\"2026-11-22T10:12:12.412Z\",\"level\":\"info\",\"id\":\"000000000001\","
-	    "\"event\":\"received\",\"client\":\"a \\\"b\\\"\\\\x0Ac\",\"from\":\"a@b.test\",\"size\":42}\n");
+	    "\"event\":\"received\",\"client\":\"a \\\"b\\\"\\\\x0Ac\",\"from\":\"a@b.test\",\"from\":\"\",\"size\":42}\n");
 	buf_free(&out);
 }
 

@@ -18,7 +18,7 @@ every_event_has_a_name_of_its_own_keys_and_a_meaning(void **state)
 	static const char *const promised[] = {
 		"ready", "stopping", "reloaded", "config-error", "connected", "disconnected", "refused",
 		"rejected", "received", "queued", "sealed", "delivered", "deferred", "bounced", "expired",
-		"report", "dropped", "policy", "child-died", "alarm", "tls-failed", "dns-failed", "sandbox",
+		"report", "dropped", "policy", "child-died", "alarm", "note", "tls-failed", "dns-failed", "sandbox",
 	};
 	struct map names = { 0 };
 	const struct event_kind *kind;
@@ -96,6 +96,27 @@ the_sample_lines_can_be_written(void **state)
 	buf_free(&out);
 }
 
+/* An end is told of every way a message can go (queue/settle.c). */
+static void
+every_end_can_be_told_of_every_way(void **state)
+{
+	static const struct event_kind *const ends[] = { &EVENT_DELIVERED, &EVENT_DEFERRED, &EVENT_BOUNCED,
+		&EVENT_EXPIRED };
+	static const char *const words[] = { "to", "orig-to", "mx", "tls", "policy", "maildir", "lmtp", "dsn",
+		"reply", "delay", "try" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(ends); i++)
+		for (size_t j = 0; j < COUNT(words); j++) {
+			struct slice keys = slice(ends[i]->keys), key;
+			bool met = false;
+
+			while (slice_word(&keys, &key))
+				met = met || slice_eq(key, slice(words[j]));
+			assert_case(met, i, words[j]);
+		}
+}
+
 static void
 the_delivered_line_of_the_sample_has_its_keys(void **state)
 {
@@ -115,6 +136,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(every_event_has_a_name_of_its_own_keys_and_a_meaning),
 		cmocka_unit_test(the_sample_lines_can_be_written),
+		cmocka_unit_test(every_end_can_be_told_of_every_way),
 		cmocka_unit_test(the_delivered_line_of_the_sample_has_its_keys),
 	};
 

@@ -912,8 +912,9 @@ static void spoil(void)     { damage("catalogue/env/living.db", 5000, 3000); }
 static void
 a_catalogue_that_cannot_be_right_is_made_again(void **unused)
 {
-	static const struct { void (*how)(void); const char *all; } cases[] = {
-		{ lose_catalogue, "1 2 3 " }, { spoil, "1 2 3 " }, { use_older, "1 2 " },
+	static const struct { void (*how)(void); const char *all; bool told; } cases[] = {
+		{ lose_catalogue, "1 2 3 ", false },    /* as after a kill in its first second */
+		{ spoil, "1 2 3 ", true }, { use_older, "1 2 ", true },
 	};
 
 	(void)unused;
@@ -929,7 +930,9 @@ a_catalogue_that_cannot_be_right_is_made_again(void **unused)
 		buf_clear(&told);
 		open_spool();
 		assert_true(usage().rebuilt);
-		expect_news("the catalogue will be made again");
+		if (cases[i].told)
+			expect_news("the catalogue will be made again");
+		assert_int_equal(told.n > 0, cases[i].told);
 		assert_false(usage().catalogued);
 		expect_all(cases[i].all);               /* from the segments */
 		tidy(2);
