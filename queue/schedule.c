@@ -166,7 +166,7 @@ destination_of(struct schedule *s, struct slice key, const struct destination_te
 static void
 maybe_forget_destination(struct schedule *s, struct destination *d)
 {
-	if (d->waiting > 0 || d->active > 0 || d->rests_until != 0 || d->failures > 0)
+	if (d->waiting > 0 || d->active > 0 || d->rests_until != 0)
 		return;
 	leave_turns(s, d);
 	map_remove(&s->destinations, d->key);
@@ -313,8 +313,6 @@ wake_due(struct schedule *s, int64_t now)
 
 		heap_remove(&s->resting, e);
 		d->rests_until = 0;
-		if (d->waiting == 0 && d->active == 0)
-			d->failures = 0;
 		join_turns(s, d);
 		maybe_forget_destination(s, d);
 	}
@@ -354,6 +352,8 @@ schedule_take(struct schedule *s, struct task *t)
 {
 	if (t->stage == TASK_ACTIVE)
 		return false;
+	if (t->stage == TASK_HELD)
+		t->wish = WISH_HOLD;            /* it is held again when it is back */
 	leave_stage(s, t);
 	activate(s, t);
 	return true;
@@ -403,29 +403,34 @@ task_wait(struct schedule *s, struct task *t, int64_t until)
 	leave_stage(s, t);
 	t->wish = WISH_NONE;
 	t->stage = TASK_WAITING;
-	heap_put(&s->waiting, &t->due, wish == WISH_RETRY ? 0 : until);
+	heap_put(&s->waiting, &t->due, until);
 	if (wish == WISH_HOLD)
 		task_hold(s, t);
+	else if (wish == WISH_RETRY)
+		task_retry(s, t);
 }
 
 void
 task_retry(struct schedule *s, struct task *t)
 {
+	if (t->stage == TASK_HELD || t->wish == WISH_HOLD)
+		return;
 	if (t->stage == TASK_ACTIVE) {
 		t->wish = WISH_RETRY;
-	} else if (t->stage == TASK_WAITING) {
-		heap_put(&s->waiting, &t->due, 0);
-		destination_wake(s, t->destination);
+		return;
 	}
+	if (t->stage == TASK_WAITING)
+		heap_put(&s->waiting, &t->due, 0);
+	destination_wake(s, t->destination);
 }
 
 void
 task_hold(struct schedule *s, struct task *t)
 {
-	if (t->stage == TASK_ACTIVE || t->stage == TASK_HELD) {
+	if (t->stage == TASK_ACTIVE)
 		t->wish = WISH_HOLD;
+	if (t->stage == TASK_ACTIVE || t->stage == TASK_HELD)
 		return;
-	}
 	leave_stage(s, t);
 	t->stage = TASK_HELD;
 	s->held++;
@@ -445,16 +450,15 @@ task_release(struct schedule *s, struct task *t)
 void
 destination_reached(struct schedule *s, struct destination *d)
 {
-	d->failures = 0;
 	if (d->limit < d->most)
 		d->limit++;
+	destination_wake(s, d);                 /* another attempt failed, but it is there */
 	join_turns(s, d);
 }
 
 void
 destination_unreachable(struct schedule *s, struct destination *d, int64_t until)
 {
-	d->failures++;
 	d->limit = d->limit > 2 ? d->limit / 2 : 1;
 	if (until <= d->rests_until)
 		return;

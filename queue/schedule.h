@@ -66,7 +66,6 @@ struct destination {
 	bool         in_turn;
 	unsigned     waiting;           /* tasks that are not active */
 	unsigned     active, limit, most;
-	unsigned     failures;          /* in a row, to reach it at all */
 	int64_t      rests_until;       /* ms; 0: it does not rest */
 	struct heap_entry rest;         /* in the schedule's heap while it rests */
 	int64_t      rate_per;          /* ms for rate_count attempts; 0: no limit */
