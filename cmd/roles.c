@@ -13,10 +13,9 @@
 
 #include "base/bug.h"
 #include "base/rng.h"
+#include "cmd/resolving.h"
 #include "cmd/role.h"
 #include "delivery/delivery.h"
-#include "dns/resolve.h"
-#include "dns/zone.h"
 #include "net/job.h"
 #include "net/tls.h"
 #include "queue/queue.h"
@@ -25,19 +24,11 @@
 #define BIT(purpose) (1u << (purpose))
 
 enum {
-	SERVERS_MOST = 8, PATHS_MOST = 256, SEALERS_MOST = 4,
+	PATHS_MOST = 256, SEALERS_MOST = 4,
 	/* Everybody parses the same texts, so everybody has the tables they name. */
 	TEXTS = BIT(FILE_CONFIG) | BIT(FILE_ALIASES) | BIT(FILE_MEMBERS) | BIT(FILE_USERS) |
 	    BIT(FILE_TRUST),
 	DNS = BIT(FILE_ANCHOR) | BIT(FILE_FACTS) | BIT(FILE_NAMESERVERS),
-};
-
-/* --- what roles that ask the DNS have in common ----------------------------------------- */
-
-struct asking {
-	struct resolver *resolver;
-	struct zone     *facts;
-	uint16_t         ports[SERVERS_MOST + 2];
 };
 
 /* An outside file of the configuration; false when it is not there, which may be fine. */
@@ -52,35 +43,15 @@ outside(const struct role *r, struct slice name, enum file_purpose purpose, stru
 }
 
 static bool
-prepare_dns(struct role *r, struct asking *a, struct error *why)
+prepare_dns(struct role *r, struct resolving *dns, struct error *why)
 {
-	const struct resolver_conf *c = &r->conf->resolver;
-	struct peer servers[SERVERS_MOST];
-	struct resolver_options o = { .servers = servers };
-	struct slice facts;
-	size_t ports = 0;
-
-	if (c->facts.n > 0) {
-		if (!outside(r, c->facts, FILE_FACTS, &facts) ||
-		    (a->facts = zone_parse(facts, c->facts.p, why)) == NULL)
-			return false;
-		o.facts = a->facts;
-	}
-	outside(r, c->anchor, FILE_ANCHOR, &o.anchor);
-	a->ports[ports++] = 53;
-	for (size_t i = 0; i < c->server_count && o.server_count < SERVERS_MOST; i++) {
-		servers[o.server_count++] = (struct peer){ .ip = c->servers[i].ip,
-		    .port = c->servers[i].port };
-		a->ports[ports++] = c->servers[i].port;
-	}
-	a->resolver = resolver_new(&r->loop, &o, why);
-	return a->resolver != NULL;
+	return resolving_begin(dns, &r->loop, &r->conf->resolver, &r->reader, why);
 }
 
 /* --- smtpd -------------------------------------------------------------------------------- */
 
 struct smtpd_state {
-	struct asking asking;
+	struct resolving dns;
 	struct smtpd *smtpd;
 };
 
@@ -91,9 +62,9 @@ smtpd_prepare(struct role *r, struct error *why)
 	struct smtpd_options o = { .conf = r->conf, .routes = r->routes, .trust = r->trust,
 	    .files = &r->reader, .log = &r->log, .slot = r->slot };
 
-	if (!prepare_dns(r, &s->asking, why))
+	if (!prepare_dns(r, &s->dns, why))
 		return false;
-	o.resolver = s->asking.resolver;
+	o.resolver = s->dns.resolver;
 	s->smtpd = smtpd_start(&r->loop, &o, why);
 	return s->smtpd != NULL;
 }
@@ -103,7 +74,7 @@ smtpd_rights(struct role *r)
 {
 	struct smtpd_state *s = r->state;
 
-	return (struct sandbox_rights){ .net = SANDBOX_RESOLVE, .ports = s->asking.ports };
+	return (struct sandbox_rights){ .net = SANDBOX_RESOLVE, .ports = s->dns.ports };
 }
 
 static bool
@@ -220,7 +191,7 @@ queue_finish(struct role *r)
 /* --- delivery ----------------------------------------------------------------------------------- */
 
 struct delivery_state {
-	struct asking    asking;
+	struct resolving dns;
 	SSL_CTX         *tls;
 	struct delivery *delivery;
 	char            *paths[PATHS_MOST];
@@ -250,7 +221,7 @@ delivery_prepare(struct role *r, struct error *why)
 	struct slice roots = NONE;
 
 	outside(r, r->conf->roots, FILE_ROOTS, &roots);
-	if (!prepare_dns(r, &s->asking, why) || (s->tls = tls_client_new(roots, why)) == NULL)
+	if (!prepare_dns(r, &s->dns, why) || (s->tls = tls_client_new(roots, why)) == NULL)
 		return false;
 	for (size_t i = 0; i < r->conf->domain_count && s->path_count + 1 < PATHS_MOST; i++)
 		if (r->conf->domain[i].deliver == DELIVER_MAILDIR)
@@ -273,7 +244,7 @@ delivery_begin(struct role *r, struct error *why)
 {
 	struct delivery_state *s = r->state;
 	struct rng rng = rng_random();
-	struct delivery_options o = { .conf = r->conf, .resolver = s->asking.resolver, .tls = s->tls,
+	struct delivery_options o = { .conf = r->conf, .resolver = s->dns.resolver, .tls = s->tls,
 	    .jobs = jobs_start(&r->loop, 2), .log = &r->log, .seed = rng_next(&rng) };
 
 	(void)why;

@@ -8,18 +8,18 @@
 #include <stdio.h>
 
 #include "arc/seal.h"
-#include "base/file.h"
+#include "cmd/answers.h"
 #include "cmd/signing.h"
-#include "dns/zone.h"
 
 static const char SYNOPSIS[] =
     "seal --domain D --selector S --key FILE --authserv-id ID [OPTION]... < message";
 
-enum { ZONE_FILE = 64 << 20, KEYS = 64, RESULTS = 64 << 10 };
+enum { KEYS = 64, RESULTS = 64 << 10 };
 
 struct options {
 	struct signing_options signing;
-	const char *authserv_id, *results, *dns;
+	struct answers_options answers;
+	const char *authserv_id, *results;
 };
 
 static int
@@ -31,57 +31,49 @@ complain(int code, const char *what, const char *word)
 
 /* --- the chain at arrival ----------------------------------------------------------- */
 
-static int
-read_zone(const char *path, struct zone **zone)
-{
-	struct buf text = BUF(ZONE_FILE);
-	struct error why;
-	int code = 0;
+struct judging {
+	struct arc     *arc;
+	struct verifier verifier;
+};
 
-	if (!file_read(path, &text, &why))
-		code = complain(EX_NOINPUT, why.text, "");
-	else if ((*zone = zone_parse(buf_slice(&text), path, &why)) == NULL)
-		code = complain(EX_DATAERR, why.text, "");
-	buf_free(&text);
-	return code;
+static bool
+evaluate(void *arg, struct facts *facts)
+{
+	struct judging *j = arg;
+
+	j->verifier.facts = facts;
+	return arc_evaluate(j->arc, &j->verifier);
 }
 
 static void
-evaluate(struct arc *arc, struct signing *s, const struct zone *zone)
+judge(struct arc *arc, struct signing *s, struct answers *answers)
 {
-	struct facts facts;
-	struct verifier v = {
-		.bodies = &s->bodies, .keys = keys_new(KEYS), .facts = &facts, .now = s->now,
+	struct judging j = {
+		arc, { .bodies = &s->bodies, .keys = keys_new(KEYS), .now = s->now },
 	};
 
-	facts_begin(&facts, s->arena);
-	while (!arc_evaluate(arc, &v))
-		zone_answer_all(zone, &facts);
-	keys_free(v.keys);
+	answers_run(answers, evaluate, &j);
+	keys_free(j.verifier.keys);
 }
 
 /* The exit code, 0 when the chain was judged. */
 static int
-verify(struct arc *arc, struct signing *s, const char *dns)
+verify(struct arc *arc, struct signing *s, const struct answers_options *o)
 {
-	struct zone *zone = NULL;
+	struct answers answers;
 	int code;
 
 	if (arc->concluded)
 		return 0;
-	if (dns == NULL)        /* here the resolver of dns/resolve comes in */
-		return complain(EX_USAGE, "the message has a chain to verify, and this command "
-		    "cannot ask the DNS yet: give --dns FILE", "");
-	if ((code = read_zone(dns, &zone)) != 0)
-		return code;
-	evaluate(arc, s, zone);
-	zone_free(zone);
-	if (arc->temporary) {
+	if ((code = answers_begin(&answers, "seal", o, s->arena)) == 0)
+		judge(arc, s, &answers);
+	answers_end(&answers);
+	if (code == 0 && arc->temporary) {
 		fprintf(stderr, "chainmail seal: %.*s\n", FMT(arc->reason));
 		return complain(EX_TEMPFAIL, "could not find out whether the chain is valid, "
 		    "nothing was sealed", "");
 	}
-	return 0;
+	return code;
 }
 
 /* --- our set -------------------------------------------------------------------------- */
@@ -151,7 +143,7 @@ verify_and_seal(struct signing *s, const struct options *o)
 	if (!arc_begin(&arc, &s->header, &s->bodies, s->arena))
 		return complain(EX_DATAERR, "the header takes too much memory", "");
 	signing_hash_body(s);
-	code = verify(&arc, s, o->dns);
+	code = verify(&arc, s, &o->answers);
 	return code == 0 ? seal(s, o, &arc) : code;
 }
 
@@ -170,7 +162,7 @@ cmd_seal(int argc, char **argv)
 		SIGNING_ROWS(&o.signing),
 		{ "--authserv-id", OPTION_TEXT, &o.authserv_id, "ID", "who we are, in the new set" },
 		{ "--results", OPTION_TEXT, &o.results, "AR", "what was found: \"spf=pass; dmarc=pass\"" },
-		{ "--dns", OPTION_TEXT, &o.dns, "FILE", "answers of the DNS, as a zone" },
+		ANSWERS_ROWS(&o.answers),
 		{ 0 },
 	};
 	struct words none = { 0 };

@@ -3,21 +3,21 @@
  * chainmail spf -- evaluate a policy and tell what decided: the term and its
  * place, every look-up with its answer, the explanation.
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "auth/spf.h"
 #include "base/clock.h"
-#include "base/file.h"
 #include "base/text.h"
+#include "cmd/answers.h"
 #include "cmd/cmd.h"
-#include "dns/zone.h"
+#include "cmd/shown.h"
 
-enum { ZONE_FILE = 64 << 20, MEMORY = 16 << 20, TEXT = 1 << 20 };
+enum { MEMORY = 16 << 20, TEXT = 1 << 20 };
 
 struct request {
-	const char *ip, *helo, *mail_from, *identity, *receiver, *now, *dns;
+	const char *ip, *helo, *mail_from, *identity, *receiver, *now;
+	struct answers_options answers;
 	bool        json;
 };
 
@@ -82,66 +82,7 @@ read_question(const struct request *r, struct spf_question *q)
 	return read_identity(r, q);
 }
 
-/* --- who answers ---------------------------------------------------------------- */
-
-/*
- * The world that is asked: a zone from a file.  NULL after a message; *code_r
- * is then the exit code.  The real resolver will be chosen here, too.
- */
-static struct zone *
-open_world(const struct request *r, int *code)
-{
-	struct buf text = BUF(ZONE_FILE);
-	struct error why;
-	struct zone *zone = NULL;
-
-	*code = EX_USAGE;
-	if (r->dns == NULL) {
-		complain("no resolver is plugged in yet; give the records with --dns FILE", "");
-		return NULL;
-	}
-	*code = EX_NOINPUT;
-	if (file_read(r->dns, &text, &why)) {
-		*code = EX_DATAERR;
-		zone = zone_parse(buf_slice(&text), r->dns, &why);
-	}
-	if (zone == NULL)
-		complain(why.text, "");
-	buf_free(&text);
-	return zone;
-}
-
 /* --- the answer for programs ---------------------------------------------------- */
-
-/* A stranger's bytes as a JSON string; null when there are none. */
-static json_t *
-json_shown(struct slice s)
-{
-	struct buf b = BUF(TEXT);
-	json_t *json;
-
-	if (s.n == 0)
-		return json_null();
-	shown_add(&b, s);
-	json = json_stringn(b.p ? b.p : "", b.n);
-	buf_free(&b);
-	return json;
-}
-
-static json_t *
-json_records(const struct fact *f)
-{
-	json_t *list = json_array();
-
-	for (size_t i = 0; i < f->count; i++) {
-		struct buf b = BUF(TEXT);
-
-		record_to_text(&b, f->type, &f->records[i]);
-		json_array_append_new(list, json_stringn(b.p ? b.p : "", b.n));
-		buf_free(&b);
-	}
-	return list;
-}
 
 static json_t *
 json_queries(const struct facts *facts)
@@ -149,10 +90,7 @@ json_queries(const struct facts *facts)
 	json_t *list = json_array();
 
 	for (const struct fact *f = facts->first; f != NULL; f = f->next)
-		json_array_append_new(list, json_pack("{s:o, s:s, s:s, s:s, s:o, s:o}",
-		    "name", json_shown(f->name), "type", rr_name(f->type),
-		    "answer", answer_name(f->answer), "security", security_name(f->security),
-		    "why", json_shown(f->why), "records", json_records(f)));
+		json_array_append_new(list, shown_fact_json(f));
 	return list;
 }
 
@@ -161,23 +99,19 @@ json_term(const struct spf_place *term)
 {
 	if (term->text.n == 0)
 		return json_null();
-	return json_pack("{s:o, s:I, s:o}", "text", json_shown(term->text),
-	    "position", (json_int_t)term->at, "record_of", json_shown(term->domain));
+	return json_pack("{s:o, s:I, s:o}", "text", shown_json(term->text),
+	    "position", (json_int_t)term->at, "record_of", shown_json(term->domain));
 }
 
 static void
 print_json(const struct spf *spf, const struct facts *facts)
 {
-	json_t *json = json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o}",
+	shown_print(json_pack("{s:s, s:s, s:o, s:o, s:o, s:o, s:i, s:i, s:o}",
 	    "result", spf_result_name(spf->result), "identity", spf_identity_name(spf->identity),
-	    "domain", json_shown(spf->domain), "term", json_term(&spf->term),
-	    "explanation", json_shown(spf->explanation), "why", json_shown(spf->why),
+	    "domain", shown_json(spf->domain), "term", json_term(&spf->term),
+	    "explanation", shown_json(spf->explanation), "why", shown_json(spf->why),
 	    "lookups", (int)spf->lookups, "void_lookups", (int)spf->voids,
-	    "queries", json_queries(facts));
-
-	json_dumpf(json, stdout, JSON_COMPACT);
-	putchar('\n');
-	json_decref(json);
+	    "queries", json_queries(facts)));
 }
 
 /* --- the answer for people ------------------------------------------------------ */
@@ -212,12 +146,7 @@ print_query(const struct fact *f)
 {
 	struct buf b = BUF(TEXT);
 
-	for (size_t i = 0; i < f->count; i++) {
-		if (i > 0)
-			buf_add(&b, S(", "));
-		record_to_text(&b, f->type, &f->records[i]);
-	}
-	shown_add(&b, f->why);
+	shown_fact_add(&b, f);
 	printf("  %-5s %-30.*s %-9s %.*s\n", rr_name(f->type), FMT(f->name), answer_name(f->answer),
 	    FMT(buf_slice(&b)));
 	buf_free(&b);
@@ -255,19 +184,35 @@ exit_code(enum spf_result result)
 	}
 }
 
+struct check {
+	const struct spf_question *question;
+	struct spf                 spf;
+};
+
+static bool
+evaluate(void *arg, struct facts *facts)
+{
+	struct check *c = arg;
+
+	return spf_evaluate(&c->spf, c->question, facts);
+}
+
 static int
-evaluate(const struct spf_question *question, const struct zone *world, bool json)
+check(const struct spf_question *question, const struct request *r)
 {
 	struct arena *arena = arena_new(MEMORY);
-	struct facts facts;
-	struct spf spf = { 0 };
+	struct check c = { .question = question };
+	struct answers answers;
+	int code;
 
-	facts_begin(&facts, arena);
-	while (!spf_evaluate(&spf, question, &facts))
-		zone_answer_all(world, &facts);
-	(json ? print_json : print_text)(&spf, &facts);
+	if ((code = answers_begin(&answers, "spf", &r->answers, arena)) == 0) {
+		answers_run(&answers, evaluate, &c);
+		(r->json ? print_json : print_text)(&c.spf, &answers.inquiry.facts);
+		code = exit_code(c.spf.result);
+	}
+	answers_end(&answers);
 	arena_free(arena);
-	return exit_code(spf.result);
+	return code;
 }
 
 int
@@ -276,8 +221,6 @@ cmd_spf(int argc, char **argv)
 	struct request r = { 0 };
 	struct words operands = { 0 };
 	struct spf_question question;
-	struct zone *world;
-	int code;
 	const struct option_row rows[] = {
 		{ "--ip", OPTION_TEXT, &r.ip, "ADDRESS", "the client's address" },
 		{ "--helo", OPTION_TEXT, &r.helo, "NAME", "what it said in HELO or EHLO" },
@@ -285,7 +228,7 @@ cmd_spf(int argc, char **argv)
 		{ "--identity", OPTION_TEXT, &r.identity, "helo|mailfrom", "which one to check" },
 		{ "--receiver", OPTION_TEXT, &r.receiver, "NAME", "our host, for %{r} in an explanation" },
 		{ "--now", OPTION_TEXT, &r.now, "UNIX", "the time, for %{t}" },
-		{ "--dns", OPTION_TEXT, &r.dns, "FILE", "answer from this file and ask nobody" },
+		ANSWERS_ROWS(&r.answers),
 		{ "--json", OPTION_FLAG, &r.json, NULL, "print one JSON object" },
 		{ 0 },
 	};
@@ -293,9 +236,5 @@ cmd_spf(int argc, char **argv)
 	if (!options_read(argc, argv, "spf --ip ADDRESS --helo NAME --mail-from SENDER [OPTION]...",
 	    rows, &operands, 0) || !read_question(&r, &question))
 		return EX_USAGE;
-	if ((world = open_world(&r, &code)) == NULL)
-		return code;
-	code = evaluate(&question, world, r.json);
-	zone_free(world);
-	return code;
+	return check(&question, &r);
 }

@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 
+from nameserver import NameServer
+
 CHAINMAIL = os.environ.get("CHAINMAIL", "./chainmail")
 
 ZONE = """\
@@ -101,7 +103,6 @@ def test_the_helo_identity(zone):
     (["--ip", "192.0.2.1", "--helo", "h.test", "--now", "noon"], "--now takes seconds since 1970: noon"),
     (["--ip", "192.0.2.1", "--helo", "h.test", "--jason"], "did you mean --json?"),
     (["--ip", "192.0.2.1", "--helo", "h.test", "more"], "nothing was expected at more"),
-    (["--ip", "192.0.2.1", "--helo", "h.test"], "give the records with --dns FILE"),
 ])
 def test_usage(words, complaint):
     done = run(*words)
@@ -118,3 +119,24 @@ def test_files(tmp_path):
     done = run(*words, str(file))
     assert done.returncode == 65
     assert "zone:1:" in done.stderr
+
+
+def test_a_configuration_says_who_answers(tmp_path, zone):
+    """Its facts, or its servers, which are really asked; a server that is silent is a temperror."""
+    config, anchor = tmp_path / "chainmail.conf", tmp_path / "anchor"
+    anchor.write_text("")
+    words = ["--ip", "192.0.2.7", "--helo", "h.test", "--mail-from", "bob@example.org", "-c", str(config), "--json"]
+    config.write_text(f"hostname mx.here.test\nstate {tmp_path}\nresolver {{ facts {zone} }}\n")
+    assert json.loads(run(*words).stdout)["result"] == "pass"
+    with NameServer({("example.org.", "TXT"): '"v=spf1 ip4:192.0.2.7 -all"'}) as server:
+        config.write_text(f"hostname mx.here.test\nstate {tmp_path}\n"
+                          f"resolver {{ server 127.0.0.1:{server.port}; anchor {anchor} }}\n")
+        done = run(*words)
+        assert (done.returncode, json.loads(done.stdout)["result"]) == (0, "pass"), done.stderr
+        assert server.asked == [("example.org.", "TXT")]
+        assert json.loads(run(*words[:5], "bob@gone.test", *words[6:]).stdout)["result"] == "none"
+        server.rcode = "SERVFAIL"
+        assert run(*words[:5], "bob@other.test", *words[6:]).returncode == 75
+    config.write_text("hostnam mx.here.test\n")
+    done = run(*words)
+    assert done.returncode == 78 and "did you mean \"hostname\"" in done.stderr

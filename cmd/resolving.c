@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: ISC */
+#include "cmd/resolving.h"
+#include "dns/zone.h"
+
+static bool
+read_facts(struct resolving *r, struct slice path, const struct reader *reader, struct error *why)
+{
+	struct slice name, text;
+
+	if (reader->read(reader->arg, path, FILE_FACTS, 0, &name, &text, why) != READ_FILE)
+		return false;
+	r->facts = zone_parse(text, name.p, why);
+	return r->facts != NULL;
+}
+
+/* One that is not there is none: the resolver says that it does not validate. */
+static struct slice
+read_anchor(struct slice path, const struct reader *reader)
+{
+	struct slice name, text;
+	struct error why;
+
+	if (path.n == 0 ||
+	    reader->read(reader->arg, path, FILE_ANCHOR, 0, &name, &text, &why) != READ_FILE)
+		return NONE;
+	return text;
+}
+
+bool
+resolving_begin(struct resolving *r, struct loop *loop, const struct resolver_conf *c,
+    const struct reader *reader, struct error *why)
+{
+	struct peer servers[RESOLVING_SERVERS];
+	struct resolver_options o = { .servers = servers, .anchor = read_anchor(c->anchor, reader) };
+	size_t ports = 0;
+
+	*r = (struct resolving){ 0 };
+	if (c->facts.n > 0 && !read_facts(r, c->facts, reader, why))
+		return false;
+	o.facts = r->facts;
+	r->ports[ports++] = 53;
+	for (size_t i = 0; i < c->server_count && o.server_count < RESOLVING_SERVERS; i++) {
+		servers[o.server_count++] = (struct peer){ .ip = c->servers[i].ip, .port = c->servers[i].port };
+		r->ports[ports++] = c->servers[i].port;
+	}
+	r->resolver = resolver_new(loop, &o, why);
+	return r->resolver != NULL;
+}
+
+void
+resolving_end(struct resolving *r)
+{
+	resolver_free(r->resolver);
+	zone_free(r->facts);
+	*r = (struct resolving){ 0 };
+}
