@@ -150,6 +150,7 @@ struct delivery_conf {
 	struct destination_conf usual;  /* comes first: its statements fill it */
 	struct map exact, below;        /* "example.org", and "x" for ".x" -> destination_conf */
 
+	struct ip source4, source6;     /* n == 0: the system chooses */
 	bool     hold;
 	int64_t *retry;                 /* the first waits */
 	size_t   retry_count;           /* at least one */

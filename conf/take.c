@@ -417,6 +417,23 @@ TAKER(take_to)
 	*(const struct statement **)MORE(b, b->to, b->to_count) = s;
 }
 
+/* One for each kind of address. */
+TAKER(take_source)
+{
+	struct delivery_conf *d = field;
+
+	UNUSED;
+	for (const struct word *w = value_first(s); w != NULL; w = value_next(w)) {
+		struct ip ip, *to;
+
+		bug_if(!ip_parse(w->text, &ip));
+		to = ip.n == 4 ? &d->source4 : &d->source6;
+		if (to->n > 0)
+			flaw_error(b->flaws, w->place, "there is a source for IPv%d already", ip.n == 4 ? 4 : 6);
+		*to = ip;
+	}
+}
+
 TAKER(take_retry)
 {
 	struct delivery_conf *d = field;
@@ -518,6 +535,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_DELIVERY_STS]             = { take_proof, IN(delivery_conf, usual), "sts" },
 	[KEYWORD_DELIVERY_CONNECTIONS]     = { set_number, IN(delivery_conf, usual.connections), NULL },
 	[KEYWORD_DELIVERY_RATE]            = { set_rate, IN(delivery_conf, usual.rate), NULL },
+	[KEYWORD_DELIVERY_SOURCE]          = { take_source, 0, NULL },
 	[KEYWORD_DELIVERY_HOLD]            = { set_switch, IN(delivery_conf, hold), NULL },
 	[KEYWORD_DELIVERY_RETRY]           = { take_retry, 0, NULL },
 	[KEYWORD_DELIVERY_EXPIRE]          = { take_expire, 0, NULL },

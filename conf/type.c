@@ -19,6 +19,7 @@ FITS(size)     { uint64_t x; (void)arena; return value_size(s, &x); }
 FITS(number)   { unsigned x; (void)arena; return value_number(s, &x); }
 FITS(switch)   { bool x; (void)arena; return value_switch(s, &x); }
 FITS(rate)     { struct rate x; (void)arena; return value_rate(s, &x); }
+FITS(address)  { struct ip x; (void)arena; return ip_parse(s, &x); }
 FITS(network)  { struct network x; (void)arena; return value_network(s, &x); }
 
 static bool
@@ -38,6 +39,7 @@ FITS(host)     { return fits_endpoint(s, arena, IP | HOST); }
 FITS(socket)   { return fits_endpoint(s, arena, IP | HOST | UNIX); }
 
 static const struct type TYPES[] = {
+	{ "ADDRESS", "an address such as 192.0.2.1 or 2001:db8::1", fits_address },
 	{ "DIR", "the name of a directory", fits_file },
 	{ "DOMAIN", "a domain such as example.org", fits_domain },
 	{ "DURATION", "a duration such as 30s, 5m, 4h or 5d", fits_duration },

@@ -426,6 +426,17 @@ peer_to_try(const struct attempt *a)
 	return p;
 }
 
+/* The address the configuration wants us to come from, or NULL; to loopback only one of its own. */
+static const struct ip *
+source_for(const struct delivery_conf *c, const struct peer *peer)
+{
+	const struct ip *source = peer->ip.n == 4 ? &c->source4 : &c->source6;
+
+	if (peer->path[0] != '\0' || source->n == 0 || (ip_loopback(peer->ip) && !ip_loopback(*source)))
+		return NULL;
+	return source;
+}
+
 static enum flow
 talk(struct attempt *a)
 {
@@ -435,6 +446,7 @@ talk(struct attempt *a)
 	struct connection_options o = {
 		.loop = d->loop, .tls = d->options.tls, .hostname = d->options.conf->hostname,
 		.lmtp = a->order.kind == ORDER_LMTP, .in_clear = a->in_clear,
+		.from = source_for(&d->options.conf->delivery, &peer),
 	};
 	struct error why;
 

@@ -53,6 +53,7 @@ loop_end(struct loop *l)
 	call_laters(l);
 	event_del(&l->pause);
 	heap_free(&l->timers);
+	heap_free(&l->chores);
 	event_base_free(l->base);
 	free(l->scratch);
 }
@@ -101,19 +102,50 @@ call_laters(struct loop *l)
 
 /* --- timers --------------------------------------------------------------- */
 
+static struct heap *
+heap_of(struct loop *l, const struct timer *t)
+{
+	return t->chore ? &l->chores : &l->timers;
+}
+
+static void
+set(struct loop *l, struct timer *t, bool chore, int64_t after)
+{
+	bug_if(after < 0);
+	timer_clear(l, t);
+	t->chore = chore;
+	heap_put(heap_of(l, t), &t->entry, clock_ticks(l->clock) + after);
+}
+
 void
 timer_set(struct loop *l, struct timer *t, int64_t after, void (*fired)(void *), void *arg)
 {
-	bug_if(after < 0);
 	t->fired = fired;
 	t->arg = arg;
-	heap_put(&l->timers, &t->entry, clock_ticks(l->clock) + after);
+	set(l, t, false, after);
+}
+
+void
+timer_set_chore(struct loop *l, struct timer *t, int64_t after, void (*fired)(void *), void *arg)
+{
+	t->fired = fired;
+	t->arg = arg;
+	set(l, t, true, after);
 }
 
 void
 timer_clear(struct loop *l, struct timer *t)
 {
-	heap_remove(&l->timers, &t->entry);
+	heap_remove(heap_of(l, t), &t->entry);
+}
+
+/* The next one to fire; of equal ones a chore comes last. */
+static struct heap_entry *
+first_timer(const struct loop *l)
+{
+	struct heap_entry *timer = heap_first(&l->timers), *chore = heap_first(&l->chores);
+
+	return chore == NULL || (timer != NULL && timer->when <= chore->when) ? timer : chore;
 }
 
 static void
@@ -122,10 +154,10 @@ fire_timers(struct loop *l)
 	struct heap_entry *e;
 	int64_t now = clock_ticks(l->clock);
 
-	while ((e = heap_first(&l->timers)) != NULL && e->when <= now && !l->stopping) {
+	while ((e = first_timer(l)) != NULL && e->when <= now && !l->stopping) {
 		struct timer *t = timer_of(e);
 
-		heap_remove(&l->timers, e);
+		timer_clear(l, t);
 		l->happened++;
 		t->fired(t->arg);
 		call_laters(l);
@@ -162,7 +194,7 @@ loop_run(struct loop *l)
 		fire_timers(l);
 		if (l->stopping)
 			break;
-		if ((e = heap_first(&l->timers)) != NULL) {
+		if ((e = first_timer(l)) != NULL) {
 			wait = 1000 * (e->when - clock_ticks(l->clock));
 			wait = wait < 0 ? 0 : wait;
 		}

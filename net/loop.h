@@ -32,7 +32,7 @@ enum { LOOP_SCRATCH = 65536 };
 struct loop {
 	struct event_base *base;
 	struct clock      *clock;
-	struct heap        timers;
+	struct heap        timers, chores;
 	struct event       pause;
 	struct later      *first, **last;
 	char              *scratch;     /* LOOP_SCRATCH bytes for one read, valid during a callback */
@@ -51,7 +51,9 @@ void loop_run(struct loop *);                   /* until loop_stop() */
 void loop_stop(struct loop *);
 /*
  * With a virtual clock: do everything that is due up to `now` (ms since 1970)
- * and leave the clock there; earlier when loop_stop() is called.
+ * and leave the clock there; earlier when loop_stop() is called.  The clock
+ * stops for every timer, but not for chores: those that are due by then come in
+ * passing, once.
  */
 void loop_run_until(struct loop *, int64_t now);
 
@@ -62,11 +64,14 @@ void later_cancel(struct loop *, struct later *);
 /* A timer is embedded, { 0 } at first; setting it again moves it. */
 struct timer {
 	struct heap_entry entry;
+	bool              chore;
 	void            (*fired)(void *);
 	void             *arg;
 };
 
 void timer_set(struct loop *, struct timer *, int64_t after_ms, void (*fired)(void *), void *arg);
+/* Housekeeping, to be done again and again: virtual time does not stand still for it. */
+void timer_set_chore(struct loop *, struct timer *, int64_t after_ms, void (*fired)(void *), void *arg);
 void timer_clear(struct loop *, struct timer *);
 static inline bool timer_is_set(const struct timer *t) { return t->entry.place != 0; }
 

@@ -114,7 +114,7 @@ tidy(void *arg)
 
 	if (q->sts != NULL)
 		kv_sweep(q->sts, 100, &removed, NULL);
-	timer_set(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
+	timer_set_chore(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
 }
 
 /* --- draining --------------------------------------------------------------------------------- */
@@ -249,7 +249,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	q->jobs = jobs_start(loop, o->sealers);
 	open_kv(q);
 	q->loaded = true;
-	timer_set(loop, &q->tidy, TIDY_MS, tidy, q);
+	timer_set_chore(loop, &q->tidy, TIDY_MS, tidy, q);
 	queue_look(q);
 	return q;
 }
