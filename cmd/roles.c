@@ -223,6 +223,8 @@ delivery_prepare(struct role *r, struct error *why)
 	outside(r, r->conf->roots, FILE_ROOTS, &roots);
 	if (!prepare_dns(r, &s->dns, why) || (s->tls = tls_client_new(roots, why)) == NULL)
 		return false;
+	if (r->conf->policy.tls_13)
+		tls_only_13(s->tls);
 	for (size_t i = 0; i < r->conf->domain_count && s->path_count + 1 < PATHS_MOST; i++)
 		if (r->conf->domain[i].deliver == DELIVER_MAILDIR)
 			add_path(s, r->conf->domain[i].maildir);

@@ -178,6 +178,12 @@ tls_client_new(struct slice roots, struct error *why)
 	return NULL;
 }
 
+void
+tls_only_13(SSL_CTX *c)
+{
+	SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION);
+}
+
 const char *
 tls_version(const SSL *ssl)
 {

@@ -36,6 +36,9 @@ SSL_CTX           *tls_server_context(const struct tls_server *);
  */
 SSL_CTX *tls_client_new(struct slice roots, struct error *why);
 
+/* Nothing older than TLS 1.3 from now on. */
+void tls_only_13(SSL_CTX *);
+
 /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384". */
 const char *tls_version(const SSL *);
 const char *tls_cipher(const SSL *);

@@ -149,10 +149,14 @@ static enum flow
 decide(struct accept *a)
 {
 	struct verdict *v = a->intake->verdict;
+	struct slice sender = a->session->mail.sender.text;
 	struct verdict_terms terms = { .policy = &a->smtpd->policy, .trust = a->smtpd->options.trust,
-	    .will_be_sealed = will_be_sealed(a) };
+	    .will_be_sealed = will_be_sealed(a),
+	    .deferred_before = asked_before(a->smtpd->asked, sender, &a->intake->header) };
 
 	verdict_decide(v, &a->question, &terms);
+	if (a->judged && v->decision.action == POLICY_DEFER)
+		asked_again(a->smtpd->asked, sender, &a->intake->header);
 	if (a->judged && (v->decision.action == POLICY_REJECT || v->decision.action == POLICY_DEFER))
 		return refuse(a, v->decision.status);
 	return then(a, &STORE);

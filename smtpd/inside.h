@@ -40,6 +40,7 @@ struct smtpd {
 	size_t               visit_count;
 	struct storage      *storage;
 	struct rates        *rates;
+	struct asked        *asked;
 	bool                 draining;
 	struct later         drained;
 	void               (*idle)(void *arg);
@@ -103,5 +104,12 @@ struct rates *rates_new(void);
 void          rates_free(struct rates *);
 /* One more of a client within his rate; counted in this process. */
 bool          rates_allow(struct rates *, struct ip, struct rate, int64_t now);
+
+/* --- asked.c: messages that we asked to have again, known to this process --------------- */
+
+struct asked *asked_new(void);
+void          asked_free(struct asked *);
+bool          asked_before(const struct asked *, struct slice sender, const struct header *);
+void          asked_again(struct asked *, struct slice sender, const struct header *);
 
 #endif

@@ -34,6 +34,8 @@ open_tls(struct door *d, struct error *why)
 	id.name = name = must_copy(d->conf->tls_cert.p, d->conf->tls_cert.n);
 	d->tls = tls_server_new(&id, 1, why);
 	free(name);
+	if (d->tls != NULL && d->smtpd->options.conf->policy.tls_13)
+		tls_only_13(tls_server_context(d->tls));
 	return d->tls != NULL;
 }
 
@@ -92,6 +94,7 @@ smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 	s->keys = keys_new(KEYS_KEPT);
 	s->storage = storage_new(s);
 	s->rates = rates_new();
+	s->asked = asked_new();
 	s->doors = must_alloc(o->conf->listen_count * sizeof *s->doors);
 	for (size_t i = 0; i < o->conf->listen_count; i++) {
 		s->doors[i] = (struct door){ .smtpd = s, .conf = &o->conf->listen[i],
@@ -158,6 +161,7 @@ smtpd_end(struct smtpd *s)
 	free(s->doors);
 	storage_end(s->storage);
 	rates_free(s->rates);
+	asked_free(s->asked);
 	keys_free(s->keys);
 	later_cancel(s->loop, &s->drained);
 	free(s);
