@@ -18,6 +18,7 @@
 #include "base/pack.h"
 #include "cmd/cmd.h"
 #include "cmd/master.h"
+#include "cmd/notify.h"
 #include "cmd/role.h"
 #include "conf/events.h"
 #include "config.h"
@@ -449,6 +450,7 @@ log_ready(struct master *m)
 	log_slice(&l, "listen", buf_slice(&doors));
 	log_number(&l, "delay", (clock_ticks(&m->clock) - m->started) / 1000);
 	log_end(&l);
+	notify("READY=1");
 	buf_free(&doors);
 }
 
@@ -630,6 +632,7 @@ on_sigterm(evutil_socket_t number, short what, void *arg)
 	(void)what;
 	log_text(&l, "reason", number == SIGTERM ? "SIGTERM" : "SIGINT");
 	log_end(&l);
+	notify("STOPPING=1");
 	if (number == SIGINT || m->stopping) {
 		stop_at_once(m, 0);
 		return;
