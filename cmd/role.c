@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #include "base/bug.h"
@@ -64,6 +65,7 @@ take_role(struct birth *b, struct slice payload)
 	buf_add(&b->config, unpack_slice(&u));
 	bug_if(!unpack_done(&u) || number >= ROLE_NUMBERS);
 	b->role.kind = &ROLE_KINDS[number];
+	prctl(PR_SET_NAME, b->role.kind->name); /* for ps and for whoever counts them */
 }
 
 static void

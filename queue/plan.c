@@ -275,6 +275,7 @@ free_expansion(struct expansion_work *w)
 {
 	if (w->stored.fd != -1)
 		close(w->stored.fd);
+	w->queue->expanding--;
 	buf_free(&w->bytes);
 	arena_free(w->arena);
 	free(w);

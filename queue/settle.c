@@ -40,6 +40,20 @@ log_seconds(struct log_line *l, const char *key, int64_t ms)
 	log_text(l, key, text);
 }
 
+/* mx.b.example[192.0.2.1]:25 */
+static void
+add_host(struct buf *b, struct slice host, struct slice peer)
+{
+	size_t colon = slice_find(peer, ':');
+
+	if (host.p[0] != '[')                   /* a literal is its own name */
+		buf_add(b, host);
+	if (host.p[0] == '[' || peer.n == 0 || peer.p[0] == '[')
+		buf_add(b, peer);
+	else
+		buf_printf(b, "[%.*s]%.*s", FMT(slice_head(peer, colon)), FMT(slice_skip(peer, colon)));
+}
+
 static void
 log_host(struct log_line *l, const struct tried *t)
 {
@@ -47,9 +61,9 @@ log_host(struct log_line *l, const struct tried *t)
 	struct buf mx = BUF(600);
 
 	if (t->kind != NULL) {
-		log_slice(l, t->kind, r->host);
+		log_slice(l, t->kind, r->peer.n > 0 ? r->peer : r->host);
 	} else if (r->host.n > 0) {
-		buf_printf(&mx, "%.*s[%.*s]", FMT(r->host), FMT(r->peer));
+		add_host(&mx, r->host, r->peer);
 		log_slice(l, "mx", buf_slice(&mx));
 	}
 	buf_free(&mx);
