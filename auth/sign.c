@@ -44,6 +44,8 @@ static const struct { const char *name; enum often often; } SIGNED[] = {
 	{ "list-post", AS_IT_IS },
 	{ "list-owner", AS_IT_IS },
 	{ "list-archive", AS_IT_IS },
+	{ "tls-report-domain", AS_IT_IS },      /* RFC 8460 5.3 */
+	{ "tls-report-submitter", AS_IT_IS },
 };
 
 bool

@@ -58,7 +58,7 @@ plan_label_tlsa(struct plan_host *h, struct slice base, const struct tlsa_set *s
 {
 	struct slice *strings = arena_get(arena, (set->count + 1) * sizeof *strings);
 
-	h->label = (struct plan_label){ .type = TLSRPT_TLSA, .domain = base };
+	h->label = (struct tlsrpt_label){ .type = TLSRPT_TLSA, .domain = base };
 	for (size_t i = 0; i < set->count && strings != NULL; i++)
 		strings[i] = tlsa_text(&set->records[i], arena);
 	h->label.strings = strings;
@@ -75,7 +75,7 @@ plan_label_sts(struct plan_host *h, struct slice domain, const struct sts_policy
 	while (n < PLAN_STRINGS_MOST && sts_policy_line(&rest, &line))
 		n++;
 	strings = arena_get(arena, (n + 1) * sizeof *strings);
-	h->label = (struct plan_label){ .type = TLSRPT_STS, .domain = domain,
+	h->label = (struct tlsrpt_label){ .type = TLSRPT_STS, .domain = domain,
 	    .mx = policy->mx, .mx_count = policy->mx_count };
 	rest = policy->text;
 	for (n = 0; n < PLAN_STRINGS_MOST && strings != NULL && sts_policy_line(&rest, &line); n++)

@@ -34,16 +34,6 @@ enum plan_policy {
 	PLAN_REQUIRETLS,                /* RFC 8689 */
 };
 
-/* How TLSRPT calls the policy of a session (RFC 8460 4.4). */
-struct plan_label {
-	enum tlsrpt_policy  type;
-	struct slice        domain;     /* TLSA base domain, or the recipients' domain */
-	const struct slice *strings;    /* "policy-string" */
-	size_t              string_count;
-	const struct slice *mx;         /* "mx-host" */
-	size_t              mx_count;
-};
-
 enum {
 	PLAN_NAMES_MOST = 4,
 	PLAN_STRINGS_MOST = 512,        /* lines of a policy in a report; more are left out */
@@ -68,7 +58,7 @@ struct plan_host {
 	bool             requiretls;    /* EHLO inside TLS must name REQUIRETLS */
 
 	enum plan_policy policy;        /* the word for the log */
-	struct plan_label label;
+	struct tlsrpt_label label;      /* how TLSRPT calls the policy */
 	enum tlsrpt_result flaw;        /* known without a session; counted also when !go */
 
 	/*

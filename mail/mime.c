@@ -370,6 +370,52 @@ quoted_printable_add(struct buf *b, struct slice text)
 		add_printable_line(b, slice_endsi(line, S("\r")) ? slice_head(line, line.n - 1) : line);
 }
 
+static int
+hex_value(char c)
+{
+	c = to_lower(c);
+	return is_digit(c) ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* A line without its end; false when the next one goes on in it (rule 5). */
+static bool
+decode_line(struct buf *b, struct slice line)
+{
+	while (line.n > 0 && is_wsp(line.p[line.n - 1]))        /* rule 3: added on the way */
+		line.n--;
+	for (size_t i = 0; i < line.n; i++) {
+		int high = i + 2 < line.n ? hex_value(line.p[i + 1]) : -1;
+		int low = i + 2 < line.n ? hex_value(line.p[i + 2]) : -1;
+
+		if (line.p[i] == '=' && i + 1 == line.n)
+			return false;
+		if (line.p[i] != '=' || high == -1 || low == -1) {
+			buf_byte(b, line.p[i]);
+			continue;
+		}
+		buf_byte(b, (char)(high << 4 | low));
+		i += 2;
+	}
+	return true;
+}
+
+void
+quoted_printable_decode(struct buf *b, struct slice text)
+{
+	while (text.n > 0) {
+		size_t n = slice_find(text, '\n');
+		struct slice line = slice_head(text, n), end = n < text.n ? S("\n") : NONE;
+
+		text = slice_skip(text, n + 1);
+		if (slice_endsi(line, S("\r"))) {
+			line.n--;
+			end = end.n > 0 ? S("\r\n") : S("\r");
+		}
+		if (decode_line(b, line))
+			buf_add(b, end);
+	}
+}
+
 void
 base64_lines_add(struct buf *b, struct slice bytes)
 {

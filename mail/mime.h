@@ -99,6 +99,8 @@ bool multipart_finish(struct multipart *);
 
 /* Lines ended by CRLF become lines ended by CRLF (RFC 2045 6.7). */
 void quoted_printable_add(struct buf *, struct slice text);
+/* And back; what is no proper escape stands as it is. */
+void quoted_printable_decode(struct buf *, struct slice text);
 /* Lines of 76 letters ended by CRLF (RFC 2045 6.8). */
 void base64_lines_add(struct buf *, struct slice bytes);
 

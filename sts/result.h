@@ -9,7 +9,7 @@
 #ifndef STS_RESULT_H
 #define STS_RESULT_H
 
-#include <stdbool.h>
+#include "base/slice.h"
 
 enum tlsrpt_result {
 	TLSRPT_SUCCESS,                 /* no failure: its name is "success", it is never a type */
@@ -35,6 +35,16 @@ enum tlsrpt_policy { TLSRPT_NO_POLICY_FOUND, TLSRPT_TLSA, TLSRPT_STS };
 
 const char *tlsrpt_result_name(enum tlsrpt_result);     /* "certificate-expired" */
 const char *tlsrpt_policy_name(enum tlsrpt_policy);     /* "tlsa", "sts", "no-policy-found" */
+
+/* Whose rules a session was under (RFC 8460 4.4). */
+struct tlsrpt_label {
+	enum tlsrpt_policy  type;
+	struct slice        domain;     /* TLSA base domain, or the recipients' domain */
+	const struct slice *strings;    /* "policy-string" */
+	size_t              string_count;
+	const struct slice *mx;         /* "mx-host" */
+	size_t              mx_count;
+};
 
 /*
  * What a certificate was found guilty of: an X509_V_ERR_* number of OpenSSL

@@ -803,7 +803,7 @@ the_domain_whose_policy_counts(void **state)
 /* --- labels for reports --------------------------------------------------------- */
 
 static void
-show_label(const struct plan_label *label, struct buf *b)
+show_label(const struct tlsrpt_label *label, struct buf *b)
 {
 	buf_printf(b, "%s %.*s:", tlsrpt_policy_name(label->type), FMT(label->domain));
 	for (size_t i = 0; i < label->string_count; i++)

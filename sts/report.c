@@ -1,0 +1,304 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "base/text.h"
+#include "sts/report.h"
+
+/* --- writing ------------------------------------------------------------------------ */
+
+static json_t *
+text(struct slice s)
+{
+	json_t *j = json_stringn(s.n > 0 ? s.p : "", s.n);
+	struct buf shown = BUF(4 * TLSRPT_WORD_MOST);
+
+	if (j == NULL) {                        /* no UTF-8: I-JSON has nothing else */
+		shown_add(&shown, slice_head(s, TLSRPT_WORD_MOST));
+		j = json_stringn(shown.p, shown.n);
+		buf_free(&shown);
+	}
+	bug_if(j == NULL);
+	return j;
+}
+
+static void
+put(json_t *object, const char *name, struct slice s)
+{
+	json_object_set_new(object, name, text(s));
+}
+
+static void
+put_if_there(json_t *object, const char *name, struct slice s)
+{
+	if (s.n > 0)
+		put(object, name, s);
+}
+
+/* Exact to 2^53 in everybody's arithmetic (RFC 7493 2.2). */
+static void
+put_count(json_t *object, const char *name, uint64_t n)
+{
+	const uint64_t most = (uint64_t)1 << 53;
+
+	json_object_set_new(object, name, json_integer((json_int_t)(n < most ? n : most - 1)));
+}
+
+static json_t *
+texts(const struct slice *list, size_t n)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		json_array_append_new(array, text(list[i]));
+	return array;
+}
+
+static json_t *
+failure_json(const struct tlsrpt_failure *f)
+{
+	json_t *j = json_object();
+
+	put(j, "result-type", f->result);
+	put_if_there(j, "sending-mta-ip", f->sending_ip);
+	put_if_there(j, "receiving-mx-hostname", f->mx);
+	put_if_there(j, "receiving-mx-helo", f->helo);
+	put_if_there(j, "receiving-ip", f->receiving_ip);
+	put_count(j, "failed-session-count", f->count);
+	put_if_there(j, "additional-information", f->information);
+	put_if_there(j, "failure-reason-code", f->reason);
+	return j;
+}
+
+static json_t *
+policy_json(const struct tlsrpt_counts *c)
+{
+	json_t *policy = json_object();
+
+	put(policy, "policy-type", c->type);
+	if (c->string_count > 0)
+		json_object_set_new(policy, "policy-string", texts(c->strings, c->string_count));
+	put(policy, "policy-domain", c->domain);
+	if (c->mx_count > 0)
+		json_object_set_new(policy, "mx-host", texts(c->mx, c->mx_count));
+	return policy;
+}
+
+static json_t *
+counts_json(const struct tlsrpt_counts *c)
+{
+	json_t *j = json_object(), *summary = json_object(), *failures = json_array();
+
+	put_count(summary, "total-successful-session-count", c->good);
+	put_count(summary, "total-failure-session-count", c->bad);
+	for (size_t i = 0; i < c->failure_count; i++)
+		json_array_append_new(failures, failure_json(&c->failures[i]));
+	json_object_set_new(j, "policy", policy_json(c));
+	json_object_set_new(j, "summary", summary);
+	json_object_set_new(j, "failure-details", failures);
+	return j;
+}
+
+bool
+tlsrpt_report_write(const struct tlsrpt_report *r, struct buf *to)
+{
+	json_t *j = json_object(), *range = json_object(), *policies = json_array();
+	char *dumped;
+	bool fits;
+
+	put(j, "organization-name", r->organization);
+	put(range, "start-datetime", r->begin);
+	put(range, "end-datetime", r->end);
+	json_object_set_new(j, "date-range", range);
+	put(j, "contact-info", r->contact);
+	put(j, "report-id", r->id);
+	for (size_t i = 0; i < r->count; i++)
+		json_array_append_new(policies, counts_json(&r->policies[i]));
+	json_object_set_new(j, "policies", policies);
+	dumped = json_dumps(j, JSON_COMPACT);
+	json_decref(j);
+	bug_if(dumped == NULL);
+	fits = buf_add(to, slice(dumped));
+	free(dumped);
+	return fits;
+}
+
+/* --- reading ------------------------------------------------------------------------- */
+
+static struct slice
+word(const json_t *value, struct arena *arena)
+{
+	struct slice s = slice_of(json_string_value(value), json_string_length(value));
+
+	return s.p == NULL ? NONE : arena_copy(arena, slice_head(s, TLSRPT_WORD_MOST));
+}
+
+static struct slice
+get(const json_t *object, const char *name, struct arena *arena)
+{
+	return word(json_object_get(object, name), arena);
+}
+
+static uint64_t
+get_count(const json_t *object, const char *name)
+{
+	json_int_t n = json_integer_value(json_object_get(object, name));
+
+	return n > 0 ? (uint64_t)n : 0;
+}
+
+/* An array of strings, or one string alone, as the example of RFC 8460 B has it. */
+static size_t
+get_words(const json_t *object, const char *name, const struct slice **to, struct arena *arena)
+{
+	const json_t *value = json_object_get(object, name);
+	size_t most = json_is_string(value) ? 1 : json_array_size(value), n = 0;
+	struct slice *words;
+
+	if (most > TLSRPT_COUNTS_MOST)
+		most = TLSRPT_COUNTS_MOST;
+	if ((words = arena_get(arena, (most + 1) * sizeof *words)) == NULL)
+		return 0;
+	for (size_t i = 0; i < most; i++) {
+		struct slice one = word(json_is_string(value) ? value : json_array_get(value, i), arena);
+
+		if (one.n > 0)
+			words[n++] = one;
+	}
+	*to = words;
+	return n;
+}
+
+/* An array of objects, or one object alone; what is neither counts as empty. */
+static size_t
+list_size(const json_t *value)
+{
+	size_t n = json_is_object(value) ? 1 : json_array_size(value);
+
+	return n < TLSRPT_COUNTS_MOST ? n : TLSRPT_COUNTS_MOST;
+}
+
+static const json_t *
+list_item(const json_t *value, size_t i)
+{
+	return json_is_object(value) ? value : json_array_get(value, i);
+}
+
+static struct tlsrpt_failure
+read_failure(const json_t *j, struct arena *arena)
+{
+	return (struct tlsrpt_failure){
+		.result = get(j, "result-type", arena),
+		.sending_ip = get(j, "sending-mta-ip", arena),
+		.mx = get(j, "receiving-mx-hostname", arena),
+		.helo = get(j, "receiving-mx-helo", arena),
+		.receiving_ip = get(j, "receiving-ip", arena),
+		.information = get(j, "additional-information", arena),
+		.reason = get(j, "failure-reason-code", arena),
+		.count = get_count(j, "failed-session-count"),
+	};
+}
+
+static bool
+read_counts(const json_t *j, struct tlsrpt_counts *c, struct arena *arena)
+{
+	const json_t *policy = json_object_get(j, "policy"), *summary = json_object_get(j, "summary"),
+	    *failures = json_object_get(j, "failure-details");
+
+	c->type = get(policy, "policy-type", arena);
+	c->domain = get(policy, "policy-domain", arena);
+	c->string_count = get_words(policy, "policy-string", &c->strings, arena);
+	c->mx_count = get_words(policy, "mx-host", &c->mx, arena);
+	c->good = get_count(summary, "total-successful-session-count");
+	c->bad = get_count(summary, "total-failure-session-count");
+	c->failure_count = list_size(failures);
+	if ((c->failures = arena_get(arena, (c->failure_count + 1) * sizeof *c->failures)) == NULL)
+		return false;
+	for (size_t i = 0; i < c->failure_count; i++)
+		c->failures[i] = read_failure(list_item(failures, i), arena);
+	return true;
+}
+
+static bool
+read_policies(struct tlsrpt_report *r, const json_t *policies, struct arena *arena, struct error *why)
+{
+	if ((r->count = list_size(policies)) == 0)
+		return error_set(why, "it has no policies, so it is no report on TLS");
+	if ((r->policies = arena_get(arena, r->count * sizeof *r->policies)) == NULL)
+		return error_set(why, "the report is too large");
+	for (size_t i = 0; i < r->count; i++)
+		if (!read_counts(list_item(policies, i), &r->policies[i], arena))
+			return error_set(why, "the report is too large");
+	return true;
+}
+
+bool
+tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *arena, struct error *why)
+{
+	json_error_t flaw;
+	json_t *j, *range;
+	bool ok;
+
+	*r = (struct tlsrpt_report){ .count = 0 };
+	if (bytes.n > TLSRPT_REPORT_MOST)
+		return error_set(why, "the report is too large");
+	if ((j = json_loadb(bytes.p, bytes.n, JSON_REJECT_DUPLICATES, &flaw)) == NULL)
+		return error_set(why, "no JSON: line %d: %s", flaw.line, flaw.text);
+	range = json_object_get(j, "date-range");
+	r->organization = get(j, "organization-name", arena);
+	r->contact = get(j, "contact-info", arena);
+	r->id = get(j, "report-id", arena);
+	r->begin = get(range, "start-datetime", arena);
+	r->end = get(range, "end-datetime", arena);
+	ok = read_policies(r, json_object_get(j, "policies"), arena, why);
+	json_decref(j);
+	return ok && (!arena_full(arena) || error_set(why, "the report is too large"));
+}
+
+/* --- for people ------------------------------------------------------------------------ */
+
+static void
+say(struct buf *b, const char *before, struct slice s, const char *behind)
+{
+	if (s.n == 0)
+		return;
+	buf_add(b, slice(before));
+	shown_add(b, s);
+	buf_add(b, slice(behind));
+}
+
+static void
+say_failure(struct buf *b, const struct tlsrpt_failure *f)
+{
+	buf_printf(b, "  %6llu  ", (unsigned long long)f->count);
+	say(b, "", f->result.n > 0 ? f->result : S("(no result type)"), "");
+	say(b, "  ", f->mx, "");
+	say(b, " [", f->receiving_ip, "]");
+	say(b, "  from ", f->sending_ip, "");
+	say(b, "  ", f->reason, "");
+	say(b, "  ", f->information, "");
+	buf_byte(b, '\n');
+}
+
+void
+tlsrpt_report_text(const struct tlsrpt_report *r, struct buf *b)
+{
+	say(b, "", r->organization.n > 0 ? r->organization : S("(no organization)"), "");
+	say(b, " <", r->contact, ">");
+	say(b, "  ", r->begin, " to ");
+	say(b, "", r->end, "");
+	say(b, "  ", r->id, "");
+	buf_byte(b, '\n');
+	for (size_t i = 0; i < r->count; i++) {
+		const struct tlsrpt_counts *c = &r->policies[i];
+
+		say(b, "", c->domain.n > 0 ? c->domain : S("(no domain)"), "");
+		say(b, "  ", c->type, "");
+		buf_printf(b, "  %llu good, %llu failed\n", (unsigned long long)c->good,
+		    (unsigned long long)c->bad);
+		for (size_t k = 0; k < c->failure_count; k++)
+			say_failure(b, &c->failures[k]);
+	}
+}
