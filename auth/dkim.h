@@ -53,12 +53,4 @@ const char *dkim_result_name(enum dkim_result);
 /* One clause for people; empty when it passed. */
 struct slice dkim_reason(const struct signature *);
 
-/*
- * A hint for a concluded signature that is not good: would its header verify if
- * the Subject had not been given a "[tag] " in front?  Then *subject_r is the
- * Subject as it was signed.  Costs two verifications.
- */
-bool dkim_hint_subject(const struct dkim *, const struct signature *, struct verifier *, struct arena *,
-    struct slice *subject_r);
-
 #endif

@@ -39,6 +39,21 @@ policy_set(struct policy *p, struct slice name, struct slice word)
 	return true;
 }
 
+struct policy
+policy_configured(const struct policy_conf *c)
+{
+	static const int heed[] = {
+		[HEED_EVIDENCE] = REJECT_EVIDENCE, [HEED_STRICT] = REJECT_STRICT, [HEED_NEVER] = REJECT_NEVER,
+	};
+	struct policy p = { .spf_fail = c->spf_fail_reject ? SPF_FAIL_REJECT : SPF_FAIL_MARK };
+
+	p.dmarc_reject = heed[c->dmarc_reject];
+	p.dmarc_dns_temperror = c->dmarc_temperror_defer ? DMARC_DNS_DEFER : DMARC_DNS_ACCEPT;
+	p.from_multiple = c->several_authors_accept ? FROM_MULTIPLE_ACCEPT : FROM_MULTIPLE_REJECT;
+	p.arc_dns_temperror = c->arc_temperror_defer_once ? ARC_DNS_DEFER_ONCE : ARC_DNS_ACCEPT;
+	return p;
+}
+
 /* --- traces --------------------------------------------------------------- */
 
 static bool

@@ -42,6 +42,7 @@
 #define AUTH_POLICY_H
 
 #include "auth/dmarc.h"
+#include "conf/conf.h"
 #include "mail/status.h"
 
 /* { 0 } is the default of everything. */
@@ -55,6 +56,8 @@ struct policy {
 
 /* Set a switch by its name and word, as above; false when there is no such. */
 bool policy_set(struct policy *, struct slice name, struct slice word);
+/* As the configuration has them. */
+struct policy policy_configured(const struct policy_conf *);
 
 /* --- evidence ------------------------------------------------------------- */
 

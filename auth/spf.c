@@ -6,6 +6,7 @@
 #include "auth/spf.h"
 #include "auth/spf_macro.h"
 #include "auth/spf_record.h"
+#include "auth/steps.h"
 #include "base/bug.h"
 #include "base/text.h"
 #include "dns/wire.h"
@@ -31,6 +32,7 @@ struct check {
 	struct spf_place  exp;          /* of the record that decided */
 	enum spf_result   error;
 	struct slice      why;
+	struct step      *step;         /* where we are, for whoever wants to know */
 	char              address[64], readable[IP_TEXT], time[24];
 };
 
@@ -123,6 +125,7 @@ look_up(struct check *c, struct slice name, uint16_t type, const struct fact **f
 		return NO;
 	if ((*f = fact(c->facts, name, type)) == NULL)
 		return UNKNOWN;
+	step_asked(c->step, *f, NULL);
 	if ((*f)->answer == ANSWER_BROKEN)
 		return temperror(c, "looking up %s of %.*s failed: %.*s", rr_name(type), FMT(name),
 		    FMT((*f)->why));
@@ -159,9 +162,12 @@ static const struct fact *
 client_names(struct check *c)
 {
 	char reverse[IP_REVERSE];
+	const struct fact *f;
 
 	ip_reverse(c->client, reverse);
-	return fact(c->facts, slice(reverse), RR_PTR);
+	f = fact(c->facts, slice(reverse), RR_PTR);
+	step_asked(c->step, f, NULL);
+	return f;
 }
 
 static size_t
@@ -180,6 +186,7 @@ validated(struct check *c, struct slice name)
 
 	if (f == NULL)
 		return UNKNOWN;
+	step_asked(c->step, f, NULL);
 	return f->answer == ANSWER_FOUND && holds_client(c, f, 8 * c->client.n) ? YES : NO;
 }
 
@@ -422,7 +429,7 @@ static enum outcome
 match_include(struct check *c, const struct spf_term *t)
 {
 	struct name name;
-	enum spf_result result;
+	enum spf_result result = SPF_NONE;
 	enum outcome o = target_name(c, t, &name);
 
 	if (o != YES)
@@ -469,6 +476,50 @@ match(struct check *c, const struct spf_term *t)
 	}
 }
 
+/* --- telling what was done ----------------------------------------------------- */
+
+static const char *
+rule_of(enum spf_kind kind)
+{
+	static const char *const rules[] = {
+		[TERM_ALL] = "RFC 7208 5.1", [TERM_INCLUDE] = "RFC 7208 5.2", [TERM_A] = "RFC 7208 5.3",
+		[TERM_MX] = "RFC 7208 5.4", [TERM_PTR] = "RFC 7208 5.5", [TERM_IP4] = "RFC 7208 5.6",
+		[TERM_IP6] = "RFC 7208 5.6", [TERM_EXISTS] = "RFC 7208 5.7",
+		[TERM_REDIRECT] = "RFC 7208 6.1", [TERM_EXP] = "RFC 7208 6.2", [TERM_OTHER] = "RFC 7208 6",
+	};
+
+	return rules[kind];
+}
+
+/* What is done from now on belongs to this step; gives the one it was before. */
+static struct step *
+step_into(struct check *c, const char *name, struct slice subject)
+{
+	struct step *outer = c->step;
+
+	c->step = step_add(outer, name, subject);
+	return outer;
+}
+
+static void
+step_out(struct check *c, struct step *outer, const char *result, const char *rule)
+{
+	step_end(c->step, result, rule);
+	c->step = outer;
+}
+
+static const char *
+match_name(enum outcome o)
+{
+	return o == YES ? "match" : o == NO ? "no match" : o == ERROR ? "error" : "not known yet";
+}
+
+static const char *
+result_name(const struct check *c, enum outcome o, enum spf_result result)
+{
+	return o == UNKNOWN ? "not known yet" : spf_result_name(o == ERROR ? c->error : result);
+}
+
 /* --- records (RFC 7208 4.5 to 4.7, 6.1) --------------------------------------- */
 
 static void
@@ -506,13 +557,11 @@ ask_ahead(struct check *c, const struct spf_record *r, size_t at)
 
 /* redirect= is check_host() again; without a record there it is an error (RFC 7208 6.1). */
 static enum outcome
-redirect(struct check *c, const struct spf_term *t, enum spf_result *result)
+follow_redirect(struct check *c, const struct spf_term *t, enum spf_result *result)
 {
 	struct name name;
-	enum outcome o;
+	enum outcome o = count_term(c);
 
-	stand_at(c, t);
-	o = count_term(c);
 	if (o == YES)
 		o = make_name(c, t->target, &name);
 	if (o == NO)
@@ -523,6 +572,30 @@ redirect(struct check *c, const struct spf_term *t, enum spf_result *result)
 		return o;
 	c->error = SPF_PERMERROR;
 	return ERROR;
+}
+
+static enum outcome
+redirect(struct check *c, const struct spf_term *t, enum spf_result *result)
+{
+	struct step *outer = step_into(c, "term", t->text);
+	enum outcome o;
+
+	stand_at(c, t);
+	o = follow_redirect(c, t, result);
+	step_out(c, outer, result_name(c, o, *result), rule_of(t->kind));
+	return o;
+}
+
+static enum outcome
+try_term(struct check *c, const struct spf_term *t)
+{
+	struct step *outer = step_into(c, "term", t->text);
+	enum outcome o = is_counted(t->kind) ? count_term(c) : YES;
+
+	if (o == YES)
+		o = match(c, t);
+	step_out(c, outer, match_name(o), rule_of(t->kind));
+	return o;
 }
 
 /* The first term that matches decides (RFC 7208 4.6.2); without one redirect, else neutral. */
@@ -537,10 +610,7 @@ walk(struct check *c, const struct spf_record *r, enum spf_result *result)
 		enum outcome o;
 
 		stand_at(c, &t);
-		o = is_counted(t.kind) ? count_term(c) : YES;
-		if (o == YES)
-			o = match(c, &t);
-		if (o == NO)
+		if ((o = try_term(c, &t)) == NO)
 			continue;
 		if (o == UNKNOWN)
 			ask_ahead(c, r, at);
@@ -621,9 +691,8 @@ evaluate(struct check *c, struct slice domain, struct slice text, enum spf_resul
 	return o;
 }
 
-/* check_host() (RFC 7208 4) */
 static enum outcome
-check_host(struct check *c, struct slice domain, enum spf_result *result)
+find_and_evaluate(struct check *c, struct slice domain, enum spf_result *result)
 {
 	const struct fact *f = NULL;
 	struct slice text = NONE;
@@ -638,6 +707,19 @@ check_host(struct check *c, struct slice domain, enum spf_result *result)
 	if (o == NO)
 		return none(c, result, "%.*s has no SPF record", FMT(f->name));
 	return o == YES ? evaluate(c, f->name, text, result) : o;
+}
+
+/* check_host() (RFC 7208 4) */
+static enum outcome
+check_host(struct check *c, struct slice domain, enum spf_result *result)
+{
+	struct step *outer = step_into(c, "record", domain);
+	enum outcome o = find_and_evaluate(c, domain, result);
+
+	if (o == ERROR || (o == YES && *result == SPF_NONE))
+		step_why(c->step, c->why);
+	step_out(c, outer, result_name(c, o, *result), "RFC 7208 4");
+	return o;
 }
 
 /* --- the explanation of a fail (RFC 7208 6.2) ---------------------------------- */
@@ -670,11 +752,13 @@ explain(struct check *c)
 		return true;
 	c->explaining = true;
 	c->values.domain = c->exp.domain;
+	c->step = step_add(c->step, "explanation", c->exp.text);
 	o = make_name(c, c->exp.text, &name);
 	if (o == YES)
 		o = look_up(c, name_slice(&name), RR_TXT, &f);
 	if (o == YES && f->count == 1)
 		o = expand_explanation(c, f->records[0].data);
+	step_end(c->step, c->answer->explanation.n > 0 ? "expanded" : "none", "RFC 7208 6.2");
 	return o != UNKNOWN;
 }
 
@@ -756,13 +840,15 @@ conclude(struct check *c, enum outcome o, enum spf_result result)
 bool
 spf_evaluate(struct spf *answer, const struct spf_question *question, struct facts *facts)
 {
-	struct check c = { .question = question, .facts = facts, .answer = answer };
+	struct check c = { .question = question, .facts = facts, .answer = answer, .step = answer->steps };
 	enum spf_result result = SPF_NONE;
 	enum outcome o;
 
 	if (answer->done)
 		return true;
-	*answer = (struct spf){ .identity = question->identity, .records = answer->records };
+	*answer = (struct spf){ .steps = answer->steps, .identity = question->identity,
+	    .records = answer->records };
+	step_clear(answer->steps);
 	set_client(&c);
 	o = set_sender(&c, &result);
 	if (o == YES)

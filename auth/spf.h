@@ -10,7 +10,7 @@
  * the question, and live as long.  Everything in it but the result was written
  * by a stranger; only the explanation has been made safe (printable US-ASCII).
  * An arena or a table of facts that is full gives temperror.  A struct spf
- * begins as { 0 } and belongs to one question.
+ * begins as { 0 }, or with `steps` set, and belongs to one question.
  *
  * The limits are those of RFC 7208 4.6.4.  They count what an evaluation from
  * left to right needs, in that order, whatever was asked for ahead of time:
@@ -63,8 +63,10 @@ struct spf_place {
 };
 
 struct spf_record;
+struct step;
 
 struct spf {
+	struct step     *steps;         /* what was done goes below it (auth/steps.h); or NULL */
 	bool             done;
 	enum spf_result  result;
 	enum spf_identity identity;

@@ -46,7 +46,13 @@ struct command {
 bool options_read(int argc, char **argv, const char *synopsis, const struct option_row *,
     struct words *operands, size_t most);
 
-/* All of standard input, at most `ceiling` bytes; lines ended by a bare LF get CRLF. */
+/*
+ * All of an open file (`name` is for messages), at most `ceiling` bytes.  Programs
+ * that save mail convert its line ends: lines ended by a bare LF get CRLF, and
+ * *bare_r says how many they were.
+ */
+bool message_from_file(int fd, const char *name, struct buf *, size_t ceiling, size_t *bare_r);
+/* The same from standard input. */
 bool message_from_stdin(struct buf *, size_t ceiling);
 
 int cmd_config(int argc, char **argv);
@@ -56,6 +62,7 @@ int cmd_run(int argc, char **argv);
 int cmd_seal(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_spf(int argc, char **argv);
+int cmd_verify(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 
 #endif

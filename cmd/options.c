@@ -112,7 +112,7 @@ options_read(int argc, char **argv, const char *synopsis, const struct option_ro
 
 /* A file that was saved on a Unix system has bare LFs: give it back its CRLFs. */
 static bool
-with_crlf(struct buf *from, struct buf *to)
+with_crlf(struct buf *from, struct buf *to, size_t *bare)
 {
 	struct slice left = buf_slice(from), line;
 
@@ -127,6 +127,8 @@ with_crlf(struct buf *from, struct buf *to)
 		left = slice_skip(left, lf + 1);
 		if (slice_endsi(line, S("\r")))
 			line.n--;
+		else
+			++*bare;
 		buf_add(to, line);
 		buf_add(to, S("\r\n"));
 	}
@@ -134,19 +136,26 @@ with_crlf(struct buf *from, struct buf *to)
 }
 
 bool
-message_from_stdin(struct buf *message, size_t ceiling)
+message_from_file(int fd, const char *name, struct buf *message, size_t ceiling, size_t *bare)
 {
 	struct buf raw = BUF(ceiling);
 	struct error why;
 	bool ok;
 
-	if (!file_read_fd(STDIN_FILENO, "standard input", &raw, &why)) {
-		fprintf(stderr, "chainmail: %s\n", why.text);
-		buf_free(&raw);
-		return false;
-	}
+	*bare = 0;
 	*message = BUF(2 * ceiling);
-	ok = with_crlf(&raw, message);
+	if ((ok = file_read_fd(fd, name, &raw, &why)))
+		ok = with_crlf(&raw, message, bare);
+	else
+		fprintf(stderr, "chainmail: %s\n", why.text);
 	buf_free(&raw);
 	return ok;
+}
+
+bool
+message_from_stdin(struct buf *message, size_t ceiling)
+{
+	size_t bare;
+
+	return message_from_file(STDIN_FILENO, "standard input", message, ceiling, &bare);
 }

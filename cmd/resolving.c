@@ -40,8 +40,10 @@ resolving_begin(struct resolving *r, struct loop *loop, const struct resolver_co
 	o.facts = r->facts;
 	r->ports[ports++] = 53;
 	for (size_t i = 0; i < c->server_count && o.server_count < RESOLVING_SERVERS; i++) {
-		servers[o.server_count++] = (struct peer){ .ip = c->servers[i].ip, .port = c->servers[i].port };
-		r->ports[ports++] = c->servers[i].port;
+		const struct endpoint *e = &c->servers[i];
+
+		servers[o.server_count++] = (struct peer){ .ip = e->ip, .port = e->port };
+		r->ports[ports++] = e->port;
 	}
 	r->resolver = resolver_new(loop, &o, why);
 	return r->resolver != NULL;

@@ -67,21 +67,6 @@ close_doors(struct smtpd *s)
 
 /* --- beginning and ending -------------------------------------------------------------- */
 
-static struct policy
-policy_of(const struct policy_conf *c)
-{
-	static const int heed[] = {
-		[HEED_EVIDENCE] = REJECT_EVIDENCE, [HEED_STRICT] = REJECT_STRICT, [HEED_NEVER] = REJECT_NEVER,
-	};
-	struct policy p = { .spf_fail = c->spf_fail_reject ? SPF_FAIL_REJECT : SPF_FAIL_MARK };
-
-	p.dmarc_reject = heed[c->dmarc_reject];
-	p.dmarc_dns_temperror = c->dmarc_temperror_defer ? DMARC_DNS_DEFER : DMARC_DNS_ACCEPT;
-	p.from_multiple = c->several_authors_accept ? FROM_MULTIPLE_ACCEPT : FROM_MULTIPLE_REJECT;
-	p.arc_dns_temperror = c->arc_temperror_defer_once ? ARC_DNS_DEFER_ONCE : ARC_DNS_ACCEPT;
-	return p;
-}
-
 struct smtpd *
 smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 {
@@ -89,7 +74,7 @@ smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 
 	s->loop = loop;
 	s->options = *o;
-	s->policy = policy_of(&o->conf->policy);
+	s->policy = policy_configured(&o->conf->policy);
 	s->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
 	s->keys = keys_new(KEYS_KEPT);
 	s->storage = storage_new(s);

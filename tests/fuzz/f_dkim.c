@@ -5,6 +5,7 @@
  * by a fuzzer may verify, but the seeds do.
  */
 #include "auth/dkim.h"
+#include "auth/hint.h"
 #include "base/bug.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
@@ -60,7 +61,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			answer(&facts);
 		for (size_t i = 0; i < dkim.count; i++) {
 			look(&dkim.signatures[i]);
-			dkim_hint_subject(&dkim, &dkim.signatures[i], &v, arena, &subject);
+			hint_subject(&dkim.signatures[i], &dkim.order, &v, arena, &subject);
 		}
 	}
 	keys_free(keys);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include "auth/dkim.h"
+#include "auth/hint.h"
 #include "auth/signing_key.h"
 #include "base/text.h"
 #include "judge.h"
@@ -586,7 +587,7 @@ a_tag_in_the_subject_is_found(void **state)
 			judge_body(&judged, buf_slice(&both));
 			judge_dkim(&judged, zone, NOW);
 			s = judged.dkim.signatures;
-			found = dkim_hint_subject(&judged.dkim, s, &judged.verifier, judged.arena, &subject);
+			found = hint_subject(s, &judged.dkim.order, &judged.verifier, judged.arena, &subject);
 			assert_case(found == (subjects[i].subject != NULL), i, subjects[i].to);
 			if (found)
 				assert_slice(subject, subjects[i].subject);
