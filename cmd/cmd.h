@@ -50,6 +50,7 @@ bool options_read(int argc, char **argv, const char *synopsis, const struct opti
 bool message_from_stdin(struct buf *, size_t ceiling);
 
 int cmd_config(int argc, char **argv);
+int cmd_lab(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
 int cmd_role(int argc, char **argv);
 int cmd_run(int argc, char **argv);
