@@ -56,6 +56,7 @@ bool message_from_file(int fd, const char *name, struct buf *, size_t ceiling, s
 bool message_from_stdin(struct buf *, size_t ceiling);
 
 int cmd_config(int argc, char **argv);
+int cmd_lab(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
 int cmd_role(int argc, char **argv);
 int cmd_run(int argc, char **argv);

@@ -241,11 +241,11 @@ add_rows(struct buf *b, const struct vocabulary *v, const char *context)
 }
 
 /* The contexts in the order in which the table opens them. */
-static void
-add_contexts(struct buf *b, const struct vocabulary *v)
+void
+manual_statements(struct buf *b, const struct vocabulary *v, const char *top)
 {
 	buf_add(b, S(".Ss Statements outside of blocks\n"));
-	add_rows(b, v, "");
+	add_rows(b, v, top);
 	for (size_t i = 0; i < v->count; i++) {
 		struct slice block = keyword_block(&v->rows[i]);
 		char context[32];
@@ -269,6 +269,6 @@ manual_conf(struct buf *b, const struct vocabulary *v)
 		add_text(b, slice(type->meaning));
 	}
 	buf_add(b, S(".El\n"));
-	add_contexts(b, v);
+	manual_statements(b, v, "");
 	buf_add(b, slice(TAIL));
 }

@@ -180,12 +180,19 @@ match_sequence(struct match *m, struct slice sequence)
 	return true;
 }
 
+/* Of items that may be left out one fits, or what stands behind them, or nothing is left. */
 static bool
 sequence_fits(struct match *m, struct slice sequence)
 {
-	struct item first;
+	struct item item;
 
-	return next_item(&sequence, &first) && item_fits(m, &first);
+	while (next_item(&sequence, &item)) {
+		if (item_fits(m, &item))
+			return true;
+		if (item.open != '[')
+			return false;
+	}
+	return true;
 }
 
 static bool

@@ -171,13 +171,23 @@ written_before(const struct level *level, const struct statement *s)
 	return first != s;
 }
 
+/* A statement of another table, as a lab has it beside ours, is not shown. */
+static bool
+is_known(const struct vocabulary *v, const struct keyword *row)
+{
+	for (; v != NULL; v = v->more)
+		if (row >= v->rows && row < v->rows + v->count)
+			return true;
+	return false;
+}
+
 static void
 show_level(struct show *x, const struct level *level, const char *context, unsigned depth)
 {
 	const struct statement *outer = NULL, *s;
 
 	for (EACH(s, level, outer))
-		if (s->keyword != NULL && !written_before(level, s))
+		if (is_known(x->vocabulary, s->keyword) && !written_before(level, s))
 			show_statement(x, s, level, depth);
 	if (x->defaults)
 		show_missing(x, level, context, depth);

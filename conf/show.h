@@ -16,6 +16,7 @@
  * A checked tree in canonical form: one statement a line, includes and $NAMEs
  * resolved, blocks that are read as one written as one, each statement with
  * `# FILE:LINE`; with `defaults` also what is not set, with `# default`.
+ * Statements of other tables than this vocabulary are left out.
  */
 void show_tree(struct buf *, const struct vocabulary *, const struct tree *, bool defaults);
 
@@ -35,5 +36,7 @@ bool explain_word(struct buf *, const struct vocabulary *, struct slice word);
 
 /* chainmail.conf(5), in mdoc. */
 void manual_conf(struct buf *, const struct vocabulary *);
+/* Of any manual page: the statements of a table, context by context, from `top` on. */
+void manual_statements(struct buf *, const struct vocabulary *, const char *top);
 
 #endif

@@ -155,6 +155,9 @@ look(struct attempt *a)
 	a->question.sts = a->policy.applies ? &a->policy.policy : NULL;
 	planned = secure_plan(&a->plan, &a->question, &a->dns.facts, a->arena);
 	if (policy && planned) {
+		/* Two were asked: who comes late must not wake the next step. */
+		later_cancel(a->delivery->loop, &a->go);
+		inquiry_end(&a->dns);
 		plan_text(&a->plan, &a->story);
 		return then(a, &CHOOSE);
 	}

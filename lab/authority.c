@@ -344,7 +344,7 @@ certificate_at(struct slice chain, unsigned depth)
 
 /* RFC 6698 2.1.2 and 2.1.3: what is matched, and how. */
 static void
-add_association(X509 *x, struct tlsa t, struct buf *to)
+add_association(X509 *x, struct tlsa_form t, struct buf *to)
 {
 	const EVP_MD *md = t.matching == 1 ? EVP_sha256() : t.matching == 2 ? EVP_sha512() : NULL;
 	unsigned char *der = NULL, digest[EVP_MAX_MD_SIZE];
@@ -363,7 +363,7 @@ add_association(X509 *x, struct tlsa t, struct buf *to)
 }
 
 bool
-certificate_tlsa(struct slice chain, unsigned depth, struct tlsa t, struct buf *to,
+certificate_tlsa(struct slice chain, unsigned depth, struct tlsa_form t, struct buf *to,
     struct error *why)
 {
 	X509 *x;

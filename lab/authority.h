@@ -59,10 +59,10 @@ void certificate_free(struct certificate *);
  * The data of a TLSA record (RFC 6698 2.1) that matches one certificate of a
  * PEM chain: depth 0 is the host's, 1 its issuer's, as far as they are there.
  */
-struct tlsa {
+struct tlsa_form {
 	unsigned char usage, selector, matching;
 };
-bool certificate_tlsa(struct slice chain, unsigned depth, struct tlsa, struct buf *to,
+bool certificate_tlsa(struct slice chain, unsigned depth, struct tlsa_form, struct buf *to,
     struct error *why);
 
 #endif

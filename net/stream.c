@@ -37,6 +37,7 @@ struct stream {
 static void on_readable(evutil_socket_t fd, short what, void *arg);
 static void on_writable(evutil_socket_t fd, short what, void *arg);
 static void flush(void *arg);
+static void again(void *arg);
 
 /* --- beginning and ending -------------------------------------------------- */
 
@@ -244,6 +245,9 @@ handshake(struct stream *s)
 		want_read(s, !s->paused);
 		if (s->out.n > 0)
 			loop_later(s->loop, &s->flush, flush, s);
+		/* What came right behind the handshake is in OpenSSL's buffer already: no socket rings. */
+		if (SSL_has_pending(s->ssl))
+			loop_later(s->loop, &s->again, again, s);
 		if (s->user != NULL)
 			s->user->secured(s->arg);
 	}

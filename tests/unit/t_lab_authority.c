@@ -334,7 +334,7 @@ serial_numbers_differ(void **state)
 static const struct {
 	enum certificate_kind kind;
 	unsigned              depth;
-	struct tlsa           tlsa;
+	struct tlsa_form           tlsa;
 	size_t                size;     /* of the record; 0: some */
 	const char           *host;
 	long                  verdict;
@@ -391,12 +391,12 @@ tlsa_data_that_cannot_be_made(void **state)
 	struct error why = { 0 };
 
 	(void)state;
-	assert_false(certificate_tlsa(authority_root(authority), 1, (struct tlsa){ 2, 1, 1 }, &data,
+	assert_false(certificate_tlsa(authority_root(authority), 1, (struct tlsa_form){ 2, 1, 1 }, &data,
 	    &why));
 	assert_string_equal(why.text, "there is no certificate 1 in the chain");
-	assert_false(certificate_tlsa(authority_root(authority), 0, (struct tlsa){ 3, 1, 3 }, &data,
+	assert_false(certificate_tlsa(authority_root(authority), 0, (struct tlsa_form){ 3, 1, 3 }, &data,
 	    &why));
-	assert_false(certificate_tlsa(authority_root(authority), 0, (struct tlsa){ 3, 2, 1 }, &data,
+	assert_false(certificate_tlsa(authority_root(authority), 0, (struct tlsa_form){ 3, 2, 1 }, &data,
 	    &why));
 	assert_int_equal(data.n, 0);
 	assert_int_equal(ERR_peek_error(), 0);  /* nothing left behind for the next TLS call */

@@ -244,8 +244,12 @@ main(int argc, char **argv)
 			run_suite(suites[i], directory);
 		}
 		snprintf(directory, sizeof directory, "%s/dkim-dkimpy/data", top);
-		run_dkimpy_messages(directory);
-		run_dkimpy_keys(directory);
+		if (access(directory, R_OK) == 0) {
+			run_dkimpy_messages(directory);
+			run_dkimpy_keys(directory);
+		} else {
+			tap_skip("dkim-dkimpy is not there");
+		}
 	}
 	return tap_end();
 }

@@ -1,0 +1,317 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `chainmail lab run FILE...`: play scenarios, tell what held.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "cmd/cmd.h"
+#include "conf/load.h"
+#include "lab/picture.h"
+#include "lab/play.h"
+
+enum { WATCHDOG_S = 300, TEXT_MOST = 64 << 20 };
+
+struct run {
+	bool     json, tap, keep, transcript;
+	json_t  *all;                   /* what --json will print */
+	unsigned held, expected;
+};
+
+static void
+print(const struct buf *b)
+{
+	file_write(STDOUT_FILENO, buf_slice(b), NULL);
+}
+
+/* --- a result, in three ways ------------------------------------------------------------ */
+
+static void
+add_place(struct buf *b, const struct statement *s)
+{
+	struct place at = s->words->place;
+
+	buf_printf(b, "%.*s:%u:%u", FMT(at.source->name), at.line, place_column(at));
+}
+
+static void
+tell_people(const struct play *p, int64_t micros)
+{
+	struct buf b = BUF(TEXT_MOST);
+
+	picture_draw(p, &b);
+	for (const struct verdict_line *l = p->first; l != NULL; l = l->next)
+		if (!l->holds) {
+			buf_add(&b, S("  "));
+			add_place(&b, l->statement);
+			buf_printf(&b, ": expected %.*s\n      but it was: %.*s\n", FMT(l->about), FMT(l->came));
+		}
+	buf_printf(&b, "  %u of %u expectations hold (%lld.%lld s)\n", p->held, p->expected,
+	    (long long)(micros / 1000000), (long long)(micros / 100000 % 10));
+	print(&b);
+	buf_free(&b);
+}
+
+static void
+tell_tap(const struct play *p)
+{
+	struct buf b = BUF(TEXT_MOST);
+
+	for (const struct verdict_line *l = p->first; l != NULL; l = l->next) {
+		buf_add(&b, l->holds ? S("ok - ") : S("not ok - "));
+		add_place(&b, l->statement);
+		buf_printf(&b, " %.*s\n", FMT(l->about));
+		if (!l->holds)
+			buf_printf(&b, "#   it was: %.*s\n", FMT(l->came));
+	}
+	print(&b);
+	buf_free(&b);
+}
+
+static json_t *
+text(struct slice s)
+{
+	return json_stringn(s.n > 0 ? s.p : "", s.n);
+}
+
+static json_t *
+expectations(const struct play *p)
+{
+	json_t *list = json_array();
+
+	for (const struct verdict_line *l = p->first; l != NULL; l = l->next) {
+		json_t *j = json_pack("{s:i, s:i, s:o, s:b}", "line", (int)l->statement->words->place.line,
+		    "column", (int)place_column(l->statement->words->place), "expected", text(l->about),
+		    "holds", l->holds);
+
+		if (!l->holds)
+			json_object_set_new(j, "came", text(l->came));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static json_t *
+messages(const struct play *p)
+{
+	json_t *list = json_array();
+
+	for (const struct captured *c = p->captures.first; c != NULL; c = c->next)
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "host", text(c->citizen->name),
+		    "to", text(c->address), "id", text(c->id), "bytes", text(c->bytes)));
+	return list;
+}
+
+static json_t *
+log_lines(const struct play *p)
+{
+	json_t *list = json_array();
+
+	for (const struct event_line *e = p->world->events.first; e != NULL; e = e->next) {
+		json_t *j = json_copy(e->keys);
+
+		json_object_set_new(j, "host", text(e->host));
+		json_array_append_new(list, j);
+	}
+	return list;
+}
+
+static void
+keep_json(struct run *r, const struct play *p)
+{
+	const struct scenario *sc = p->world->scenario;
+
+	json_array_append_new(r->all, json_pack("{s:o, s:I, s:b, s:I, s:I, s:o, s:o, s:o}", "scenario",
+	    text(sc->name), "seed", (json_int_t)sc->seed, "holds", p->held == p->expected, "held",
+	    (json_int_t)p->held, "of", (json_int_t)p->expected, "expectations", expectations(p), "messages",
+	    messages(p), "log", log_lines(p)));
+}
+
+static void
+tell_transcript(const struct play *p)
+{
+	struct buf b = BUF(TEXT_MOST);
+
+	transcript_write(p, &b);
+	print(&b);
+	buf_free(&b);
+}
+
+static void
+tell(struct run *r, const struct play *p, int64_t micros)
+{
+	r->held += p->held;
+	r->expected += p->expected;
+	if (r->transcript)
+		tell_transcript(p);
+	if (r->json)
+		keep_json(r, p);
+	else if (r->tap)
+		tell_tap(p);
+	else
+		tell_people(p, micros);
+}
+
+/* --- a run ---------------------------------------------------------------------------------- */
+
+static int
+failed(const char *file, const struct error *why)
+{
+	fprintf(stderr, "chainmail lab: %s: %s\n", file, why->text);
+	return EX_SOFTWARE;
+}
+
+static int
+play(struct run *r, const char *file, struct scenario *sc, const char *directory)
+{
+	int64_t begun = clock_micros();
+	struct error why;
+	struct world *w = world_new(sc, directory, &why);
+	struct play p;
+	int code = 0;
+
+	if (w == NULL)
+		return failed(file, &why);
+	if (play_run(&p, w, &why))
+		tell(r, &p, clock_micros() - begun);
+	else
+		code = failed(file, &why);
+	play_end(&p);
+	world_free(w);
+	return code;
+}
+
+static int
+play_in_directory(struct run *r, const char *file, struct scenario *sc)
+{
+	const char *above = getenv("TMPDIR");
+	char directory[1000];
+	struct error why;
+	int code;
+
+	snprintf(directory, sizeof directory, "%s/chainmail-lab-XXXXXX", above != NULL ? above : "/tmp");
+	if (mkdtemp(directory) == NULL) {
+		error_sys(&why, "cannot make a directory below %s", above != NULL ? above : "/tmp");
+		return failed(file, &why);
+	}
+	code = play(r, file, sc, directory);
+	if (r->keep)
+		fprintf(stderr, "chainmail lab: the world of %s is in %s\n", file, directory);
+	else
+		dir_remove(directory, NULL);
+	return code;
+}
+
+static int
+tell_flaws(struct flaws *flaws)
+{
+	struct buf b = BUF(1 << 20);
+
+	flaws_sort(flaws);
+	flaws_add_text(&b, flaws);
+	file_write(STDERR_FILENO, buf_slice(&b), NULL);
+	buf_free(&b);
+	return EX_CONFIG;
+}
+
+static int
+run_file(struct run *r, const char *file)
+{
+	struct files files = { 0 };
+	struct reader reader = disk_reader(&files);
+	struct flaws flaws;
+	struct scenario *sc;
+	int code;
+
+	flaws_begin(&flaws);
+	sc = scenario_read(slice(file), &reader, &flaws);
+	code = flaws.errors > 0 ? tell_flaws(&flaws) : play_in_directory(r, file, sc);
+	scenario_free(sc);
+	flaws_end(&flaws);
+	files_free(&files);
+	return code;
+}
+
+/* Virtual time never waits; if true time passes, something turns in a circle. */
+static void
+hangs(int number)
+{
+	static const char words[] = "chainmail lab: the run hangs and is ended\n";
+
+	(void)number;
+	if (write(STDERR_FILENO, words, sizeof words - 1) == -1)
+		_exit(EX_SOFTWARE);
+	_exit(EX_SOFTWARE);
+}
+
+static void
+set_watchdog(void)
+{
+	struct sigaction bark = { .sa_handler = hangs }, ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGALRM, &bark, NULL);
+	sigaction(SIGPIPE, &ignore, NULL);
+	alarm(WATCHDOG_S);
+}
+
+static int
+run_all(struct run *r, const struct words *files)
+{
+	int code = 0;
+
+	for (size_t i = 0; i < files->n && code == 0; i++) {
+		set_watchdog();
+		code = run_file(r, files->word[i]);
+	}
+	if (code == 0 && r->tap)
+		printf("1..%u\n", r->expected);
+	if (code == 0 && r->json) {
+		json_dumpf(r->all, stdout, JSON_INDENT(2));
+		putchar('\n');
+	}
+	return code != 0 ? code : r->held == r->expected ? 0 : EX_BAD;
+}
+
+static int
+print_manual(void)
+{
+	struct buf b = BUF(1 << 20);
+
+	scenario_manual(&b);
+	print(&b);
+	buf_free(&b);
+	return 0;
+}
+
+int
+cmd_lab(int argc, char **argv)
+{
+	static const char synopsis[] = "lab run FILE... [--json | --tap] [--transcript] [--keep]";
+	struct run r = { .all = json_array() };
+	const struct option_row rows[] = {
+		{ "--json", OPTION_FLAG, &r.json, NULL, "results, messages and logs as one JSON text" },
+		{ "--tap", OPTION_FLAG, &r.tap, NULL, "an \"ok\" or \"not ok\" line an expectation" },
+		{ "--transcript", OPTION_FLAG, &r.transcript, NULL, "configurations, logs and messages too" },
+		{ "--keep", OPTION_FLAG, &r.keep, NULL, "leave the world's directory there" },
+		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	struct words words = { .n = 0 };
+	int code = EX_USAGE;
+
+	if (!options_read(argc, argv, synopsis, rows, &words, 64))
+		return EX_USAGE;
+	if (words.n == 1 && strcmp(words.word[0], "manual") == 0) {
+		code = print_manual();
+	} else if (words.n >= 2 && strcmp(words.word[0], "run") == 0 && !(r.json && r.tap)) {
+		memmove(words.word, words.word + 1, --words.n * sizeof *words.word);
+		code = run_all(&r, &words);
+	} else {
+		fprintf(stderr, "usage: chainmail %s\n", synopsis);
+	}
+	json_decref(r.all);
+	return code;
+}

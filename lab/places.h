@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * places -- where the addresses of a lab's world really are.
+ *
+ * In the world hosts listen on 127.0.42.10:25; on the machine that address has
+ * a free high port instead, so that no root is needed and two labs do not meet.
+ * places_map() goes below all protocols (net/loop.h): names, TLSA records,
+ * policies and transcripts still say 25.
+ *
+ * Whatever nobody has taken leads to a port of the loopback address at which
+ * nobody listens: a world has no way out.
+ */
+#ifndef LAB_PLACES_H
+#define LAB_PLACES_H
+
+#include "net/peer.h"
+
+enum { PLACES_MOST = 1024 };
+
+/* Somebody who stands before a place for one connection: a fault. */
+struct place_guard {
+	/* True, with where to go instead, when he takes this connection. */
+	bool (*takes)(void *arg, const struct peer *world, struct peer *real_r);
+	void  *arg;
+};
+
+struct places {
+	struct { struct peer world, real; } place[PLACES_MOST];
+	size_t count;
+	struct place_guard guard;
+};
+
+/*
+ * Listen in the world's place, at a free port of the same address. -1 with *why
+ * when that cannot be.  The descriptor is the caller's.
+ */
+int  places_listen(struct places *, const struct peer *world, struct error *why);
+/* Nobody is there any more. */
+void places_leave(struct places *, const struct peer *world);
+
+/* For loop->map; arg is the places. */
+void places_map(void *places, struct peer *);
+
+#endif

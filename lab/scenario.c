@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "base/bug.h"
+#include "base/clock.h"
+#include "base/map.h"
+#include "conf/show.h"
+#include "lab/authority.h"
+#include "lab/scenario.h"
+#include "mail/domain.h"
+
+static const struct keyword ROWS[] = {
+#define KEYWORD(id, context, words, shape, times, usual, meaning) \
+	{ context, words, shape, times, usual, "0.1", meaning, LAB_##id },
+#include "lab/scenario.def"
+#undef KEYWORD
+};
+
+enum { ROW_COUNT = sizeof ROWS / sizeof *ROWS };
+
+/* A host is a configuration and more; a domain on it a domain of both. */
+static const struct context_link LINKS[] = { { "host", "" }, { "domain", "zone" }, { "scripted", "zone" },
+	{ NULL, NULL } };
+
+const struct vocabulary SCENARIO_VOCABULARY = { ROWS, ROW_COUNT, LINKS, &CONF_VOCABULARY };
+
+/* --- looking at statements ------------------------------------------------------------- */
+
+int
+statement_id(const struct statement *s)
+{
+	return s->keyword != NULL ? s->keyword->id : -1;
+}
+
+const struct statement *
+statement_find(const struct statement *s, int id)
+{
+	while (s != NULL && statement_id(s) != id)
+		s = s->next;
+	return s;
+}
+
+struct slice
+statement_text(const struct statement *first, int id)
+{
+	const struct statement *s = statement_find(first, id);
+	const struct word *w = s != NULL ? value_first(s) : NULL;
+	struct slice usual = NONE;
+
+	if (w != NULL)
+		return w->text;
+	for (size_t i = 0; i < ROW_COUNT && usual.n == 0; i++)
+		if (ROWS[i].id == id && ROWS[i].usual != NULL)
+			usual = slice(ROWS[i].usual);
+	if (slice_starts(usual, S("\"")))
+		usual = slice_of(usual.p + 1, usual.n - 2);
+	return usual;
+}
+
+/* --- time --------------------------------------------------------------------------------- */
+
+static bool
+digits(struct slice *s, size_t n, char end, uint64_t most, int *value)
+{
+	uint64_t number;
+
+	if (s->n <= n || s->p[n] != end || !slice_number(slice_head(*s, n), most, &number))
+		return false;
+	*value = (int)number;
+	*s = slice_skip(*s, n + 1);
+	return true;
+}
+
+bool
+time_parse(struct slice s, int64_t *ms)
+{
+	struct tm t = { 0 }, back;
+	time_t seconds;
+
+	if (!digits(&s, 4, '-', 9999, &t.tm_year) || !digits(&s, 2, '-', 12, &t.tm_mon) ||
+	    !digits(&s, 2, 'T', 31, &t.tm_mday) || !digits(&s, 2, ':', 23, &t.tm_hour) ||
+	    !digits(&s, 2, ':', 59, &t.tm_min) || !digits(&s, 2, 'Z', 59, &t.tm_sec) || s.n > 0 ||
+	    t.tm_year < 1990 || t.tm_mon == 0)
+		return false;
+	t.tm_year -= 1900;
+	t.tm_mon -= 1;
+	back = t;
+	seconds = timegm(&back);
+	if (back.tm_mday != t.tm_mday || back.tm_mon != t.tm_mon)
+		return false;                   /* the 31st of February */
+	*ms = (int64_t)seconds * 1000;
+	return true;
+}
+
+/* --- what the table cannot tell ---------------------------------------------------------------- */
+
+struct check {
+	struct scenario *scenario;
+	struct flaws    *flaws;
+	struct map       hosts, domains;        /* name -> the word that names it */
+	struct arena    *arena;
+};
+
+static void
+know(struct check *c, struct map *map, const struct word *name)
+{
+	struct slice normal = domain_normal(name->text, c->arena);
+	const struct word *before;
+
+	bug_if(normal.p == NULL);
+	if (map == &c->domains && (before = map_get(map, normal)) != NULL) {
+		flaw_error(c->flaws, name->place, "domain \"%.*s\" is there twice", FMT(name->text));
+		flaw_hint_first(c->flaws, before->place);
+		return;
+	}
+	map_put(map, normal, (void *)(uintptr_t)name);
+}
+
+static void
+know_domains(struct check *c, const struct statement *block)
+{
+	for (const struct statement *s = block; s != NULL; s = s->next)
+		if (statement_id(s) == KEYWORD_DOMAIN && value_first(s) != NULL)
+			know(c, &c->domains, value_first(s));
+}
+
+static void
+know_world(struct check *c)
+{
+	for (const struct statement *s = c->scenario->first; s != NULL; s = s->next) {
+		int id = statement_id(s);
+
+		if (id == LAB_HOST || id == LAB_SCRIPTED)
+			know(c, &c->hosts, value_first(s));
+		if (id == LAB_SCRIPTED || id == LAB_WORLD_DOMAIN)
+			know(c, &c->domains, value_first(s));
+		if (id == LAB_HOST)
+			know_domains(c, s->block);
+	}
+}
+
+static void
+must_be_known(struct check *c, const struct map *map, const struct word *name, const char *what)
+{
+	struct slice normal = domain_normal(name->text, c->arena);
+	struct guess guess = { .word = normal };
+	const struct word *other;
+	size_t at = 0;
+
+	if (normal.p == NULL || map_get(map, normal) != NULL)
+		return;
+	flaw_error(c->flaws, name->place, "there is no %s \"%.*s\"", what, FMT(name->text));
+	while ((other = map_next(map, &at)) != NULL)
+		guess_add(&guess, other->text);
+	flaw_hint_guess(c->flaws, &guess);
+}
+
+/* Who sends without saying where needs a host that has his domain. */
+static void
+check_send(struct check *c, const struct statement *s)
+{
+	const struct statement *at = statement_find(s->block, LAB_SEND_AT);
+	const struct word *from = value_first(s);
+	struct address a;
+
+	if (at != NULL) {
+		must_be_known(c, &c->hosts, value_first(at), "host");
+		return;
+	}
+	if (statement_says(s, "null") || !address_parse(from->text, c->arena, &a)) {
+		flaw_error(c->flaws, statement_says(s, "null") ? s->words->place : from->place,
+		    "no host is known for this sender");
+		flaw_hint(c->flaws, "at HOST, in a block");
+	} else if (map_get(&c->domains, a.domain) == NULL) {
+		flaw_error(c->flaws, from->place, "no host has the domain \"%.*s\"", FMT(a.domain));
+		flaw_hint(c->flaws, "at HOST, in a block, sends as a stranger");
+	}
+}
+
+static void
+check_fault(struct check *c, const struct statement *s)
+{
+	const struct statement *when = statement_find(s->block, LAB_FAULT_WHEN);
+
+	if (when == NULL) {
+		flaw_error(c->flaws, s->words->place, "the fault does not say when");
+		flaw_hint(c->flaws, "when connect to HOST");
+	} else if (!statement_says(when, "dns") && !statement_says(when, "https")) {
+		must_be_known(c, &c->hosts, value_first(when), "host");
+	}
+}
+
+static void
+check_clock(struct check *c)
+{
+	struct slice text = statement_text(c->scenario->first, LAB_CLOCK);
+	const struct statement *s = statement_find(c->scenario->first, LAB_CLOCK);
+
+	if (time_parse(text, &c->scenario->clock))
+		return;
+	flaw_error(c->flaws, value_first(s)->place, "\"%.*s\" is no time", FMT(text));
+	flaw_hint(c->flaws, "2026-06-01T12:00:00Z");
+}
+
+static void
+check_statement(struct check *c, const struct statement *s)
+{
+	switch (statement_id(s)) {
+	case LAB_SEND:
+		check_send(c, s);
+		break;
+	case LAB_FAULT:
+		check_fault(c, s);
+		break;
+	case LAB_STOP:
+	case LAB_START:
+		must_be_known(c, &c->hosts, value_first(s), "host");
+		break;
+	default:
+		break;
+	}
+}
+
+static void
+check_whole(struct scenario *sc, struct flaws *flaws)
+{
+	struct check c = { .scenario = sc, .flaws = flaws, .arena = sc->tree->arena };
+	uint64_t seed;
+
+	bug_if(!slice_number(statement_text(sc->first, LAB_SEED), UINT32_MAX, &seed));
+	sc->seed = seed;
+	check_clock(&c);
+	know_world(&c);
+	for (const struct statement *s = sc->first; s != NULL; s = s->next)
+		check_statement(&c, s);
+	map_free(&c.hosts);
+	map_free(&c.domains);
+}
+
+/* --- reading -------------------------------------------------------------------------------------- */
+
+/* Several lab blocks are read as one. */
+static void
+join_blocks(struct scenario *sc)
+{
+	struct statement **end = NULL, *first = NULL;
+
+	for (struct statement *s = sc->tree->first; s != NULL; s = s->next) {
+		if (statement_id(s) != LAB_LAB || s->block == NULL)
+			continue;
+		if (end != NULL)
+			*end = s->block;
+		else
+			first = s->block;
+		for (end = &s->block; *end != NULL; )
+			end = &(*end)->next;
+	}
+	sc->first = first;
+}
+
+struct scenario *
+scenario_read(struct slice name, const struct reader *reader, struct flaws *flaws)
+{
+	struct scenario *sc = must_alloc(sizeof *sc);
+
+	sc->name = name;
+	sc->tree = tree_parse(name, reader, flaws);
+	keywords_check(&SCENARIO_VOCABULARY, sc->tree->first, "scenario", sc->tree->arena, flaws);
+	if (flaws->errors > 0)
+		return sc;
+	join_blocks(sc);
+	if (sc->first == NULL) {
+		flaw_error(flaws, sc->tree->begin, "there is no lab block in it");
+		flaw_hint(flaws, "lab { ... }");
+		return sc;
+	}
+	check_whole(sc, flaws);
+	return sc;
+}
+
+void
+scenario_free(struct scenario *sc)
+{
+	if (sc == NULL)
+		return;
+	tree_free(sc->tree);
+	free(sc);
+}
+
+/* --- the manual page --------------------------------------------------------------------------------- */
+
+static const char HEAD[] =
+    ".\\\" SPDX-License-Identifier: ISC\n"
+    ".\\\" Written by `chainmail lab manual`; change lab/scenario.def instead.\n"
+    ".Dd November 22, 2026\n"
+    ".Dt CHAINMAIL-LAB 5\n"
+    ".Os\n"
+    ".Sh NAME\n"
+    ".Nm chainmail-lab\n"
+    ".Nd scenarios of a mail world in one process\n"
+    ".Sh DESCRIPTION\n"
+    "A scenario describes a sealed world of mail hosts, domains and policies,\n"
+    "what happens in it, and what is expected.\n"
+    ".Pp\n"
+    ".Dl chainmail lab run FILE...\n"
+    ".Pp\n"
+    "plays scenarios and exits 0 when every expectation holds, 1 when one does not,\n"
+    "64 after wrong usage, 78 when a scenario has flaws,\n"
+    "70 when the world could not be made or the run hangs.\n"
+    "It needs no root, and no packet leaves the loopback addresses.\n"
+    "Time is the scenario's own: nothing waits,\n"
+    "and the same scenario gives the same messages, byte for byte.\n"
+    ".Pp\n"
+    "The grammar is that of\n"
+    ".Xr chainmail.conf 5 .\n"
+    "In a host block all its statements stand beside those below:\n"
+    "the block is the configuration of a complete MTA.\n"
+    "Statements about what happens and what is expected are gone through in their order.\n"
+    "Keys follow from the seed and are no secrets.\n"
+    ".Sh STATEMENTS\n";
+
+static const char TAIL[] =
+    ".Sh EXAMPLES\n"
+    "A message is deferred by greylisting, and comes five minutes later:\n"
+    ".Bd -literal -offset indent\n"
+    "lab {\n"
+    "    host a.test { domain a.test { sign dkim; dmarc reject } }\n"
+    "    host b.test { domain b.test { } }\n"
+    "    fault grey { when rcpt to b.test; times 1; reply 450 \"4.7.1 later\" }\n"
+    "    send from ann@a.test to ben@b.test\n"
+    "    expect deferred to ben@b.test { dsn 4.7.1 }\n"
+    "    advance 5m\n"
+    "    expect message to ben@b.test { attempts 2; dmarc pass }\n"
+    "}\n"
+    ".Ed\n"
+    ".Sh SEE ALSO\n"
+    ".Xr chainmail.conf 5\n";
+
+void
+scenario_manual(struct buf *b)
+{
+	struct vocabulary own = { ROWS, ROW_COUNT, NULL, NULL };
+
+	buf_add(b, slice(HEAD));
+	manual_statements(b, &own, "scenario");
+	buf_add(b, slice(TAIL));
+}

@@ -1,0 +1,260 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "lab/scripted.h"
+#include "net/listener.h"
+#include "net/stream.h"
+
+enum { LINE_MOST = 64 << 10, REPLY_MOST = 4096 };
+
+struct guest {
+	struct guest    *next, **back;
+	struct scripted *host;
+	struct stream   *stream;
+	bool             in_text, handshake_next, waiting;
+	const struct script_row *row;   /* that is being obeyed after its delay */
+	enum script_moment moment;
+	struct timer     delay;
+};
+
+struct scripted {
+	struct scripted_options options;
+	struct listener *listener;
+	struct guest    *guests;
+};
+
+static const char *const MOMENTS[SCRIPT_MOMENTS] = {
+	"connect", "helo", "starttls", "mail", "rcpt", "data", "text", "quit", "other",
+};
+
+enum script_moment
+script_moment_of(struct slice name)
+{
+	enum script_moment m = 0;
+
+	while (m < SCRIPT_MOMENTS && !slice_eqi(name, slice(MOMENTS[m])))
+		m++;
+	return m;
+}
+
+enum script_moment
+script_moment_of_line(struct slice line)
+{
+	struct slice verb = NONE;
+	enum script_moment m;
+
+	slice_word(&line, &verb);
+	if (slice_eqi(verb, S("EHLO")))
+		return SCRIPT_HELO;
+	m = script_moment_of(verb);
+	return m == SCRIPT_MOMENTS || m == SCRIPT_CONNECT || m == SCRIPT_TEXT ? SCRIPT_OTHER : m;
+}
+
+static void
+end_guest(void *arg)
+{
+	struct guest *g = arg;
+
+	if ((*g->back = g->next) != NULL)
+		g->next->back = g->back;
+	timer_clear(g->host->options.loop, &g->delay);
+	stream_end(g->stream);
+	free(g);
+}
+
+/* --- what a plain server says ----------------------------------------------------------- */
+
+static void
+say_extensions(struct guest *g, struct buf *b)
+{
+	const struct script *s = g->host->options.script;
+
+	buf_printf(b, "250-%.*s\r\n", FMT(s->hostname));
+	if (g->host->options.tls != NULL && !stream_secure(g->stream))
+		buf_add(b, S("250-STARTTLS\r\n"));
+	buf_add(b, S("250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"));
+}
+
+static void
+say_as_usual(struct guest *g, struct buf *b)
+{
+	const struct script *s = g->host->options.script;
+
+	switch (g->moment) {
+	case SCRIPT_CONNECT:
+		buf_printf(b, "220 %.*s ESMTP\r\n", FMT(s->hostname));
+		break;
+	case SCRIPT_HELO:
+		say_extensions(g, b);
+		break;
+	case SCRIPT_STARTTLS:
+		g->handshake_next = g->host->options.tls != NULL && !stream_secure(g->stream);
+		buf_add(b, g->handshake_next ? S("220 2.0.0 go ahead\r\n") : S("502 5.5.1 no TLS here\r\n"));
+		break;
+	case SCRIPT_DATA:
+		g->in_text = true;
+		buf_add(b, S("354 go ahead\r\n"));
+		break;
+	case SCRIPT_QUIT:
+		buf_add(b, S("221 2.0.0 goodbye\r\n"));
+		break;
+	default:
+		buf_add(b, S("250 2.0.0 Ok\r\n"));
+	}
+}
+
+/* --- moments ------------------------------------------------------------------------------ */
+
+static const struct script_row *
+find_row(const struct guest *g)
+{
+	const struct script *s = g->host->options.script;
+
+	for (size_t i = 0; i < s->count; i++)
+		if (s->rows[i].when == g->moment)
+			return &s->rows[i];
+	return NULL;
+}
+
+static void act(void *arg);
+static void on_input(void *arg);
+
+/* The moment has come: what the script says, or what is usual. False: the guest is gone. */
+static bool
+obey(struct guest *g)
+{
+	const struct script_row *row = g->row;
+	struct buf b = BUF(REPLY_MOST);
+
+	if (row != NULL && row->then == SCRIPT_RESET) {
+		end_guest(g);           /* a RST: see accepted() */
+		return false;
+	}
+	if (row != NULL && row->then == SCRIPT_SILENCE)
+		return true;
+	if (row != NULL && row->say.n > 0)
+		stream_write(g->stream, row->say);
+	else
+		say_as_usual(g, &b);
+	if (b.n > 0)
+		stream_write(g->stream, buf_slice(&b));
+	buf_free(&b);
+	if (g->moment == SCRIPT_QUIT || (row != NULL && row->then == SCRIPT_CLOSE)) {
+		stream_finish(g->stream);
+		g->stream = NULL;
+		end_guest(g);
+		return false;
+	}
+	if (g->handshake_next) {
+		g->handshake_next = false;
+		stream_secure_server(g->stream, tls_server_context(g->host->options.tls));
+	}
+	return true;
+}
+
+static bool
+meet(struct guest *g, enum script_moment moment)
+{
+	g->moment = moment;
+	g->row = find_row(g);
+	if (g->row == NULL || g->row->delay == 0)
+		return obey(g);
+	g->waiting = true;
+	timer_set(g->host->options.loop, &g->delay, g->row->delay, act, g);
+	return true;
+}
+
+static void
+act(void *arg)
+{
+	struct guest *g = arg;
+
+	g->waiting = false;
+	if (obey(g))
+		on_input(g);
+}
+
+static void
+on_input(void *arg)
+{
+	struct guest *g = arg;
+
+	for (;;) {
+		struct slice in = stream_input(g->stream), line = slice_head(in, slice_find(in, '\n') + 1);
+		bool dot = slice_eq(line, S(".\r\n"));
+
+		if (g->waiting || (slice_find(in, '\n') == in.n && in.n < LINE_MOST))
+			return;
+		line = slice_trim(line);
+		if (g->in_text && !dot) {
+			stream_take(g->stream, slice_find(in, '\n') + 1);
+			continue;
+		}
+		enum script_moment moment = g->in_text ? SCRIPT_TEXT : script_moment_of_line(line);
+
+		stream_take(g->stream, slice_find(in, '\n') + 1);
+		g->in_text = false;
+		if (!meet(g, moment))
+			return;
+	}
+}
+
+static void
+on_secured(void *arg)
+{
+	(void)arg;
+}
+
+static void
+on_closed(void *arg, const struct error *why)
+{
+	(void)why;
+	end_guest(arg);
+}
+
+static const struct stream_user GUEST = { NULL, on_input, NULL, on_secured, on_closed };
+
+/* --- coming in ------------------------------------------------------------------------------ */
+
+static void
+accepted(void *arg, int fd, struct peer from)
+{
+	struct scripted *h = arg;
+	struct guest *g = must_alloc(sizeof *g);
+	struct linger none = { .l_onoff = 1, .l_linger = 0 };
+
+	(void)from;
+	/* A connection that is not finished politely is reset (RFC 9293 3.10.4). */
+	if (h->options.script->count > 0 && h->options.script->rows[0].then == SCRIPT_RESET)
+		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
+	*g = (struct guest){ .next = h->guests, .back = &h->guests, .host = h };
+	if (g->next != NULL)
+		g->next->back = &g->next;
+	h->guests = g;
+	g->stream = stream_new(h->options.loop, fd, &GUEST, g);
+	meet(g, SCRIPT_CONNECT);
+}
+
+struct scripted *
+scripted_new(const struct scripted_options *o, int fd)
+{
+	struct scripted *h = must_alloc(sizeof *h);
+
+	h->options = *o;
+	h->listener = listener_new(o->loop, fd, accepted, h);
+	return h;
+}
+
+void
+scripted_free(struct scripted *h)
+{
+	if (h == NULL)
+		return;
+	listener_end(h->listener);
+	while (h->guests != NULL)
+		end_guest(h->guests);
+	free(h);
+}

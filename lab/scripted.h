@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * scripted -- a server that says what a script tells it: for abuse and faults.
+ *
+ * What no row of the script is about is answered as a plain server would, which
+ * takes every message and forgets it.  What a row says goes onto the wire as it
+ * stands, so it may be no SMTP at all.
+ */
+#ifndef LAB_SCRIPTED_H
+#define LAB_SCRIPTED_H
+
+#include "net/loop.h"
+#include "net/tls.h"
+
+enum script_moment {
+	SCRIPT_CONNECT, SCRIPT_HELO, SCRIPT_STARTTLS, SCRIPT_MAIL, SCRIPT_RCPT, SCRIPT_DATA,
+	SCRIPT_TEXT,                    /* behind the final dot */
+	SCRIPT_QUIT, SCRIPT_OTHER, SCRIPT_MOMENTS
+};
+
+/* "connect", "helo", …; SCRIPT_MOMENTS: there is none of that name. */
+enum script_moment script_moment_of(struct slice name);
+/* Of a command line. */
+enum script_moment script_moment_of_line(struct slice line);
+
+enum script_then { SCRIPT_GO_ON, SCRIPT_CLOSE, SCRIPT_RESET, SCRIPT_SILENCE };
+
+struct script_row {
+	enum script_moment when;
+	struct slice       say;         /* one reply or more, with their line ends */
+	int64_t            delay;       /* ms before it is said */
+	enum script_then   then;
+};
+
+struct script {
+	struct slice       hostname;
+	struct script_row *rows;
+	size_t             count;
+};
+
+struct scripted;
+
+struct scripted_options {
+	struct loop             *loop;
+	const struct tls_server *tls;   /* NULL: no STARTTLS; must outlive it */
+	const struct script     *script;        /* the same */
+};
+
+/* `fd` listens already and is taken over. */
+struct scripted *scripted_new(const struct scripted_options *, int fd);
+void             scripted_free(struct scripted *);      /* NULL is fine */
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * site -- the policy hosts of a world: https://mta-sts.DOMAIN for every domain
+ * with an `sts` statement, each at an address of its own, over real TLS and HTTP
+ * (web/responder.h), right or wrong as the scenario has it.
+ */
+#ifndef LAB_SITE_H
+#define LAB_SITE_H
+
+#include "lab/world.h"
+
+/*
+ * Publishes the records and opens the door.  `hosts` are the mail hosts of the
+ * domain, for a policy whose statement names no patterns.
+ */
+bool site_open(struct world *, struct slice domain, const struct statement *sts,
+    const struct slice *hosts, size_t count, struct error *why);
+void sites_close(struct world *);
+
+#endif

@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: ISC */
+#include <limits.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "lab/fault.h"
+#include "lab/publish.h"
+#include "lab/settings.h"
+#include "lab/site.h"
+#include "lab/world.h"
+#include "mail/domain.h"
+#include "net/tls.h"
+
+enum {
+	WORLD_MEMORY = 256 << 20, ADDRESS_FIRST = 10, ADDRESS_NAMES = 53, ADDRESS_LAST = 250,
+	PEM_MOST = 65536, SCRIPT_MOST = 64,
+};
+
+/* --- files ----------------------------------------------------------------------------- */
+
+char *
+world_path(const struct world *w, const char *format, ...)
+{
+	char name[PATH_MAX], whole[2 * PATH_MAX];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(name, sizeof name, format, args);
+	va_end(args);
+	snprintf(whole, sizeof whole, "%s/%s", w->directory, name);
+	return must_copy(whole, strlen(whole));
+}
+
+bool
+world_write(const char *path, struct slice bytes, struct error *why)
+{
+	return file_replace(path, bytes, 0600, why);
+}
+
+static bool
+make_directory(const char *path, struct error *why)
+{
+	return dir_make(path, 0700, why);
+}
+
+/* --- who is where ------------------------------------------------------------------------ */
+
+struct ip
+world_address(struct world *w)
+{
+	unsigned char bytes[] = { 127, 0, 42, 0 };
+	unsigned last = ADDRESS_FIRST + w->addresses++;
+
+	if (last >= ADDRESS_NAMES)
+		last++;                         /* the name server's */
+	bytes[3] = (unsigned char)last;
+	return last <= ADDRESS_LAST ? ip_of(slice_of(bytes, 4)) : (struct ip){ .n = 0 };
+}
+
+struct citizen *
+world_citizen(const struct world *w, struct slice name)
+{
+	struct citizen *c = w->citizens;
+
+	while (c != NULL && !slice_eqi(c->name, name))
+		c = c->next;
+	return c;
+}
+
+static bool
+has_domain(const struct citizen *c, struct slice domain)
+{
+	if (c->host == NULL)
+		return slice_eqi(c->name, domain);
+	for (const struct statement *s = c->statement->block; s != NULL; s = s->next)
+		if (statement_id(s) == KEYWORD_DOMAIN && slice_eqi(value_first(s)->text, domain))
+			return true;
+	return false;
+}
+
+struct citizen *
+world_citizen_of(const struct world *w, struct slice domain)
+{
+	struct citizen *c = w->citizens;
+
+	while (c != NULL && !has_domain(c, domain))
+		c = c->next;
+	return c;
+}
+
+/* --- one host ------------------------------------------------------------------------------- */
+
+static void
+said(void *arg, struct slice line)
+{
+	struct citizen *c = arg;
+
+	events_add(&c->world->events, c->name, line);
+}
+
+static void
+dns_of_world(void *arg, struct resolver_options *o)
+{
+	struct world *w = ((struct citizen *)arg)->world;
+
+	zones_resolver(w->zones, clock_now(&w->clock), o);
+	o->fault = faults_dns;
+	o->fault_arg = w;
+}
+
+static struct slice
+hostname_of(struct world *w, const struct statement *s, struct slice name)
+{
+	struct slice own = statement_text(s->block, KEYWORD_HOSTNAME);
+
+	return own.n > 0 ? domain_normal(own, w->arena) : arena_printf(w->arena, "mx.%.*s", FMT(name));
+}
+
+static bool
+make_certificate(struct citizen *c, struct error *why)
+{
+	bool scripted = statement_id(c->statement) == LAB_SCRIPTED;
+	struct slice kind_name = statement_text(c->statement->block,
+	    scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
+	const struct statement *s = statement_find(c->statement->block,
+	    scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
+	enum certificate_kind kind = CERTIFICATE_GOOD;
+	struct tls_identity id = { .name = "a host" };
+
+	if (s != NULL)                          /* its words are no values */
+		kind_name = s->words->next->text;
+	if (slice_eq(kind_name, S("none")))
+		return true;
+	bug_if(!certificate_kind_parse(kind_name, &kind));
+	certificate_make(c->world->authority, kind, &c->hostname, 1, &c->certificate);
+	id.certificate = buf_slice(&c->certificate.chain);
+	id.key = buf_slice(&c->certificate.key);
+	return (c->tls = tls_server_new(&id, 1, why)) != NULL;
+}
+
+static struct citizen *
+new_citizen(struct world *w, const struct statement *s, struct error *why)
+{
+	struct citizen *c = must_alloc(sizeof *c);
+
+	*c = (struct citizen){ .world = w, .statement = s, .name = domain_normal(value_first(s)->text, w->arena),
+	    .ip = world_address(w), .certificate = { BUF(PEM_MOST), BUF(PEM_MOST) } };
+	*w->last = c;
+	w->last = &c->next;
+	c->hostname = hostname_of(w, s, c->name);
+	c->directory = world_path(w, "hosts/%.*s", FMT(c->name));
+	c->config = world_path(w, "hosts/%.*s/chainmail.conf", FMT(c->name));
+	if (c->ip.n == 0) {
+		error_set(why, "the world has too many hosts");
+		return NULL;
+	}
+	return make_directory(c->directory, why) && make_certificate(c, why) && publish_host(c, why)
+	    ? c : NULL;
+}
+
+static bool
+add_host(struct world *w, const struct statement *host, struct error *why)
+{
+	struct citizen *c = new_citizen(w, host, why);
+
+	if (c == NULL)
+		return false;
+	c->host = host_new(&(struct host_options){ &w->loop, &w->places, c->config, w->scenario->seed,
+	    w->addresses, dns_of_world, said, c });
+	for (const struct statement *s = host->block; s != NULL; s = s->next)
+		if (statement_id(s) == KEYWORD_DOMAIN && !publish_domain(w, c, value_first(s)->text, s, why))
+			return false;
+	return settings_write(c, why);
+}
+
+/* Each line of a text ends with CRLF on the wire. */
+static struct slice
+wire_lines(struct world *w, struct slice text)
+{
+	struct buf b = BUF(65536);
+	struct slice line;
+
+	while (slice_cut(&text, '\n', &line))
+		buf_printf(&b, "%.*s\r\n", FMT(line));
+	line = arena_copy(w->arena, buf_slice(&b));
+	buf_free(&b);
+	return line;
+}
+
+static void
+write_script(struct world *w, struct citizen *c)
+{
+	c->script = (struct script){ .hostname = c->hostname,
+	    .rows = arena_get(w->arena, SCRIPT_MOST * sizeof *c->script.rows) };
+	bug_if(c->script.rows == NULL);
+	for (const struct statement *s = c->statement->block; s != NULL; s = s->next)
+		if (statement_id(s) == LAB_SCRIPTED_ON && c->script.count < SCRIPT_MOST)
+			c->script.rows[c->script.count++] = (struct script_row){
+			    .when = script_moment_of(s->words->next->text),
+			    .say = wire_lines(w, value_first(s)->text),
+			    .then = statement_says(s, "close") ? SCRIPT_CLOSE : SCRIPT_GO_ON };
+}
+
+static bool
+add_scripted(struct world *w, const struct statement *s, struct error *why)
+{
+	struct citizen *c = new_citizen(w, s, why);
+	struct peer at;
+	int fd;
+
+	if (c == NULL)
+		return false;
+	at = (struct peer){ .ip = c->ip, .port = MX_PORT };
+	write_script(w, c);
+	if (!publish_domain(w, c, c->name, s, why) || (fd = places_listen(&w->places, &at, why)) == -1)
+		return false;
+	c->scripted = scripted_new(&(struct scripted_options){ &w->loop, c->tls, &c->script }, fd);
+	return true;
+}
+
+/* --- the whole ------------------------------------------------------------------------------------ */
+
+static bool
+write_root(struct world *w, struct error *why)
+{
+	char *path = world_path(w, "ca.pem");
+	bool ok = world_write(path, authority_root(w->authority), why);
+
+	free(path);
+	w->tls = tls_client_new(authority_root(w->authority), why);
+	return ok && w->tls != NULL;
+}
+
+static bool
+make_zones(struct world *w, struct error *why)
+{
+	char *directory = world_path(w, "dns");
+	struct zones_options o = { .directory = directory, .seed = w->scenario->seed,
+	    .now = w->scenario->clock };
+
+	w->zones = zones_new(&o, why);
+	free(directory);
+	return w->zones != NULL;
+}
+
+static bool
+people(struct world *w, struct error *why)
+{
+	for (const struct statement *s = w->scenario->first; s != NULL; s = s->next) {
+		int id = statement_id(s);
+
+		if ((id == LAB_HOST && !add_host(w, s, why)) ||
+		    (id == LAB_SCRIPTED && !add_scripted(w, s, why)) ||
+		    (id == LAB_WORLD_DOMAIN && !publish_domain(w, NULL, value_first(s)->text, s, why)))
+			return false;
+	}
+	return zones_publish(w->zones, why);
+}
+
+static bool
+start_hosts(struct world *w, struct error *why)
+{
+	for (struct citizen *c = w->citizens; c != NULL; c = c->next)
+		if (c->host != NULL && !host_start(c->host, why))
+			return false;
+	world_settle(w);
+	return true;
+}
+
+struct world *
+world_new(struct scenario *scenario, const char *directory, struct error *why)
+{
+	struct world *w = must_alloc(sizeof *w);
+
+	w->scenario = scenario;
+	w->directory = must_copy(directory, strlen(directory));
+	w->arena = arena_new(WORLD_MEMORY);
+	w->clock = clock_virtual(scenario->clock);
+	w->last = &w->citizens;
+	loop_begin(&w->loop, &w->clock);
+	w->loop.map = places_map;
+	w->loop.map_arg = &w->places;
+	events_begin(&w->events);
+	w->faults = faults_new(w);
+	w->places.guard = (struct place_guard){ faults_take, w->faults };
+	w->authority = authority_new(scenario->seed, scenario->clock);
+	if (write_root(w, why) && make_zones(w, why) && people(w, why) && start_hosts(w, why))
+		return w;
+	world_free(w);
+	return NULL;
+}
+
+static void
+free_citizen(struct citizen *c)
+{
+	host_free(c->host);
+	scripted_free(c->scripted);
+	tls_server_free(c->tls);
+	certificate_free(&c->certificate);
+	free(c->directory);
+	free(c->config);
+	free(c);
+}
+
+void
+world_free(struct world *w)
+{
+	struct citizen *c;
+
+	if (w == NULL)
+		return;
+	faults_free(w->faults);
+	while ((c = w->citizens) != NULL) {
+		w->citizens = c->next;
+		free_citizen(c);
+	}
+	sites_close(w);
+	zones_free(w->zones);
+	authority_free(w->authority);
+	SSL_CTX_free(w->tls);
+	loop_end(&w->loop);
+	events_end(&w->events);
+	for (size_t i = 0; i < w->tree_count; i++)
+		tree_free(w->trees[i]);
+	free(w->trees);
+	arena_free(w->arena);
+	free(w->directory);
+	free(w);
+}
+
+/* --- time --------------------------------------------------------------------------------------------- */
+
+void
+world_settle(struct world *w)
+{
+	loop_run_until(&w->loop, clock_now(&w->clock));
+}
+
+void
+world_advance(struct world *w, int64_t ms)
+{
+	loop_run_until(&w->loop, clock_now(&w->clock) + ms);
+}

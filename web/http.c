@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: ISC */
+/* pure */
+#include <time.h>
+
+#include "web/http.h"
+
+/* --- reading ------------------------------------------------------------------------ */
+
+static bool
+is_token(struct slice s)                /* RFC 9110 5.6.2 */
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (!is_alnum(s.p[i]) && (s.p[i] == '\0' || strchr("!#$%&'*+-.^_`|~", s.p[i]) == NULL))
+			return false;
+	return s.n > 0;
+}
+
+static bool
+is_visible(struct slice s)
+{
+	for (size_t i = 0; i < s.n; i++)
+		if (s.p[i] <= ' ' || s.p[i] >= 0x7f)
+			return false;
+	return true;
+}
+
+/* The next line without its CRLF; false when it has none. */
+static bool
+next_line(struct slice *left, struct slice *line)
+{
+	size_t at = slice_find(*left, '\n');
+
+	if (at == left->n || at == 0 || left->p[at - 1] != '\r')
+		return false;
+	*line = slice_head(*left, at - 1);
+	*left = slice_skip(*left, at + 1);
+	return true;
+}
+
+/* Where the head ends, behind its empty line; 0: not yet. */
+static size_t
+head_length(struct slice input)
+{
+	const char *end = input.n >= 4 ? memmem(input.p, input.n, "\r\n\r\n", 4) : NULL;
+
+	return end != NULL ? (size_t)(end - input.p) + 4 : 0;
+}
+
+/* "GET /x HTTP/1.1" (RFC 9112 3): 0, or the status that refuses it. */
+static unsigned
+read_request_line(struct slice line, struct http_request *r, bool *old)
+{
+	struct slice target, version;
+
+	if (!slice_cut(&line, ' ', &r->method) || !slice_cut(&line, ' ', &target) || !is_token(r->method))
+		return 400;
+	version = line;
+	if (!slice_starts(version, S("HTTP/")) || !is_visible(version))
+		return 400;
+	*old = slice_eq(version, S("HTTP/1.0"));
+	if (!*old && !slice_eq(version, S("HTTP/1.1")))
+		return 505;
+	if (target.n > HTTP_TARGET_MOST)
+		return 414;
+	if (!slice_starts(target, S("/")) || !is_visible(target))
+		return 400;             /* no proxy: RFC 9112 3.2.2 */
+	r->path = slice_head(target, slice_find(target, '?'));
+	return slice_eq(r->method, S("GET")) ? 0 : 405;
+}
+
+/* "mta-sts.example.org:443" to the name alone (RFC 9110 7.2). */
+static bool
+read_host(struct slice value, struct slice *host)
+{
+	uint64_t port;
+	size_t colon = slice_find(value, ':');
+
+	if (!is_visible(value) || (colon < value.n && !slice_number(slice_skip(value, colon + 1), 65535, &port)))
+		return false;
+	*host = slice_head(value, colon);
+	return true;
+}
+
+/* One field: 0, or the status. */
+static unsigned
+read_field(struct slice line, struct http_request *r, unsigned *hosts)
+{
+	struct slice name = slice_head(line, slice_find(line, ':')), value;
+
+	if (name.n == line.n || !is_token(name))
+		return 400;             /* folded lines too: RFC 9112 5.1, 5.2 */
+	value = slice_trim(slice_skip(line, name.n + 1));
+	for (size_t i = 0; i < value.n; i++)
+		if (((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 0x7f)
+			return 400;
+	if (slice_eqi(name, S("Host")))
+		return ++*hosts > 1 || !read_host(value, &r->host) ? 400 : 0;
+	if (slice_eqi(name, S("Transfer-Encoding")) ||
+	    (slice_eqi(name, S("Content-Length")) && !slice_eq(value, S("0"))))
+		return 413;
+	return 0;
+}
+
+static unsigned
+read_head(struct slice head, struct http_request *r)
+{
+	unsigned hosts = 0, fields = 0, status;
+	struct slice line;
+	bool old;
+
+	*r = (struct http_request){ .host = NONE };
+	if (!next_line(&head, &line))
+		return 400;
+	if ((status = read_request_line(line, r, &old)) != 0)
+		return status;
+	while (next_line(&head, &line) && line.n > 0)
+		if (++fields > HTTP_FIELDS_MOST)
+			return 431;
+		else if ((status = read_field(line, r, &hosts)) != 0)
+			return status;
+	if (line.n > 0 || head.n > 0)
+		return 400;             /* a bare LF stopped us */
+	return hosts == 1 || old ? 0 : 400;     /* RFC 9112 3.2 */
+}
+
+enum http_reading
+http_request_read(struct slice input, struct http_request *r, unsigned *status)
+{
+	size_t n;
+
+	while (slice_starts(input, S("\r\n")))  /* RFC 9112 2.2 */
+		input = slice_skip(input, 2);
+	n = head_length(slice_head(input, HTTP_HEAD_MOST));
+	if (n == 0 && input.n < HTTP_HEAD_MOST)
+		return HTTP_MORE;
+	*status = n == 0 ? 431 : read_head(slice_head(input, n), r);
+	return *status == 0 ? HTTP_REQUEST : HTTP_REFUSED;
+}
+
+/* --- writing -------------------------------------------------------------------------- */
+
+static const struct { unsigned status; struct slice reason; } REASONS[] = {
+	{ 200, S_INIT("OK") }, { 301, S_INIT("Moved Permanently") }, { 302, S_INIT("Found") },
+	{ 400, S_INIT("Bad Request") }, { 403, S_INIT("Forbidden") }, { 404, S_INIT("Not Found") },
+	{ 405, S_INIT("Method Not Allowed") }, { 408, S_INIT("Request Timeout") },
+	{ 413, S_INIT("Content Too Large") }, { 414, S_INIT("URI Too Long") },
+	{ 429, S_INIT("Too Many Requests") }, { 431, S_INIT("Request Header Fields Too Large") },
+	{ 500, S_INIT("Internal Server Error") }, { 503, S_INIT("Service Unavailable") },
+	{ 505, S_INIT("HTTP Version Not Supported") },
+};
+
+static struct slice
+reason_of(unsigned status)
+{
+	for (size_t i = 0; i < sizeof REASONS / sizeof *REASONS; i++)
+		if (REASONS[i].status == status)
+			return REASONS[i].reason;
+	return S("Status");
+}
+
+struct http_response
+http_plain(unsigned status)
+{
+	return (struct http_response){ .status = status, .type = S("text/plain"), .body = reason_of(status) };
+}
+
+/* "Mon, 01 Jun 2026 12:00:00 GMT" (RFC 9110 5.6.7), whatever the locale. */
+static void
+add_date(struct buf *b, int64_t now)
+{
+	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
+	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
+	    "Oct", "Nov", "Dec" };
+	time_t seconds = (time_t)(now / 1000);
+	struct tm t;
+
+	if (gmtime_r(&seconds, &t) == NULL)
+		return;
+	buf_printf(b, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[t.tm_wday], t.tm_mday,
+	    months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+}
+
+void
+http_response_add(struct buf *b, const struct http_response *r, int64_t now)
+{
+	buf_printf(b, "HTTP/1.1 %03u %.*s\r\n", r->status, FMT(reason_of(r->status)));
+	add_date(b, now);
+	if (r->type.n > 0)
+		buf_printf(b, "Content-Type: %.*s\r\n", FMT(r->type));
+	if (r->location.n > 0)
+		buf_printf(b, "Location: %.*s\r\n", FMT(r->location));
+	if (r->status == 405)
+		buf_add(b, S("Allow: GET\r\n"));
+	buf_printf(b, "Content-Length: %zu\r\nConnection: close\r\n\r\n", r->body.n);
+	buf_add(b, r->body);
+}

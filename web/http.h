@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * http -- HTTP/1.1 as far as a policy host needs it: one GET, one response
+ * (RFC 9110, RFC 9112).
+ *
+ * A request is read whole or not at all, and strictly: what two readers could
+ * understand differently is refused.  There is never a body: a request that
+ * announces one is refused.  Every response ends its connection.  Slices of a
+ * request point into what was read.
+ */
+#ifndef WEB_HTTP_H
+#define WEB_HTTP_H
+
+#include "base/buf.h"
+
+enum { HTTP_HEAD_MOST = 8192, HTTP_FIELDS_MOST = 64, HTTP_TARGET_MOST = 2048 };
+
+struct http_request {
+	struct slice method;            /* "GET" */
+	struct slice path;              /* what stands before a `?`, not decoded; begins with "/" */
+	struct slice host;              /* without the port; may be empty of HTTP/1.0 */
+};
+
+enum http_reading {
+	HTTP_MORE,                      /* bring more, and what is there already again */
+	HTTP_REQUEST,
+	HTTP_REFUSED,                   /* answer with *status_r, and close */
+};
+
+enum http_reading http_request_read(struct slice input, struct http_request *, unsigned *status_r);
+
+struct http_response {
+	unsigned     status;
+	struct slice type;              /* Content-Type; empty: none */
+	struct slice location;          /* of a redirect; empty: none */
+	struct slice body;
+};
+
+/* A response whose body is one line that says what the status means. */
+struct http_response http_plain(unsigned status);
+/* The whole response; `now` in ms since 1970. */
+void http_response_add(struct buf *, const struct http_response *, int64_t now);
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * responder -- HTTPS on sockets: one request, one response, goodbye.
+ *
+ * What is answered the owner says, from what http.h has read; the responder
+ * decides nothing.  Everything is bounded: connections, the time a client may
+ * take to ask and to read (on the loop's clock), the length of a request.  When
+ * all places are taken, the oldest client that has not asked yet goes: a
+ * thousand who drip do not keep out one who asks.
+ */
+#ifndef WEB_RESPONDER_H
+#define WEB_RESPONDER_H
+
+#include "base/error.h"
+#include "net/loop.h"
+#include "net/tls.h"
+#include "web/http.h"
+
+enum { RESPONDER_PATIENCE = 10 * SECOND, RESPONDER_WRITING = 60 * SECOND };
+
+struct response_plan {
+	struct http_response response;  /* copied */
+	int64_t pause;                  /* not 0: a byte each so many ms, for a lab */
+	bool    silent;                 /* say nothing, until the client gives up: the same */
+	bool    reset;                  /* break the connection off: the same */
+};
+
+struct responder;
+
+struct responder_options {
+	struct loop       *loop;
+	struct tls_server *tls;         /* must outlive the responder */
+	unsigned           most;        /* connections at a time */
+	void             (*answer)(void *arg, const struct http_request *, struct response_plan *);
+	void              *arg;
+};
+
+/* `fd` listens already and is taken over. */
+struct responder *responder_new(const struct responder_options *, int fd);
+void              responder_free(struct responder *);   /* NULL is fine */
+
+#endif
