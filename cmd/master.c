@@ -41,7 +41,7 @@ struct child {
 	unsigned          slot, generation;
 	pid_t             pid;
 	struct link      *link;         /* NULL: it has gone, only its body is missing */
-	bool              ready, draining;
+	bool              ready, draining, hurried;
 	int64_t           started;
 	struct timer      patience;
 };
@@ -219,13 +219,15 @@ close_unwanted_doors(struct master *m)
 
 /* --- children --------------------------------------------------------------------------- */
 
+/* Those of an older configuration are not replaced: they leave when the new ones are ready. */
 static unsigned
 count_role(const struct master *m, enum role_number role)
 {
 	unsigned n = 0;
 
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		n += m->child[i] != NULL && m->child[i]->role == role && !m->child[i]->draining;
+		n += m->child[i] != NULL && m->child[i]->role == role && !m->child[i]->draining &&
+		    m->child[i]->generation == m->generation;
 	return n;
 }
 
@@ -379,13 +381,32 @@ kill_child(void *arg)
 }
 
 static void
-drain_child(struct child *c, int64_t patience)
+hurry_child(void *arg)
+{
+	struct child *c = arg;
+
+	if (c->hurried || c->link == NULL)
+		return;
+	c->hurried = true;
+	link_send(c->link, CONTROL_HURRY, NONE, -1);
+	timer_set(&c->master->loop, &c->patience, STOP_MS, kill_child, c);
+}
+
+static void
+drain_child(struct child *c)
 {
 	if (c->draining || c->link == NULL)
 		return;
 	c->draining = true;
 	link_send(c->link, CONTROL_DRAIN, NONE, -1);
-	timer_set(&c->master->loop, &c->patience, patience, kill_child, c);
+	timer_set(&c->master->loop, &c->patience, DRAIN_MS, hurry_child, c);
+}
+
+static void
+end_child(struct child *c)
+{
+	drain_child(c);
+	hurry_child(c);
 }
 
 static void
@@ -462,7 +483,7 @@ drain_old(struct master *m)
 		struct child *c = m->child[i];
 
 		if (c != NULL && c->generation != m->generation && c->role != ROLE_QUEUE)
-			drain_child(c, DRAIN_MS);
+			drain_child(c);
 	}
 }
 
@@ -573,10 +594,10 @@ stop_step(struct master *m)
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
 		if (m->child[i] != NULL && m->child[i]->role != ROLE_QUEUE) {
 			others = true;
-			drain_child(m->child[i], STOP_MS);
+			end_child(m->child[i]);
 		}
 	if (!others && queue_of(m) != NULL)
-		drain_child(queue_of(m), STOP_MS);
+		end_child(queue_of(m));
 	if (nobody_left(m))
 		loop_stop(&m->loop);
 }
@@ -692,6 +713,19 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	log_end(&l);
 }
 
+/* Many changes in a row: those who have had the longest time to finish get no more. */
+static void
+make_room(struct master *m)
+{
+	unsigned vacant = 0, wanted = m->options.smtpds + m->options.deliveries + 1;
+
+	for (size_t i = 0; i < CHILDREN_MOST; i++)
+		vacant += m->child[i] == NULL;
+	for (size_t i = 0; i < CHILDREN_MOST && vacant < wanted; i++)
+		if (m->child[i] != NULL && m->child[i]->draining)
+			hurry_child(m->child[i]);
+}
+
 /* Old children stay until the new ones are ready; the queue hands over at once. */
 static void
 replace_children(struct master *m)
@@ -700,11 +734,9 @@ replace_children(struct master *m)
 
 	close_unwanted_doors(m);
 	if (queue != NULL)
-		drain_child(queue, STOP_MS);
-	for (unsigned i = 0; i < m->options.smtpds; i++)
-		start_child(m, ROLE_SMTPD);
-	for (unsigned i = 0; i < m->options.deliveries; i++)
-		start_child(m, ROLE_DELIVERY);
+		end_child(queue);
+	make_room(m);
+	fill_roles(m);
 }
 
 static void

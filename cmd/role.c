@@ -195,6 +195,10 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	case CONTROL_DRAIN:
 		b->role.kind->drain(&b->role);
 		break;
+	case CONTROL_HURRY:
+		if (b->role.kind->hurry != NULL)
+			b->role.kind->hurry(&b->role);
+		break;
 	default:
 		bug_if(true);
 	}

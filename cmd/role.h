@@ -29,6 +29,7 @@ enum {                                  /* frames between master and role */
 	CONTROL_READY,                  /* what the sandbox lacked */
 	CONTROL_FAILED,                 /* a sentence */
 	CONTROL_DRAIN,                  /* finish and end */
+	CONTROL_HURRY,                  /* there is not much time left for it */
 };
 
 enum role_number { ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_NUMBERS };
@@ -50,6 +51,7 @@ struct role_kind {
 	void      (*link)(struct role *, enum role_number, int fd);
 	/* Finish what is under way, then role_done(). */
 	void      (*drain)(struct role *);
+	void      (*hurry)(struct role *);      /* NULL: it never waits for others longer than it must */
 };
 
 extern const struct role_kind ROLE_KINDS[ROLE_NUMBERS];

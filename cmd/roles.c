@@ -112,6 +112,12 @@ smtpd_finish(struct role *r)
 	smtpd_drain(((struct smtpd_state *)r->state)->smtpd, done, r);
 }
 
+static void
+smtpd_be_quick(struct role *r)
+{
+	smtpd_hurry(((struct smtpd_state *)r->state)->smtpd);
+}
+
 /* --- queue ----------------------------------------------------------------------------------- */
 
 struct queue_state {
@@ -273,9 +279,10 @@ delivery_finish(struct role *r)
 
 const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
 	[ROLE_SMTPD] = { "smtpd", TEXTS | DNS | BIT(FILE_TLS_CERTIFICATE) | BIT(FILE_TLS_KEY),
-	    smtpd_prepare, smtpd_rights, nothing_more, smtpd_take_door, smtpd_take_link, smtpd_finish },
+	    smtpd_prepare, smtpd_rights, nothing_more, smtpd_take_door, smtpd_take_link, smtpd_finish,
+	    smtpd_be_quick },
 	[ROLE_QUEUE] = { "queue", TEXTS | BIT(FILE_SIGNING_KEY),
-	    queue_prepare, queue_rights, queue_begin, queue_take_door, queue_take_link, queue_finish },
+	    queue_prepare, queue_rights, queue_begin, queue_take_door, queue_take_link, queue_finish, NULL },
 	[ROLE_DELIVERY] = { "delivery", TEXTS | DNS | BIT(FILE_ROOTS),
-	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish },
+	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish, NULL },
 };

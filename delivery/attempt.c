@@ -25,7 +25,6 @@ enum {
 	DNS_MS = 30 * SECOND,
 	SMTP_PORT = 25,
 	STORY_MOST = 16 << 10,
-	RESULT_MOST = 4 << 20,
 };
 
 struct step;
@@ -520,7 +519,6 @@ static enum flow
 tell(struct attempt *a)
 {
 	struct delivery *d = a->delivery;
-	struct buf packed = BUF(RESULT_MOST);
 
 	a->result.number = a->order.number;
 	a->result.id = a->order.id;
@@ -530,10 +528,7 @@ tell(struct attempt *a)
 		a->result.outcomes[i].index = a->order.recipients[i].index;
 		a->result.outcomes[i].status = a->status[i].class != 0 ? a->status[i] : a->worst;
 	}
-	order_result_pack(&a->result, &packed);
-	bug_if(packed.full);
-	delivery_send(d, FRAME_RESULT, buf_slice(&packed));
-	buf_free(&packed);
+	delivery_result(d, &a->result);
 	free_attempt(a);
 	delivery_attempt_over(d);
 	return FLOW_DONE;
@@ -621,7 +616,7 @@ attempt_tell_under_way(struct delivery *d)
 	for (const struct attempt *a = d->attempts; a != NULL; a = a->next) {
 		struct order_result r = { .number = a->order.number, .id = a->order.id,
 		    .outcomes = a->result.outcomes, .count = a->order.count };
-		struct buf packed = BUF(RESULT_MOST);
+		struct buf packed = BUF(LINK_FRAME_MOST);
 
 		for (size_t i = 0; i < a->order.count; i++)
 			r.outcomes[i].index = a->order.recipients[i].index;
@@ -629,5 +624,4 @@ attempt_tell_under_way(struct delivery *d)
 		delivery_send(d, FRAME_UNDER_WAY, buf_slice(&packed));
 		buf_free(&packed);
 	}
-	delivery_send(d, FRAME_UNDER_WAY_END, NONE);
 }

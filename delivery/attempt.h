@@ -11,6 +11,7 @@
 
 #include "delivery/connection.h"
 #include "delivery/delivery.h"
+#include "delivery/results.h"
 #include "delivery/secure.h"
 #include "queue/order.h"
 
@@ -22,6 +23,7 @@ struct delivery {
 	struct policies        *policies;
 	struct fetcher         *fetcher;
 	struct link            *queue;          /* NULL: none now */
+	struct results          results;
 	struct attempt         *attempts;
 	struct idle            *idle;
 	size_t                  idle_count;
@@ -47,6 +49,7 @@ void               idle_put(struct delivery *, struct connection *);
 void               idle_end_all(struct delivery *);
 
 void delivery_send(struct delivery *, unsigned kind, struct slice payload);
+void delivery_result(struct delivery *, const struct order_result *);
 void delivery_attempt_over(struct delivery *);  /* one less: maybe we are drained */
 
 #endif

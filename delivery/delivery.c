@@ -91,9 +91,28 @@ idle_end_all(struct delivery *d)
 void
 delivery_send(struct delivery *d, unsigned kind, struct slice payload)
 {
-	/* Without a queue the result is lost; a new queue finds the order undone and repeats it. */
 	if (d->queue != NULL)
 		link_send(d->queue, kind, payload, -1);
+}
+
+/* The queue may die before it has written this down: the next one is told again. */
+void
+delivery_result(struct delivery *d, const struct order_result *r)
+{
+	struct buf packed = BUF(LINK_FRAME_MOST);
+
+	order_result_pack(r, &packed);
+	bug_if(packed.full);
+	delivery_send(d, FRAME_RESULT, buf_slice(&packed));
+	results_keep(&d->results, clock_ticks(d->loop->clock), d->queue != NULL, r);
+	buf_free(&packed);
+}
+
+static void
+tell_again(void *arg, struct slice packed)
+{
+	delivery_send(arg, FRAME_UNDER_WAY, packed);
+	delivery_send(arg, FRAME_RESULT, packed);
 }
 
 static void
@@ -129,7 +148,7 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	struct delivery *d = arg;
 
-	if (kind == FRAME_ORDER && !d->draining) {
+	if (kind == FRAME_ORDER) {      /* also while draining: the queue may not know it yet */
 		bug_if(!attempt_begin(d, payload, fd)); /* the queue is no stranger */
 		return;
 	}
@@ -155,7 +174,11 @@ delivery_queue(struct delivery *d, int fd)
 {
 	link_end(d->queue);
 	d->queue = link_new(d->loop, fd, &QUEUE, d);
+	if (d->draining)
+		delivery_send(d, FRAME_LEAVING, NONE);
+	results_tell(&d->results, clock_ticks(d->loop->clock), tell_again, d);
 	attempt_tell_under_way(d);
+	delivery_send(d, FRAME_UNDER_WAY_END, NONE);
 	policies_ask_again(d->policies);
 }
 
@@ -192,6 +215,7 @@ delivery_start(struct loop *loop, const struct delivery_options *o)
 	d->options = *o;
 	d->rng = rng_seeded(o->seed);
 	d->arena = arena_new(ROLE_MEMORY);
+	results_begin(&d->results);
 	find_own_addresses(d);
 	d->fetcher = fetcher_new(loop, o->tls);
 	d->policies = policies_new(&(struct policies_options){ loop, o->resolver, d->fetcher, o->log,
@@ -206,6 +230,8 @@ delivery_attempt_over(struct delivery *d)
 		void (*drained)(void *) = d->drained;
 
 		d->drained = NULL;
+		if (d->queue != NULL)
+			link_flush(d->queue);   /* the last result */
 		drained(d->drained_arg);
 	}
 }
@@ -217,6 +243,7 @@ delivery_drain(struct delivery *d, void (*idle)(void *), void *arg)
 	d->drained = idle;
 	d->drained_arg = arg;
 	idle_end_all(d);
+	delivery_send(d, FRAME_LEAVING, NONE);
 	delivery_attempt_over(d);
 }
 
@@ -233,6 +260,7 @@ delivery_end(struct delivery *d)
 	policies_free(d->policies);
 	fetcher_free(d->fetcher);
 	link_end(d->queue);
+	results_end(&d->results);
 	arena_free(d->arena);
 	free(d);
 }

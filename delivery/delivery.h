@@ -5,8 +5,9 @@
  * The queue sends orders over a link and hears results.  This role connects
  * out, asks the DNS, fetches MTA-STS policies and writes Maildirs; it sees no
  * signing key and no spool.  When the link to the queue breaks (the queue role
- * died or is replaced) attempts go on, and a new link is first told which are
- * under way, so that no message is tried twice at the same time.
+ * died or is replaced) attempts go on, and a new link is first told how the last
+ * ones ended (results.h) and which are under way, so that no message is tried
+ * twice.
  */
 #ifndef DELIVERY_DELIVERY_H
 #define DELIVERY_DELIVERY_H
@@ -30,7 +31,7 @@ struct delivery_options {
 struct delivery *delivery_start(struct loop *, const struct delivery_options *);
 /* A link to the queue: the first one, or in place of one that is gone. */
 void             delivery_queue(struct delivery *, int fd);
-/* Take no more orders; `idle` is called once nothing is under way. */
+/* Ask for no more orders; `idle` is called once nothing is under way. */
 void             delivery_drain(struct delivery *, void (*idle)(void *arg), void *arg);
 void             delivery_end(struct delivery *);
 

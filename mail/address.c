@@ -11,12 +11,16 @@ enum { LOCAL_MAX = 64, MAILBOX_MAX = 254 };     /* RFC 5321 4.5.3.1 */
 struct address
 address_make(struct slice local, struct slice domain, struct arena *arena)
 {
-	struct address a = { local, domain, NONE };
-	char *to = arena_get(arena, 2 * local.n + domain.n + 4);
+	struct address a = { NONE, NONE, NONE };
+	char *to = arena_get(arena, 3 * local.n + domain.n + 4);
 	size_t n = 0;
 
 	if (to == NULL)
 		return a;
+	if (local.n > 0)
+		memcpy(to, local.p, local.n);
+	a.local = slice_of(to, local.n);
+	to += local.n;
 	if (is_dot_atom(local)) {
 		memcpy(to, local.p, local.n);
 		n = local.n;
@@ -32,6 +36,7 @@ address_make(struct slice local, struct slice domain, struct arena *arena)
 	if (domain.n > 0) {
 		to[n++] = '@';
 		memcpy(to + n, domain.p, domain.n);
+		a.domain = slice_of(to + n, domain.n);
 		n += domain.n;
 	}
 	a.text = slice_of(to, n);

@@ -11,7 +11,8 @@
 /*
  * An address in its plainest form: the local part with its quotes and quoted
  * pairs undone, the domain normal (domain.h) or a literal in brackets.  The
- * null reverse-path has neither; "postmaster" may stand without a domain.
+ * null reverse-path has neither; "postmaster" may stand without a domain.  All of
+ * it lies in the arena: what it was read from may go.
  */
 struct address {
 	struct slice local;

@@ -27,6 +27,7 @@ struct delivery_link {
 	struct queue         *queue;
 	struct link          *link;
 	bool                  settled;  /* it has told what it is doing already */
+	bool                  leaving;  /* it takes no more orders */
 };
 
 /* One attempt under way. */
@@ -75,27 +76,29 @@ new_work(struct queue *q, struct task *t)
 	return w;
 }
 
-static bool
-all_settled(const struct queue *q)
+/* How many take orders; 0 as long as one of all has not told what he is doing. */
+static size_t
+deliverers(const struct queue *q)
 {
-	for (const struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+	size_t n = 0;
+
+	for (const struct delivery_link *d = q->deliveries; d != NULL; d = d->next) {
 		if (!d->settled)
-			return false;
-	return q->deliveries != NULL;
+			return 0;
+		n += !d->leaving;
+	}
+	return n;
 }
 
 /* One destination always to the same deliverer: he has its connections. */
 static struct delivery_link *
 link_for(const struct queue *q, struct slice destination)
 {
-	size_t n = 0, pick;
+	size_t pick = (size_t)(slice_hash(destination) % deliverers(q));
 	struct delivery_link *d;
 
-	for (d = q->deliveries; d != NULL; d = d->next)
-		n++;
-	pick = (size_t)(slice_hash(destination) % n);
-	for (d = q->deliveries; pick > 0; pick--)
-		d = d->next;
+	for (d = q->deliveries; d->leaving || pick > 0; d = d->next)
+		pick -= !d->leaving;
 	return d;
 }
 
@@ -236,7 +239,7 @@ send_order(void *arg, struct slice head)
 	struct order o;
 	struct buf packed = BUF(ORDER_MOST);
 
-	if (!all_settled(q)) {                  /* the deliverer died meanwhile */
+	if (deliverers(q) == 0) {               /* the deliverer died meanwhile */
 		task_wait(&q->schedule, w->task, 0);
 		free_work(w);
 		queue_work_over(q);
@@ -296,7 +299,7 @@ dispatch_turn(struct queue *q)
 	int64_t now = clock_now(q->loop->clock);
 	struct task *t;
 
-	if (!q->loaded || q->draining || !all_settled(q))
+	if (!q->loaded || q->draining || deliverers(q) == 0)
 		return;
 	while (q->under_way + q->expanding < WORKS_MOST && (t = schedule_next(&q->schedule, now)) != NULL)
 		begin(q, t);
@@ -352,10 +355,49 @@ take_result(struct delivery_link *d, struct slice payload)
 	arena_free(arena);
 }
 
+/* An active task without the recipients that the order is not about: they wait on their own. */
+static void
+keep_only(struct queue *q, struct task *t, const struct order_result *r)
+{
+	uint32_t *keep = must_alloc(2 * t->count * sizeof *keep), *other = keep + t->count;
+	uint32_t kept = 0, others = 0;
+
+	for (uint32_t i = 0; i < t->count; i++) {
+		uint32_t number = task_recipients(t)[i];
+
+		if (order_outcome_of(r, number) != NULL)
+			keep[kept++] = number;
+		else
+			other[others++] = number;
+	}
+	if (others > 0) {
+		task_keep(t, keep, kept);
+		schedule_add(&q->schedule, t->message, t->destination->key, NULL, other, others, 0,
+		    t->attempts);
+	}
+	free(keep);
+}
+
+static bool
+read_adopted(struct work *w)
+{
+	struct queue *q = w->queue;
+	const struct task *t = w->task;
+
+	if (!spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, NULL))
+		return false;
+	w->recipients = plan_find_recipients(q, &w->stored.envelope, task_recipients(t), t->count, w->arena);
+	if (w->recipients == NULL)
+		return false;
+	place_find(q, &w->stored.envelope, w->recipients[0], w->arena, &w->place);
+	return true;
+}
+
 /*
- * A deliverer works on something that an earlier queue asked for: its recipients
- * are taken out of their tasks into one that is active, so that nobody else tries
- * them, and the result finds it.
+ * A deliverer works on something that an earlier queue asked for, or has done so:
+ * its recipients are taken out of their task into one that is active, so that
+ * nobody else tries them, and the result finds it.  What is known to be finished
+ * is in no task.
  */
 static void
 adopt(struct delivery_link *d, const struct order_result *r)
@@ -364,7 +406,6 @@ adopt(struct delivery_link *d, const struct order_result *r)
 	struct message *m = schedule_find(&q->schedule, r->id);
 	struct task *found = NULL;
 	struct work *w;
-	struct error why;
 
 	for (struct task *t = m ? m->tasks : NULL; t != NULL && found == NULL; t = t->next_of_message)
 		for (uint32_t i = 0; i < t->count; i++)
@@ -377,7 +418,8 @@ adopt(struct delivery_link *d, const struct order_result *r)
 	w->link = d;
 	if (r->number > q->order_number)
 		q->order_number = r->number;
-	if (!spool_read(q->spool, r->id, &w->bytes, w->arena, &w->stored, &why) || !gather(w)) {
+	keep_only(q, found, r);
+	if (!read_adopted(w)) {
 		task_wait(&q->schedule, found, 0);
 		free_work(w);
 	}
@@ -443,6 +485,9 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	case FRAME_UNDER_WAY_END:
 		d->settled = true;
 		queue_look(d->queue);
+		break;
+	case FRAME_LEAVING:
+		d->leaving = true;
 		break;
 	case FRAME_STS_ASK:
 		answer_policy(d, payload);

@@ -20,6 +20,7 @@ enum {                                  /* kinds of frames between queue and del
 	FRAME_RESULT,                   /* struct order_result */
 	FRAME_UNDER_WAY,                /* an order_result without recipients: it is being worked on */
 	FRAME_UNDER_WAY_END,            /* that was all: said once when a link is new */
+	FRAME_LEAVING,                  /* the deliverer is replaced: no new orders, please */
 	FRAME_STS_ASK,                  /* a domain */
 	FRAME_STS_IS,                   /* a domain, the entry of the cache (sts/cache.h) or nothing */
 	FRAME_STS_KEEP,                 /* a domain, an entry, when it may be forgotten */

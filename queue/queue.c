@@ -119,10 +119,11 @@ tidy(void *arg)
 
 /* --- draining --------------------------------------------------------------------------------- */
 
+/* Attempts under way are not waited for: their deliverers tell the next queue how they went. */
 static bool
 busy(const struct queue *q)
 {
-	return q->under_way + q->expanding + q->telling + q->storing > 0;
+	return q->expanding + q->telling + q->storing > 0;
 }
 
 static void

@@ -41,7 +41,10 @@ void          queue_smtpd(struct queue *, int fd);
 void          queue_delivery(struct queue *, int fd);
 /* A listening socket for the queue commands. */
 void          queue_commands(struct queue *, int fd);
-/* Start no more attempts; `idle` once nothing is under way and all is on the disk. */
+/*
+ * Start no more attempts; `idle` once everything that was taken is on the disk.  Attempts under
+ * way go on: their deliverers tell the next queue how they went.
+ */
 void          queue_drain(struct queue *, void (*idle)(void *arg), void *arg);
 void          queue_end(struct queue *);
 

@@ -41,7 +41,7 @@ struct smtpd {
 	struct storage      *storage;
 	struct rates        *rates;
 	struct asked        *asked;
-	bool                 draining;
+	bool                 draining, hurried;
 	struct later         drained;
 	void               (*idle)(void *arg);
 	void                *idle_arg;

@@ -123,8 +123,14 @@ smtpd_drain(struct smtpd *s, void (*idle)(void *), void *arg)
 	s->idle = idle;
 	s->idle_arg = arg;
 	close_doors(s);
-	visits_goodbye(s);
 	smtpd_visit_over(s);
+}
+
+void
+smtpd_hurry(struct smtpd *s)
+{
+	s->hurried = true;
+	visits_goodbye(s);
 }
 
 size_t

@@ -34,6 +34,8 @@ void          smtpd_door(struct smtpd *, uint32_t number, int fd);
 void          smtpd_queue(struct smtpd *, int fd);
 /* Take no more connections; `idle` once the open ones have ended. */
 void          smtpd_drain(struct smtpd *, void (*idle)(void *arg), void *arg);
+/* While draining: 421 to clients, at once or behind the message that is under way. */
+void          smtpd_hurry(struct smtpd *);
 void          smtpd_end(struct smtpd *);
 
 size_t        smtpd_visits(const struct smtpd *);

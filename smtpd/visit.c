@@ -239,7 +239,7 @@ accepted(void *arg, struct status status)
 	session_finish(&v->session, status);
 	drop_intake(v);
 	say_out(v);
-	if (v->session.want == SESSION_CLOSE || v->smtpd->draining) {
+	if (v->session.want == SESSION_CLOSE || v->smtpd->hurried) {
 		goodbye(v, STATUS(421, 4, 3, 2, "this server goes down, goodbye"), "shutdown");
 		return;
 	}

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include "base/bug.h"
 #include "mail/address.h"
 #include "mail/date.h"
 #include "mail/domain.h"
@@ -265,10 +266,32 @@ dates(void **state)
 	assert_string_equal(text, "Thu, 01 Jan 1970 00:00:00 +0000");
 }
 
+/* A session forgets the line before the address is used. */
+static void
+an_address_outlives_what_it_was_read_from(void **state)
+{
+	static const char *const paths[] = { "<good@lists.test>", "<\"a b\"@lists.test>", "<postmaster>" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(paths); i++) {
+		char *line = must_copy(paths[i], strlen(paths[i]));
+		struct slice rest = slice(line);
+		struct address kept, wanted;
+
+		assert_int_equal(path_parse(&rest, false, arena, &kept), PATH_OK);
+		memset(line, 'x', strlen(line));
+		free(line);
+		rest = slice(paths[i]);
+		assert_int_equal(path_parse(&rest, false, arena, &wanted), PATH_OK);
+		assert_case(address_eq(&kept, &wanted) && slice_eq(kept.text, wanted.text), i, paths[i]);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(an_address_outlives_what_it_was_read_from, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_header_keeps_its_bytes, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_header_is_refused, setup, teardown),
 		cmocka_unit_test(the_body_begins_behind_the_first_empty_line),
