@@ -258,13 +258,34 @@ send_order(void *arg, struct slice head)
 	buf_free(&packed);
 }
 
+static bool
+has_expired(const struct queue *q, const struct message *m)
+{
+	return clock_now(q->loop->clock) >= m->arrival + queue_patience(q, m->report);
+}
+
+/* Too late, or the configuration changed since it was planned. */
+static void
+begin_expanding(struct work *w)
+{
+	struct queue *q = w->queue;
+	struct task *t = w->task;
+
+	if (has_expired(q, t->message)) {
+		settle_here(w, STATUS(0, 4, 3, 5, "the alias or list leads to nobody"));
+		return;
+	}
+	free_work(w);
+	plan_expand(q, t);
+}
+
 static void
 begin(struct queue *q, struct task *t)
 {
 	struct work *w;
 	struct error why = { 0 };
 
-	if (slice_eq(t->destination->key, S("expand"))) {
+	if (slice_eq(t->destination->key, S("expand")) && !has_expired(q, t->message)) {
 		plan_expand(q, t);
 		return;
 	}
@@ -276,9 +297,8 @@ begin(struct queue *q, struct task *t)
 		return;
 	}
 	switch (w->place.kind) {
-	case PLACE_EXPAND:                      /* the configuration changed */
-		free_work(w);
-		plan_expand(q, t);
+	case PLACE_EXPAND:
+		begin_expanding(w);
 		break;
 	case PLACE_DISCARD:
 		settle_here(w, STATUS(250, 2, 0, 0, "discarded, as the configuration says"));
@@ -355,27 +375,65 @@ take_result(struct delivery_link *d, struct slice payload)
 	arena_free(arena);
 }
 
-/* An active task without the recipients that the order is not about: they wait on their own. */
-static void
-keep_only(struct queue *q, struct task *t, const struct order_result *r)
+/* Who of an order still waits here for a try, and in the first of which tasks. */
+static struct task *
+find_in_hand(struct message *m, const struct order_result *r, uint32_t *numbers, uint32_t *count)
 {
-	uint32_t *keep = must_alloc(2 * t->count * sizeof *keep), *other = keep + t->count;
-	uint32_t kept = 0, others = 0;
+	struct task *first = NULL;
 
-	for (uint32_t i = 0; i < t->count; i++) {
-		uint32_t number = task_recipients(t)[i];
+	*count = 0;
+	for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
+		for (uint32_t i = 0; t->stage != TASK_ACTIVE && i < t->count && *count < r->count; i++) {
+			uint32_t number = task_recipients(t)[i];
 
-		if (order_outcome_of(r, number) != NULL)
-			keep[kept++] = number;
-		else
-			other[others++] = number;
+			if (order_outcome_of(r, number) == NULL)
+				continue;
+			numbers[(*count)++] = number;
+			first = first != NULL ? first : t;
+		}
+	return first;
+}
+
+/* Nobody else tries those who are in that task now. */
+static void
+take_from_others(struct queue *q, struct message *m, const struct task *to, const struct order_result *r)
+{
+	for (struct task *t = m->tasks, *next; t != NULL; t = next) {
+		uint32_t kept = 0, *keep;
+
+		next = t->next_of_message;
+		if (t == to || t->stage == TASK_ACTIVE)
+			continue;
+		keep = must_alloc(t->count * sizeof *keep);
+		for (uint32_t i = 0; i < t->count; i++)
+			if (order_outcome_of(r, task_recipients(t)[i]) == NULL)
+				keep[kept++] = task_recipients(t)[i];
+		if (kept == 0)
+			task_remove(&q->schedule, t);
+		else if (kept < t->count)
+			task_keep(t, keep, kept);
+		free(keep);
 	}
-	if (others > 0) {
-		task_keep(t, keep, kept);
-		schedule_add(&q->schedule, t->message, t->destination->key, NULL, other, others, 0,
-		    t->attempts);
+}
+
+/* A task of their own for recipients that a deliverer has in hand; NULL: there are none. */
+static struct task *
+task_in_hand(struct queue *q, struct message *m, const struct order_result *r)
+{
+	uint32_t *numbers = must_alloc((r->count + 1) * sizeof *numbers), count;
+	struct task *from = find_in_hand(m, r, numbers, &count), *t = NULL;
+
+	if (from != NULL) {
+		/* No other task waits for that time. */
+		t = schedule_add(&q->schedule, m, from->destination->key, NULL, numbers, count, INT64_MAX,
+		    from->attempts);
+		schedule_take(&q->schedule, t);
+		if (from->stage == TASK_HELD)
+			task_hold(&q->schedule, t);
+		take_from_others(q, m, t, r);
 	}
-	free(keep);
+	free(numbers);
+	return t;
 }
 
 static bool
@@ -404,23 +462,18 @@ adopt(struct delivery_link *d, const struct order_result *r)
 {
 	struct queue *q = d->queue;
 	struct message *m = schedule_find(&q->schedule, r->id);
-	struct task *found = NULL;
+	struct task *t = m != NULL ? task_in_hand(q, m, r) : NULL;
 	struct work *w;
 
-	for (struct task *t = m ? m->tasks : NULL; t != NULL && found == NULL; t = t->next_of_message)
-		for (uint32_t i = 0; i < t->count; i++)
-			if (t->stage != TASK_ACTIVE && order_outcome_of(r, task_recipients(t)[i]) != NULL)
-				found = t;
-	if (found == NULL || !schedule_take(&q->schedule, found))
+	if (t == NULL)
 		return;
-	w = new_work(q, found);
+	w = new_work(q, t);
 	w->number = r->number;
 	w->link = d;
 	if (r->number > q->order_number)
 		q->order_number = r->number;
-	keep_only(q, found, r);
 	if (!read_adopted(w)) {
-		task_wait(&q->schedule, found, 0);
+		task_wait(&q->schedule, t, 0);
 		free_work(w);
 	}
 }

@@ -168,6 +168,8 @@ take_store(struct smtpd_link *d, struct slice payload)
 			spool_content_drop(d->queue->spool, &space->content);
 		refuse_store(s, STATUS(451, 4, 3, 0, "the message cannot be kept; try again"));
 	} else if (spool_living(d->queue->spool, s->envelope.id)) {
+		if (space != NULL)
+			spool_content_drop(d->queue->spool, &space->content);
 		refuse_store(s, STATUS(250, 2, 0, 0, "it is here already"));
 	} else if (space != NULL) {
 		spool_store_file(d->queue->spool, &s->envelope, space->content, stored, s);

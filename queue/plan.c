@@ -186,7 +186,6 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	place_find(q, e, r, arena, &place);
 	t = schedule_add(&q->schedule, m, place.key, &place.terms, &number, 1, s ? s->until : 0,
 	    s ? s->attempts : 0);
-	t->bulk = is_post(e);
 	m->open++;
 	m->warned = m->warned || (s != NULL && s->told & NOTIFY_DELAY);
 	if (t->stage == TASK_WAITING && (s != NULL ? s->stage == RECIPIENT_HELD : e->hold))
@@ -218,6 +217,7 @@ plan_message(struct queue *q, const struct envelope *e, const struct recipient_s
 	struct message *m = schedule_message(&q->schedule, e->id, e->arrival);
 
 	m->report = e->sender.n == 0;
+	m->bulk = is_post(e);
 	m->total = (uint32_t)e->count;
 	for (uint32_t i = 0; i < e->count; i++) {
 		const struct recipient_state *s = state_of(states, n, i);
@@ -263,7 +263,7 @@ plan_recipient_over(struct queue *q, struct message *m, const struct recipient_s
 struct expansion_work {
 	struct queue   *queue;
 	uint64_t        id;
-	uint32_t        recipient;
+	uint32_t        recipient, attempts;
 	struct arena   *arena;
 	struct buf      bytes;
 	struct stored   stored;
@@ -291,7 +291,7 @@ try_later(struct expansion_work *w)
 
 	if (m != NULL)
 		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
-		    clock_now(q->loop->clock) + retry_delay(q, 0), 1);
+		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
 	free_expansion(w);
 	queue_work_over(q);
 }
@@ -427,7 +427,7 @@ plan_find_recipients(struct queue *q, const struct envelope *e, const uint32_t *
 }
 
 static void
-expand_one(struct queue *q, struct message *m, uint32_t number)
+expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempts)
 {
 	struct expansion_work *w = must_alloc(sizeof *w);
 	const struct recipient **found, *r;
@@ -436,7 +436,7 @@ expand_one(struct queue *q, struct message *m, uint32_t number)
 	struct error why = { 0 };
 
 	*w = (struct expansion_work){ .queue = q, .id = m->id, .recipient = number,
-	    .arena = arena_new(EXPAND_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1 };
+	    .attempts = attempts, .arena = arena_new(EXPAND_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1 };
 	w->state = (struct recipient_state){ .recipient = number, .stage = RECIPIENT_EXPANDED };
 	q->expanding++;
 	if (!spool_read(q->spool, m->id, &w->bytes, w->arena, &w->stored, &why) ||
@@ -463,11 +463,11 @@ void
 plan_expand(struct queue *q, struct task *t)
 {
 	struct message *m = t->message;
-	uint32_t count = t->count, *numbers = must_alloc(count * sizeof *numbers);
+	uint32_t count = t->count, attempts = t->attempts, *numbers = must_alloc(count * sizeof *numbers);
 
 	memcpy(numbers, task_recipients(t), count * sizeof *numbers);
 	task_remove(&q->schedule, t);
 	for (uint32_t i = 0; i < count; i++)
-		expand_one(q, m, numbers[i]);
+		expand_one(q, m, numbers[i], attempts);
 	free(numbers);
 }

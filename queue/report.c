@@ -2,6 +2,7 @@
 /* pure */
 #include "base/text.h"
 #include "mail/date.h"
+#include "mail/dsn.h"
 #include "mail/header.h"
 #include "queue/report.h"
 
@@ -130,6 +131,25 @@ write_per_message(struct buf *b, const struct report *r)
 	buf_printf(b, "Arrival-Date: %s\r\n", arrived);
 }
 
+/* "rfc822;" and the address as it is, not as xtext (RFC 3464 2.3.1, RFC 3461 6.3). */
+static void
+add_orcpt(struct buf *b, const struct report *r, struct slice orcpt)
+{
+	struct slice type = slice_head(orcpt, slice_find(orcpt, ';'));
+	struct buf address = BUF(WORDS_MOST + 100);
+
+	buf_add(b, S("Original-Recipient: "));
+	if (xtext_decode(slice_skip(orcpt, type.n + 1), &address)) {
+		add_words(b, r, type);
+		buf_byte(b, ';');
+		add_words(b, r, buf_slice(&address));
+	} else {
+		add_words(b, r, orcpt);
+	}
+	buf_add(b, S("\r\n"));
+	buf_free(&address);
+}
+
 /* RFC 3464 2.3 */
 static void
 write_per_recipient(struct buf *b, const struct report *r, const struct report_recipient *one)
@@ -138,11 +158,8 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	char date[DATE_TEXT + 1];
 
 	buf_add(b, S("\r\n"));
-	if (one->orcpt.n > 0) {
-		buf_add(b, S("Original-Recipient: "));
-		add_words(b, r, one->orcpt);
-		buf_add(b, S("\r\n"));
-	}
+	if (one->orcpt.n > 0)
+		add_orcpt(b, r, one->orcpt);
 	buf_printf(b, "Final-Recipient: %s; %.*s\r\n",
 	    ascii_only(one->address) ? "rfc822" : "utf-8", FMT(one->address));
 	buf_printf(b, "Action: %s\r\n", report_word(one->action));

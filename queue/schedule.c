@@ -91,9 +91,9 @@ put_in_line(struct schedule *s, struct task *t)
 
 	t->stage = TASK_IN_LINE;
 	t->next = NULL;
-	t->back = d->last[t->bulk];
-	*d->last[t->bulk] = t;
-	d->last[t->bulk] = &t->next;
+	t->back = d->last[t->message->bulk];
+	*d->last[t->message->bulk] = t;
+	d->last[t->message->bulk] = &t->next;
 	join_turns(s, d);
 }
 
@@ -105,7 +105,7 @@ take_from_line(struct task *t)
 	if ((*t->back = t->next) != NULL)
 		t->next->back = t->back;
 	else
-		d->last[t->bulk] = t->back;
+		d->last[t->message->bulk] = t->back;
 }
 
 /* --- messages and tasks ------------------------------------------------------------- */

@@ -38,7 +38,6 @@ struct task {
 	struct destination *destination;
 	struct task        *next, **back;       /* IN LINE */
 	enum task_stage     stage;
-	bool                bulk;
 	enum task_wish      wish;
 	uint32_t            attempts;
 	uint32_t            count;              /* recipients */
@@ -56,6 +55,7 @@ struct message {
 	uint32_t     open;              /* recipients that are not finished */
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	bool         report;            /* its sender is null */
+	bool         bulk;              /* a post: people's mail goes before it; set before its tasks */
 	bool         warned;            /* the sender was told that it waits */
 };
 

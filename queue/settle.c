@@ -227,7 +227,9 @@ settle_failed(struct settling *x, uint32_t number, const struct recipient *r, st
 static void
 settle_deferred(struct settling *x, uint32_t number, const struct recipient *r, struct status s)
 {
-	struct recipient_state state = state_after(x, number, RECIPIENT_WAITING, s);
+	/* Somebody may have held it while it was tried. */
+	enum recipient_stage stage = x->tried->task->wish == WISH_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING;
+	struct recipient_state state = state_after(x, number, stage, s);
 
 	log_outcome(x, &EVENT_DEFERRED, r, &s);
 	spool_state(x->queue->spool, x->message->id, &state, NULL, NULL);
@@ -274,9 +276,12 @@ maybe_warn(const struct settling *x)
 static bool
 unreachable(const struct order_result *r)
 {
-	for (uint32_t i = 0; i < r->count; i++)
-		if (!status_transient(r->outcomes[i].status) || r->outcomes[i].status.subject != 4)
+	for (uint32_t i = 0; i < r->count; i++) {
+		const struct status *s = &r->outcomes[i].status;
+
+		if (!status_transient(*s) || s->subject != 4 || s->reply != 0)
 			return false;
+	}
 	return r->count > 0;
 }
 

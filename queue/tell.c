@@ -136,7 +136,8 @@ fill_report(struct telling *t)
 	r->until = e->arrival + q->options.conf->delivery.expire;
 	r->original = original(t);
 	/* RFC 3461 4.3: all of it unless headers were asked for; RFC 8689 5: never with REQUIRETLS. */
-	r->full = e->ret != RET_HDRS && !e->requiretls && r->recipients[0].action == REPORT_FAILED;
+	r->full = e->ret != RET_HDRS && !e->requiretls && r->recipients[0].action == REPORT_FAILED &&
+	    e->size <= REPORT_FULL_MOST;
 }
 
 static void

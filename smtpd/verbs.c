@@ -72,37 +72,6 @@ starttls(struct session *s, struct slice argument)
 
 /* --- parameters of MAIL and RCPT (RFC 5321 4.1.1.11) ----------------------------- */
 
-/* RFC 3461 4: "+XX" for what is not printable; false on anything else that is odd. */
-static bool
-xtext_decode(struct slice text, struct arena *arena, struct slice *bytes)
-{
-	char *to = arena_get(arena, text.n + 1);
-	size_t n = 0;
-
-	if (to == NULL)
-		return false;
-	for (size_t i = 0; i < text.n; i++) {
-		struct buf one = BUF(1);
-
-		if (text.p[i] <= ' ' || text.p[i] > '~' || text.p[i] == '=')
-			return false;
-		if (text.p[i] != '+') {
-			to[n++] = text.p[i];
-			continue;
-		}
-		if (i + 2 >= text.n || !hex_decode(&one, slice_of(text.p + i + 1, 2)))
-			return false;
-		to[n] = *one.p;
-		buf_free(&one);
-		if (to[n] < ' ' || to[n] > '~')         /* RFC 3461 4: no controls are smuggled in */
-			return false;
-		n++;
-		i += 2;
-	}
-	*bytes = slice_of(to, n);
-	return true;
-}
-
 struct parameter {
 	struct slice name, value;
 	bool         has_value;
@@ -139,6 +108,18 @@ mail_size(struct session *s, const struct parameter *p)
 }
 
 static struct status
+mail_envid(struct transaction *m, struct slice value)
+{
+	struct buf decoded = BUF(ENVID_MOST);
+	bool ok = m->envid.n == 0 && value.n > 0 && value.n <= ENVID_MOST && xtext_decode(value, &decoded);
+
+	if (ok)
+		m->envid = arena_copy(m->arena, buf_slice(&decoded));
+	buf_free(&decoded);
+	return ok ? FINE : BAD_VALUE;
+}
+
+static struct status
 mail_parameter(struct session *s, const struct parameter *p)
 {
 	struct transaction *m = &s->mail;
@@ -166,12 +147,8 @@ mail_parameter(struct session *s, const struct parameter *p)
 		    : slice_eqi(p->value, S("HDRS")) ? RET_HDRS : RET_UNSAID;
 		return again || m->ret == RET_UNSAID ? BAD_VALUE : FINE;
 	}
-	if (slice_eqi(p->name, S("ENVID"))) {
-		if (m->envid.n > 0 || p->value.n == 0 || p->value.n > ENVID_MOST ||
-		    !xtext_decode(p->value, m->arena, &m->envid))
-			return BAD_VALUE;
-		return FINE;
-	}
+	if (slice_eqi(p->name, S("ENVID")))
+		return mail_envid(m, p->value);
 	return UNKNOWN_PARAMETER;
 }
 
@@ -204,12 +181,13 @@ read_notify(struct slice list, unsigned *notify)
 static struct status
 read_orcpt(struct session *s, struct slice value, struct slice *orcpt)
 {
-	struct slice type = slice_head(value, slice_find(value, ';')), decoded;
+	struct slice type = slice_head(value, slice_find(value, ';'));
 	struct slice address = slice_skip(value, type.n + 1);
+	struct buf decoded = BUF(ORCPT_MOST);
+	bool ok = xtext_decode(address, &decoded);
 
-	if (orcpt->n > 0 || value.n > ORCPT_MOST || type.n == 0 || address.n == 0)
-		return BAD_VALUE;
-	if (!xtext_decode(address, s->mail.arena, &decoded))
+	buf_free(&decoded);
+	if (!ok || orcpt->n > 0 || value.n > ORCPT_MOST || type.n == 0 || address.n == 0)
 		return BAD_VALUE;
 	*orcpt = arena_copy(s->mail.arena, value);
 	return FINE;

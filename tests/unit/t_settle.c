@@ -1,0 +1,786 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The queue plays with a deliverer who answers in any order, late, in part, or
+ * never (queue/dispatch, settle, tell, entry); afterwards the spool says what
+ * the memory says.
+ */
+#include "base/rng.h"
+#include "queue_world.h"
+
+static struct world w;
+
+static const char CONF[] = "domain local.test { deliver to maildir /m/%u; users ann, ben }\n"
+    "delivery { warn sender never }\n";
+
+/* The same in seconds: a virtual minute is a matter of a moment, a day is not. */
+static const char HURRY[] = "domain local.test { deliver to maildir /m/%u; users ann, ben }\n"
+    "delivery { retry after 5s, 10s, then every 20s; expire after 4m; expire reports after 2m; "
+    "warn sender after 1m }\n";
+
+static int
+setup(void **state)
+{
+	(void)state;
+	world_begin(&w, CONF);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	world_end(&w);
+	return 0;
+}
+
+/* --- one message ------------------------------------------------------------------ */
+
+static void
+test_delivered(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "ann@local.test");
+	const struct order *o = &w.orders[0].order;
+
+	(void)state;
+	assert_int_equal(w.count, 1);
+	assert_int_equal(o->id, id);
+	assert_int_equal(o->kind, ORDER_MAILDIR);
+	assert_slice(o->place, "/m/ann");
+	assert_slice(o->head, "Return-Path: <s@sender.test>\r\nDelivered-To: ann@local.test\r\n"
+	    "Received: x\r\nFrom: s@sender.test\r\nSubject: x\r\n");
+	assert_slice(o->body, "\r\nbody\r\n");
+	world_answer(&w, 0, "250 2.0.0 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* Who can go together goes together; each place has its order. */
+static void
+test_places(void **state)
+{
+	unsigned mx = 0, maildir = 0;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test b@far.test ann@local.test c@other.test ben@local.test");
+	assert_int_equal(w.count, 4);
+	for (size_t i = 0; i < w.count; i++) {
+		mx += w.orders[i].order.kind == ORDER_SMTP;
+		maildir += w.orders[i].order.kind == ORDER_MAILDIR;
+		if (slice_eq(w.orders[i].order.domain, S("far.test")))
+			assert_int_equal(w.orders[i].order.count, 2);
+		world_answer(&w, i, "250 ok");
+	}
+	assert_int_equal(mx, 2);
+	assert_int_equal(maildir, 2);
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* The same request twice, because the first answer was lost: stored once. */
+static void
+test_stored_once(void **state)
+{
+	struct envelope e = world_envelope(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	world_store_envelope(&w, &e);
+	world_store_envelope(&w, &e);
+	assert_int_equal(w.answers, 2);
+	assert_int_equal(queue_messages(w.queue), 1);
+	assert_int_equal(w.count, 1);
+}
+
+static void
+test_bad_requests(void **state)
+{
+	struct envelope e = world_envelope(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	e.size++;                               /* more than there is */
+	send_store(&w, &e, 0, slice(CONTENT));
+	world_run(&w, 10);
+	assert_int_equal(w.stored.reply, 451);
+	e.size--;
+	send_store(&w, &e, 99, slice(CONTENT)); /* of no file that was given: content is here */
+	world_run(&w, 10);
+	assert_int_equal(w.stored.reply, 250);
+	e = world_envelope(&w, "s@sender.test", "");
+	send_store(&w, &e, 0, slice(CONTENT));
+	world_run(&w, 10);
+	assert_int_equal(w.stored.reply, 451);
+	assert_int_equal(queue_messages(w.queue), 1);
+}
+
+/* --- time --------------------------------------------------------------------------- */
+
+static void
+test_retry_terms(void **state)
+{
+	static const int minutes[] = { 5, 10, 20, 40, 120, 120 };
+
+	(void)state;
+	for (uint32_t i = 0; i < COUNT(minutes); i++)
+		assert_int_equal(retry_delay(w.queue, i), minutes[i] * MINUTE);
+	assert_int_equal(retry_delay(w.queue, UINT32_MAX), 120 * MINUTE);
+}
+
+static void
+test_retries(void **state)
+{
+	static const int after[] = { 5, 10, 20, 20 };   /* seconds */
+	int64_t before;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, HURRY);
+	world_store(&w, "s@sender.test", "a@far.test");
+	for (size_t i = 0; i < COUNT(after); i++) {
+		assert_int_equal(w.count, i + 1);
+		before = w.clock.now;
+		world_answer(&w, i, "450 4.2.0 later");
+		world_run(&w, 50);
+		world_compare(&w);
+		world_run(&w, after[i] * SECOND);
+		assert_int_equal(w.count, i + 2);
+		assert_in_range(w.orders[i + 1].at - before, after[i] * SECOND, after[i] * SECOND + 20);
+	}
+}
+
+/* A new queue goes on where the old one was. */
+static void
+test_restart_keeps_time(void **state)
+{
+	int64_t before;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test");
+	world_answer(&w, 0, "450 4.2.0 later");
+	world_run(&w, 50);
+	before = w.orders[0].at;
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 5 * MINUTE - 200);
+	assert_int_equal(w.count, 1);
+	world_run(&w, 500);
+	assert_int_equal(w.count, 2);
+	assert_in_range(w.orders[1].at - before, 5 * MINUTE, 5 * MINUTE + 100);
+	world_answer(&w, 1, "450 4.2.0 later");
+	world_run(&w, 10 * MINUTE);
+	assert_int_equal(w.count, 3);
+}
+
+/* The host is dead: its other mail rests too; others do not wait. */
+static void
+test_dead_host(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test");
+	world_unreachable(&w, 0);
+	world_run(&w, 10);
+	world_store(&w, "s@sender.test", "b@far.test");
+	assert_int_equal(w.count, 1);
+	world_store(&w, "s@sender.test", "c@other.test");
+	assert_int_equal(w.count, 2);
+	world_run(&w, 5 * MINUTE);
+	assert_true(w.count >= 3);
+}
+
+/* What a host says of one recipient is no reason to leave the host alone. */
+static void
+test_host_that_answers_is_not_dead(void **state)
+{
+	static const char *const answers[] = { "450 4.2.1 mailbox busy", "451 4.4.1 no answer from behind me" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(answers); i++) {
+		size_t before = w.count;
+
+		world_store(&w, "s@sender.test", "a@far.test");
+		assert_int_equal(w.count, before + 1);
+		world_answer(&w, before, answers[i]);
+		world_run(&w, 10);
+	}
+	world_store(&w, "s@sender.test", "b@far.test");
+	assert_int_equal(w.count, 3);
+}
+
+/* --- the end ------------------------------------------------------------------------- */
+
+static bool
+has(struct slice text, const char *words)
+{
+	return memmem(text.p, text.n, words, strlen(words)) != NULL;
+}
+
+/* One of three fails for good: one report, about him; the others go on. */
+static void
+test_one_of_many_fails(void **state)
+{
+	const char *texts[] = { "250 2.0.0 ok", "550 5.1.1 nobody here", "450 4.2.0 later" };
+	struct order_result r;
+	struct slice report;
+
+	(void)state;
+	world_store(&w, "ann@local.test", "a@far.test b@far.test c@far.test");
+	r = result_of(&w, &w.orders[0], texts, 3);
+	send_result(&w, &w.orders[0], &r, FRAME_RESULT);
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 2);
+	report = world_text(&w, world_own(&w));
+	assert_true(has(report, "Final-Recipient: rfc822; b@far.test\r\nAction: failed\r\nStatus: 5.1.1\r\n"));
+	assert_true(has(report, "Diagnostic-Code: smtp; 550 5.1.1 nobody here\r\n"));
+	assert_false(has(report, "rfc822; a@far.test"));
+	assert_false(has(report, "rfc822; c@far.test"));
+	assert_int_equal(w.count, 2);           /* the report, to ann */
+	assert_slice(w.orders[1].order.sender, "");
+	assert_slice(w.orders[1].order.place, "/m/ann");
+	world_answer(&w, 1, "250 ok");
+	world_run(&w, 100);
+	world_compare(&w);
+	world_run(&w, 5 * MINUTE);
+	assert_int_equal(w.count, 3);
+	assert_int_equal(w.orders[2].order.count, 1);
+	assert_slice(w.orders[2].order.recipients[0].address, "c@far.test");
+	world_answer(&w, 2, "250 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+static void
+test_all_fail_in_one_report(void **state)
+{
+	struct slice report;
+
+	(void)state;
+	world_store(&w, "ann@local.test", "a@far.test b@far.test c@far.test");
+	world_answer(&w, 0, "554 5.7.1 no");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 2);
+	assert_int_equal(queue_messages(w.queue), 1);
+	report = world_text(&w, world_own(&w));
+	for (const char *p = "abc"; *p; p++) {
+		char line[64];
+
+		snprintf(line, sizeof line, "Final-Recipient: rfc822; %c@far.test\r\n", *p);
+		assert_true(has(report, line));
+	}
+}
+
+/* RFC 5321 4.5.5: nobody answers to the null sender, also not to a report that fails. */
+static void
+test_no_report_to_nobody(void **state)
+{
+	(void)state;
+	world_store(&w, "", "a@far.test");
+	world_answer(&w, 0, "550 5.1.1 no");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_true(world_said(&w, "null-sender"));
+	world_store(&w, "s@sender.test", "a@far.test");
+	world_answer(&w, 1, "550 5.1.1 no");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 3);
+	assert_slice(w.orders[2].order.sender, "");
+	assert_slice(w.orders[2].order.recipients[0].address, "s@sender.test");
+	assert_int_equal(w.orders[2].order.recipients[0].notify, NOTIFY_NEVER);
+	world_answer(&w, 2, "550 5.1.1 no");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_int_equal(w.count, 3);
+}
+
+/* RFC 3461 4.1: who hears of what. */
+static void
+test_notify(void **state)
+{
+	static const struct { unsigned notify; const char *answer, *report; bool dsn; } cases[] = {
+		{ 0, "250 ok", NULL, false },
+		{ 0, "550 no", "failed", false },
+		{ NOTIFY_NEVER, "550 no", NULL, false },
+		{ NOTIFY_SUCCESS, "550 no", NULL, false },
+		{ NOTIFY_DELAY, "550 no", NULL, false },
+		{ NOTIFY_FAILURE, "550 no", "failed", false },
+		{ NOTIFY_SUCCESS, "250 ok", "relayed", false },
+		{ NOTIFY_SUCCESS, "250 ok", NULL, true },       /* the next host tells */
+		{ NOTIFY_FAILURE, "250 ok", NULL, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct envelope e = world_envelope(&w, "ann@local.test", "a@far.test");
+		size_t order = w.count;
+		struct order_result r;
+
+		e.recipients[0].notify = cases[i].notify;
+		e.recipients[0].orcpt = S("rfc822;first+2B@far.test");
+		world_store_envelope(&w, &e);
+		r = result_of(&w, &w.orders[order], &cases[i].answer, 1);
+		r.dsn_passed = cases[i].dsn;
+		send_result(&w, &w.orders[order], &r, FRAME_RESULT);
+		world_run(&w, 100);
+		assert_case(w.count == order + 1 + (cases[i].report != NULL), i, "reports");
+		if (cases[i].report != NULL) {
+			struct slice report = world_text(&w, world_own(&w));
+			char line[64];
+
+			snprintf(line, sizeof line, "Action: %s\r\n", cases[i].report);
+			assert_case(has(report, line), i, "action");
+			assert_true(has(report, "Original-Recipient: rfc822;first+@far.test\r\n"));
+			world_answer(&w, order + 1, "250 ok");
+			world_run(&w, 100);
+		}
+		assert_int_equal(queue_messages(w.queue), 0);
+	}
+}
+
+static void
+test_delivered_at_home_is_reported(void **state)
+{
+	struct envelope e = world_envelope(&w, "ann@local.test", "ben@local.test");
+
+	(void)state;
+	e.recipients[0].notify = NOTIFY_SUCCESS;
+	world_store_envelope(&w, &e);
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 100);
+	assert_true(has(world_text(&w, world_own(&w)), "Action: delivered\r\nStatus: 2.0.0\r\n"));
+}
+
+static void
+test_nobody_there(void **state)
+{
+	(void)state;
+	world_store(&w, "ann@local.test", "nobody@local.test");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 1);
+	assert_true(has(world_text(&w, world_own(&w)), "Status: 5.1.1\r\n"));
+}
+
+/* --- expiry and warning ----------------------------------------------------------------- */
+
+static void
+test_expiry(void **state)
+{
+	struct slice report;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 25s; warn sender after 15s }\n");
+	world_store(&w, "ann@local.test", "a@far.test");
+	for (size_t i = 0; i < 4; i++) {
+		for (size_t j = 0; j < w.count; j++)
+			if (!w.orders[j].answered)
+				world_answer(&w, j, w.orders[j].order.sender.n ? "451 4.3.0 not now" : "250 ok");
+		world_run(&w, i == 3 ? 100 : (i == 2 ? 5 : 10) * SECOND + 100);
+		if (i == 2)
+			assert_true(world_said(&w, "kind=delayed"));
+		if (i == 0)
+			assert_false(world_said(&w, "kind=delayed"));
+	}
+	report = world_text(&w, world_own(&w));
+	assert_true(has(report, "Action: failed\r\nStatus: 4.4.7\r\n"));
+	assert_true(has(report, "not now"));
+	assert_true(world_said(&w, "expired"));
+	assert_true(w.clock.now <= (BEGIN_SECONDS + 26) * INT64_C(1000));
+}
+
+/* --- deliverers that come and go ---------------------------------------------------------- */
+
+/* He dies with work in hand: it is tried again when the next one is there, and not before. */
+static void
+test_deliverer_dies(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test b@far.test");
+	deliverer_dies(&w);
+	world_run(&w, 1000);
+	assert_int_equal(queue_active(w.queue), 0);
+	world_compare(&w);
+	world_store(&w, "s@sender.test", "c@far.test");
+	assert_int_equal(w.count, 1);
+	deliverer_comes(&w);
+	world_run(&w, 1000);
+	assert_int_equal(w.count, 1);           /* he has not said what he is doing */
+	deliverer_ready(&w);
+	world_run(&w, 10);
+	assert_int_equal(w.count, 3);
+	for (size_t i = 1; i < 3; i++)
+		world_answer(&w, i, "250 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* A result of an order that nobody has, or that came twice, or of another deliverer: unheard. */
+static void
+test_strange_results(void **state)
+{
+	const char *ok = "250 ok";
+	struct order_result r;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test");
+	r = result_of(&w, &w.orders[0], &ok, 1);
+	r.number++;
+	send_result(&w, &w.orders[0], &r, FRAME_RESULT);
+	r.number--;
+	r.id++;
+	send_result(&w, &w.orders[0], &r, FRAME_RESULT);
+	link_send(w.deliverer, FRAME_RESULT, S("\1\2\3"), -1);
+	link_send(w.deliverer, 99, S("?"), -1);
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 1);
+	world_answer(&w, 0, "250 ok");
+	world_answer(&w, 0, "550 no");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_int_equal(w.count, 1);
+	world_compare(&w);
+}
+
+/* He says nothing of one recipient: that one is tried again, the other one is done. */
+static void
+test_partial_result(void **state)
+{
+	const char *ok = "250 ok";
+	struct order_result r;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test b@far.test");
+	r = result_of(&w, &w.orders[0], &ok, 1);
+	r.count = 1;
+	send_result(&w, &w.orders[0], &r, FRAME_RESULT);
+	world_run(&w, 100);
+	world_compare(&w);
+	world_run(&w, 5 * MINUTE);
+	assert_int_equal(w.count, 2);
+	assert_int_equal(w.orders[1].order.count, 1);
+	assert_slice(w.orders[1].order.recipients[0].address, "b@far.test");
+}
+
+/* What the deliverer has in hand when a new queue comes. */
+static struct order_result
+under_way(const struct seen *s, struct order_outcome *outcomes)
+{
+	struct order_result r = { .number = s->order.number, .id = s->order.id, .count = s->order.count,
+		.outcomes = outcomes };
+
+	for (uint32_t i = 0; i < r.count; i++)
+		outcomes[i] = (struct order_outcome){ .index = s->order.recipients[i].index };
+	return r;
+}
+
+/* The queue dies, the deliverer does not: nothing is sent twice. */
+static void
+test_adoption(void **state)
+{
+	struct order_outcome outcomes[10];
+	struct order_result r;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test b@far.test");
+	world_restart(&w);
+	r = under_way(&w.orders[0], outcomes);
+	send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+	deliverer_ready(&w);
+	world_run(&w, 1000);
+	assert_int_equal(w.count, 1);
+	assert_int_equal(queue_active(w.queue), 1);
+	world_store(&w, "s@sender.test", "c@far.test");
+	assert_true(w.orders[1].order.number != w.orders[0].order.number);
+	world_answer(&w, 1, "250 ok");
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 1000);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_int_equal(w.count, 2);
+	world_compare(&w);
+}
+
+/* He had two orders of one message for one place, each for a part of the recipients. */
+static void
+test_adoption_of_parts(void **state)
+{
+	struct buf many = BUF(100000);
+	struct order_outcome outcomes[200];
+	struct order_result r;
+	bool told[250] = { false };
+
+	(void)state;
+	for (unsigned i = 0; i < 250; i++)
+		buf_printf(&many, "r%u@far.test ", i);
+	buf_byte(&many, '\0');
+	world_store(&w, "s@sender.test", many.p);
+	assert_int_equal(w.count, 3);
+	world_answer(&w, 0, "450 4.2.0 later"); /* a part that waits for its time */
+	world_run(&w, 100);
+	world_restart(&w);
+	r = under_way(&w.orders[2], outcomes);  /* the last ones, and not the others */
+	send_result(&w, &w.orders[2], &r, FRAME_UNDER_WAY);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_int_equal(w.count, 4);           /* the second order again, and only it */
+	for (size_t i = 2; i < 4; i++) {
+		for (uint32_t j = 0; j < w.orders[i].order.count; j++) {
+			assert_false(told[w.orders[i].order.recipients[j].index]);
+			told[w.orders[i].order.recipients[j].index] = true;
+		}
+		world_answer(&w, i, "250 ok");
+	}
+	world_run(&w, 100);
+	world_compare(&w);
+	world_run(&w, 5 * MINUTE);
+	assert_int_equal(w.count, 5);
+	assert_int_equal(w.orders[4].order.count, 100);
+	world_answer(&w, 4, "250 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	buf_free(&many);
+}
+
+/* He works on something that is over, or says it twice, or of recipients that are not there. */
+static void
+test_adoption_of_nothing(void **state)
+{
+	struct order_outcome outcomes[10] = { { .index = 0 } };
+	struct order_result r;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test");
+	world_restart(&w);
+	r = under_way(&w.orders[0], outcomes);
+	r.id = 999;
+	send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+	r.id = w.orders[0].order.id;
+	outcomes[0].index = 7;
+	send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+	outcomes[0].index = 0;
+	send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+	send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_int_equal(w.count, 1);
+	assert_int_equal(queue_active(w.queue), 1);
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* --- commands while it is under way ---------------------------------------------------------- */
+
+static bool
+hold_it(void *arg, const struct found *f)
+{
+	(void)arg;
+	queue_change(w.queue->spool, QUEUE_HOLD, f);
+	return true;
+}
+
+/* Held while its attempt runs: held when it is back, in memory and on the disk. */
+static void
+test_held_under_way(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+	struct message *m = schedule_find(&w.queue->schedule, id);
+
+	(void)state;
+	spool_look(w.queue->spool, id, hold_it, NULL, NULL);
+	task_hold(&w.queue->schedule, m->tasks);
+	world_answer(&w, 0, "450 4.2.0 later");
+	world_run(&w, 100);
+	assert_int_equal(m->tasks->stage, TASK_HELD);
+	world_compare(&w);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 6 * MINUTE);
+	assert_int_equal(w.count, 1);
+}
+
+/* --- large messages ----------------------------------------------------------------------------- */
+
+static void
+test_large_message(void **state)
+{
+	struct envelope e = world_envelope(&w, "ann@local.test", "a@far.test");
+	struct buf big = BUF(1 << 20), b = BUF(100);
+	struct slice report;
+
+	(void)state;
+	buf_add(&big, S("From: a@b.test\r\n\r\n"));
+	while (big.n < 300000)
+		buf_add(&big, S("A line of a long message.\r\n"));
+	pack_u64(&b, 5);
+	link_send(w.listener, FRAME_SPACE, buf_slice(&b), -1);
+	world_run(&w, 10);
+	assert_true(file_write(w.space_fd, buf_slice(&big), NULL));
+	e.size = big.n;
+	e.header_size = 16;
+	send_store(&w, &e, w.space, NONE);
+	world_run(&w, 10);
+	assert_int_equal(w.stored.reply, 250);
+	assert_int_equal(w.count, 1);
+	assert_true(w.orders[0].order.in_file);
+	assert_int_equal(w.orders[0].order.file_size, big.n - 16);
+	world_answer(&w, 0, "554 5.0.0 no");
+	world_run(&w, 100);
+	report = world_text(&w, world_own(&w));
+	assert_true(has(report, "Content-Type: text/rfc822-headers\r\n"));      /* K7 */
+	assert_false(has(report, "A line of a long"));
+	buf_free(&big);
+	buf_free(&b);
+}
+
+/* --- everything at random -------------------------------------------------------------------------- */
+
+static const char *const TEXTS[] = {
+	"250 2.0.0 ok", "250 2.0.0 ok", "450 4.2.0 later", "421 4.3.2 closing", "550 5.1.1 no",
+};
+
+static void
+random_answer(struct rng *rng, size_t order)
+{
+	struct seen *s = &w.orders[order];
+	const char *texts[5];
+	struct order_result r;
+
+	for (int i = 0; i < 5; i++)
+		texts[i] = TEXTS[rng_below(rng, COUNT(TEXTS))];
+	r = result_of(&w, s, texts, 5);
+	if (rng_below(rng, 10) == 0)
+		r.count--;
+	send_result(&w, s, &r, FRAME_RESULT);
+}
+
+static void
+random_store(struct rng *rng)
+{
+	static const char *const senders[] = { "", "ann@local.test", "s@sender.test" };
+	char to[200] = "";
+	unsigned n = 1 + (unsigned)rng_below(rng, 5);
+
+	for (unsigned i = 0; i < n; i++)
+		snprintf(to + strlen(to), sizeof to - strlen(to), "r%u@d%u.test ", i, (unsigned)rng_below(rng, 3));
+	world_store(&w, senders[rng_below(rng, 3)], to);
+}
+
+/* Orders that are not answered yet and whose deliverer lives. */
+static size_t
+open_order(struct rng *rng)
+{
+	size_t found = SIZE_MAX, n = 0;
+
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered && w.orders[i].link == w.deliverer && rng_below(rng, ++n) == 0)
+			found = i;
+	return found;
+}
+
+static void
+replace_deliverer(void)
+{
+	for (size_t i = 0; i < w.count; i++)
+		w.orders[i].answered = true;    /* nobody will answer those */
+	if (w.deliverer != NULL)
+		deliverer_dies(&w);
+	world_run(&w, 10);
+	deliverer_comes(&w);
+	deliverer_ready(&w);
+}
+
+/* The new queue hears of all that is under way. */
+static void
+replace_queue(void)
+{
+	struct link *old = w.deliverer;
+
+	world_restart(&w);
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered && w.orders[i].link == old) {
+			struct order_outcome outcomes[5];
+			struct order_result r = under_way(&w.orders[i], outcomes);
+
+			send_result(&w, &w.orders[i], &r, FRAME_UNDER_WAY);
+			w.orders[i].link = w.deliverer;
+		}
+	deliverer_ready(&w);
+}
+
+static void
+random_life(struct rng *rng)
+{
+	size_t order;
+
+	for (int i = 0; i < 150; i++)
+		switch (rng_below(rng, 8)) {
+		case 0:
+		case 1:
+			random_store(rng);
+			break;
+		case 2:
+			if (rng_below(rng, 4) == 0)
+				replace_deliverer();
+			break;
+		case 3:
+			if (rng_below(rng, 4) == 0)
+				replace_queue();
+			break;
+		case 4:
+			world_run(&w, (int64_t)rng_below(rng, 10 * SECOND));
+			break;
+		default:
+			if ((order = open_order(rng)) != SIZE_MAX)
+				random_answer(rng, order);
+			world_run(&w, 20);
+		}
+}
+
+/* No recipient of one message is in two open orders, and none comes after its end. */
+static void
+test_random_lives(void **state)
+{
+	struct rng rng;
+	size_t order;
+
+	world_end(&w);
+	for (uint64_t seed = 1; seed <= 6; seed++) {
+		world_begin(&w, HURRY);
+		rng = rng_seeded(seed);
+		random_life(&rng);
+		for (int round = 0; round < 300 && queue_messages(w.queue) > 0; round++) {
+			while ((order = open_order(&rng)) != SIZE_MAX)
+				random_answer(&rng, order);
+			world_run(&w, 50);
+			if (open_order(&rng) == SIZE_MAX) {
+				world_compare(&w);
+				world_run(&w, 20 * SECOND);
+			}
+		}
+		assert_int_equal(queue_messages(w.queue), 0);
+		world_compare(&w);
+		world_end(&w);
+	}
+	setup(state);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_delivered), T(test_places), T(test_stored_once), T(test_bad_requests),
+		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
+		T(test_host_that_answers_is_not_dead), T(test_one_of_many_fails),
+		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
+		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
+		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
+		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_held_under_way),
+		T(test_large_message), T(test_random_lives),
+	};
+
+	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
+}
