@@ -159,6 +159,7 @@ struct delivery_conf {
 	struct place expire_place;
 	int64_t  warn;                  /* 0: never */
 	bool     eight_bit_send;        /* to hosts without 8BITMIME too */
+	bool     tls_reports;           /* RFC 8460 */
 };
 
 /* What the standards leave to us (STANDARDS L1), for auth and smtpd. */

@@ -542,6 +542,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_DELIVERY_EXPIRE_REPORTS]  = { set_duration, IN(delivery_conf, expire_reports), NULL },
 	[KEYWORD_DELIVERY_WARN]            = { take_warn, IN(delivery_conf, warn), NULL },
 	[KEYWORD_DELIVERY_EIGHT_BIT]       = { set_says, IN(delivery_conf, eight_bit_send), "send" },
+	[KEYWORD_DELIVERY_TLS_REPORTS]     = { set_switch, IN(delivery_conf, tls_reports), NULL },
 	[KEYWORD_DELIVERY_TO]              = { take_to, 0, NULL },
 
 	[KEYWORD_TO_VIA]                   = { take_via, 0, NULL },

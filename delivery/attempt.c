@@ -40,6 +40,9 @@ struct attempt {
 	struct inquiry          dns;
 	struct policy_wait     *wait;
 	bool                    policy_known;
+	bool                    refused;        /* a host by the policy of the domain … */
+	struct slice            old_policy;     /* … which was this one */
+	bool                    rechecked;      /* a policy refused it, and no newer one was there */
 	struct policy_answer    policy;         /* copied here */
 	struct secure_question  question;
 	struct plan             plan;
@@ -142,8 +145,14 @@ policy_found(struct attempt *a)
 	if (a->policy_known || a->question.sts_off || domain.n == 0)
 		return true;
 	if (a->wait == NULL)
-		a->wait = policies_ask(a->delivery->policies, domain, policy_told, a);
+		a->wait = policies_ask(a->delivery->policies, domain, a->rechecked, policy_told, a);
 	return false;
+}
+
+static bool
+same_policy(const struct attempt *a)
+{
+	return a->policy.applies && slice_eq(a->policy.policy.text, a->old_policy);
 }
 
 static enum flow
@@ -153,11 +162,15 @@ look(struct attempt *a)
 
 	a->question.sts = a->policy.applies ? &a->policy.policy : NULL;
 	planned = secure_plan(&a->plan, &a->question, &a->dns.facts, a->arena);
+	if (policy && a->rechecked && same_policy(a))
+		return then(a, &TELL);
 	if (policy && planned) {
 		/* Two were asked: who comes late must not wake the next step. */
 		later_cancel(a->delivery->loop, &a->go);
 		inquiry_end(&a->dns);
 		plan_text(&a->plan, &a->story);
+		a->host = a->address = 0;
+		a->worst = (struct status){ 0 };
 		return then(a, &CHOOSE);
 	}
 	if (!planned)
@@ -234,12 +247,60 @@ ask_for_domain(struct attempt *a)
 		ask_for_endpoint(a, &dest->via);
 }
 
+/* --- counted for the domain's report (RFC 8460) --------------------------------------------- */
+
+/* Sessions with a hop that is named here, or in which a report itself goes, are nobody's business. */
+static bool
+is_counted(const struct attempt *a, const struct plan_host *h)
+{
+	return !a->order.uncounted && a->order.kind == ORDER_SMTP && !a->in_clear &&
+	    (!a->question.where.fixed || h->label.type != TLSRPT_NO_POLICY_FOUND);
+}
+
+/* What was wrong before there was a session. */
+static void
+count_flaw(struct attempt *a, const struct plan_host *h)
+{
+	if (h->flaw != TLSRPT_SUCCESS && is_counted(a, h))
+		delivery_count(a->delivery, &(struct tlsrpt_session){ .label = h->label, .result = h->flaw,
+		    .mx = h->name });
+}
+
+static void
+count_session(struct attempt *a, const struct plan_host *h, const struct secure_judgement *j)
+{
+	struct connection_facts f = connection_facts(a->connection);
+
+	if (is_counted(a, h))
+		delivery_count(a->delivery, &(struct tlsrpt_session){ .label = h->label,
+		    .result = j->result, .reason = slice(j->reason), .mx = h->name, .helo = f.greeting,
+		    .from = f.from, .to = f.peer.ip });
+}
+
 /* --- CHOOSE ---------------------------------------------------------------------------- */
 
 static void
 not_there(struct attempt *a, struct status why)
 {
+	const struct plan_host *h = &a->plan.hosts[a->host];
+
+	a->refused = a->refused || (why.class != 0 && why.subject == 7 && h->label.type == TLSRPT_STS);
 	a->worst = a->worst.class == 0 ? why : secure_worse(a->worst, why);
+}
+
+/*
+ * RFC 8461 5: before a policy that let nobody take the message has its way, it is
+ * fetched anew, once.  Only a policy that has changed is worth another look.
+ */
+static bool
+look_for_newer_policy(struct attempt *a)
+{
+	if (a->rechecked || !a->policy.applies || !a->refused)
+		return false;
+	a->rechecked = true;
+	a->policy_known = false;
+	a->old_policy = a->policy.policy.text;
+	return true;
 }
 
 static enum flow
@@ -248,11 +309,15 @@ choose(struct attempt *a)
 	for (; a->host < a->plan.count; a->host++, a->address = 0) {
 		const struct plan_host *h = &a->plan.hosts[a->host];
 
-		if (!h->go)
+		if (!h->go) {
+			count_flaw(a, h);
 			not_there(a, h->why_not);
-		else if (a->address < h->address_count)
+		} else if (a->address < h->address_count) {
 			return then(a, &TALK);
+		}
 	}
+	if (look_for_newer_policy(a))
+		return then(a, &LOOK);
 	if (a->worst.class == 0)
 		a->worst = a->plan.status.class != 0 ? a->plan.status
 		    : STATUS(0, 4, 4, 1, "no host could be reached");
@@ -404,6 +469,7 @@ on_judged(void *arg, const struct secure_judgement *j)
 	struct attempt *a = arg;
 	struct log_line l;
 
+	count_session(a, &a->plan.hosts[a->host], j);
 	if (j->result == TLSRPT_SUCCESS)
 		return;
 	l = log_event(a->delivery->options.log, &EVENT_TLS_FAILED, a->order.id);

@@ -14,6 +14,7 @@
 #include "delivery/results.h"
 #include "delivery/secure.h"
 #include "queue/order.h"
+#include "sts/tally.h"
 
 enum { IDLE_MOST = 64 };                /* connections kept for a next message */
 
@@ -22,6 +23,7 @@ struct delivery {
 	struct delivery_options options;
 	struct policies        *policies;
 	struct fetcher         *fetcher;
+	struct reports         *reports;
 	struct link            *queue;          /* NULL: none now */
 	struct results          results;
 	struct attempt         *attempts;
@@ -50,6 +52,8 @@ void               idle_end_all(struct delivery *);
 
 void delivery_send(struct delivery *, unsigned kind, struct slice payload);
 void delivery_result(struct delivery *, const struct order_result *);
+/* A session for the reports of the day (RFC 8460). */
+void delivery_count(struct delivery *, const struct tlsrpt_session *);
 void delivery_attempt_over(struct delivery *);  /* one less: maybe we are drained */
 
 #endif

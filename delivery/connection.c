@@ -20,6 +20,7 @@ struct connection {
 	struct connection_options     options;
 	struct plan_host              host;
 	struct peer                   peer;
+	struct ip                     from;
 	const struct connection_user *user;
 	void                         *arg;
 	struct stream                *stream;
@@ -321,6 +322,7 @@ on_connected(void *arg)
 	struct connection *c = arg;
 
 	c->connected = true;
+	c->from = stream_local(c->stream).ip;
 	wait_for_reply(c);
 }
 
@@ -446,7 +448,7 @@ connection_facts(const struct connection *c)
 	const SSL *ssl = c->stream != NULL && stream_secure(c->stream) ? stream_ssl(c->stream) : NULL;
 
 	return (struct connection_facts){
-		.host = c->host.name, .peer = c->peer, .greeting = c->client.greeting,
+		.host = c->host.name, .peer = c->peer, .from = c->from, .greeting = c->client.greeting,
 		.tls = ssl ? tls_version(ssl) : NULL, .cipher = ssl ? tls_cipher(ssl) : NULL,
 		.trust = c->judgement.trust, .policy = c->host.policy, .mails = c->client.mails,
 		.dsn = c->client.offers.dsn,

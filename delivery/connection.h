@@ -73,6 +73,7 @@ struct connection_facts {
 	enum secure_trust trust;
 	enum plan_policy  policy;
 	struct slice      greeting;
+	struct ip         from;         /* our address; n 0: never connected */
 	unsigned          mails;        /* sent through it before */
 	bool              dsn;          /* it knows RFC 3461 */
 };

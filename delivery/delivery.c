@@ -5,9 +5,10 @@
 #include "base/bug.h"
 #include "conf/events.h"
 #include "delivery/attempt.h"
+#include "delivery/reports.h"
 #include "net/link.h"
 
-enum { IDLE_MS = 5 * SECOND, ADDRESSES_MOST = 64, ROLE_MEMORY = 1 << 20 };
+enum { IDLE_MS = 5 * SECOND, ADDRESSES_MOST = 64, ROLE_MEMORY = 1 << 20, LABEL_MEMORY = 256 << 10 };
 
 /* --- connections that wait for a next message -------------------------------------- */
 
@@ -116,6 +117,12 @@ tell_again(void *arg, struct slice packed)
 }
 
 static void
+answer_queue(void *arg, unsigned kind, struct slice payload)
+{
+	delivery_send(arg, kind, payload);
+}
+
+static void
 ask_policy(void *arg, struct slice domain)
 {
 	delivery_send(arg, FRAME_STS_ASK, domain);
@@ -131,6 +138,43 @@ keep_policy(void *arg, struct slice domain, struct slice entry, int64_t until)
 	pack_u64(&b, (uint64_t)until);
 	delivery_send(arg, FRAME_STS_KEEP, buf_slice(&b));
 	buf_free(&b);
+}
+
+static void
+policy_refreshed(void *arg, struct slice domain, struct slice why)
+{
+	struct buf b = BUF(4096);
+
+	pack_slice(&b, domain);
+	pack_slice(&b, slice_head(why, 1000));
+	delivery_send(arg, FRAME_STS_REFRESHED, buf_slice(&b));
+	buf_free(&b);
+}
+
+void
+delivery_count(struct delivery *d, const struct tlsrpt_session *s)
+{
+	struct buf b = BUF(TALLY_MOST);
+
+	if (d->options.conf->delivery.tls_reports) {
+		session_pack(s, &b);
+		delivery_send(d, FRAME_SESSION, buf_slice(&b));
+	}
+	buf_free(&b);
+}
+
+/* RFC 8460 4.3.2.2: told once a fetch, under the policy that could not be replaced. */
+static void
+policy_failed(void *arg, struct slice domain, const struct sts_decision *decision)
+{
+	struct tlsrpt_session s = { .label = { .type = TLSRPT_STS, .domain = domain },
+	    .result = decision->report, .reason = decision->reason };
+	struct arena *arena = arena_new(LABEL_MEMORY);
+
+	if (decision->applies)
+		s.label = plan_sts_label(domain, &decision->policy, arena);
+	delivery_count(arg, &s);
+	arena_free(arena);
 }
 
 static void
@@ -154,6 +198,14 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	}
 	if (kind == FRAME_STS_IS)
 		policy_is(d, payload);
+	else if (kind == FRAME_STS_REFRESH)
+		policies_refresh(d->policies, payload);
+	else if (kind == FRAME_STS_FORGET)
+		policies_drop(d->policies, payload);
+	else if (kind == FRAME_TLSRPT_ASK)
+		reports_ask(d->reports, payload);
+	else if (kind == FRAME_POST)
+		reports_post(d->reports, payload);
 	if (fd != -1)
 		close(fd);
 }
@@ -219,7 +271,9 @@ delivery_start(struct loop *loop, const struct delivery_options *o)
 	find_own_addresses(d);
 	d->fetcher = fetcher_new(loop, o->tls);
 	d->policies = policies_new(&(struct policies_options){ loop, o->resolver, d->fetcher, o->log,
-	    rng_next(&d->rng), ask_policy, keep_policy, d });
+	    ask_policy, keep_policy, policy_refreshed, policy_failed, d });
+	d->reports = reports_new(&(struct reports_options){ o->resolver, d->fetcher, loop,
+	    d->local_allowed, answer_queue, d });
 	return d;
 }
 
@@ -258,6 +312,7 @@ delivery_end(struct delivery *d)
 		connection_end(c);
 	}
 	policies_free(d->policies);
+	reports_free(d->reports);
 	fetcher_free(d->fetcher);
 	link_end(d->queue);
 	results_end(&d->results);

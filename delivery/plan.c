@@ -65,9 +65,8 @@ plan_label_tlsa(struct plan_host *h, struct slice base, const struct tlsa_set *s
 	h->label.string_count = strings != NULL ? set->count : 0;
 }
 
-void
-plan_label_sts(struct plan_host *h, struct slice domain, const struct sts_policy *policy,
-    struct arena *arena)
+struct tlsrpt_label
+plan_sts_label(struct slice domain, const struct sts_policy *policy, struct arena *arena)
 {
 	struct slice rest = policy->text, line, *strings;
 	size_t n = 0;
@@ -75,13 +74,18 @@ plan_label_sts(struct plan_host *h, struct slice domain, const struct sts_policy
 	while (n < PLAN_STRINGS_MOST && sts_policy_line(&rest, &line))
 		n++;
 	strings = arena_get(arena, (n + 1) * sizeof *strings);
-	h->label = (struct tlsrpt_label){ .type = TLSRPT_STS, .domain = domain,
-	    .mx = policy->mx, .mx_count = policy->mx_count };
 	rest = policy->text;
 	for (n = 0; n < PLAN_STRINGS_MOST && strings != NULL && sts_policy_line(&rest, &line); n++)
 		strings[n] = line;
-	h->label.strings = strings;
-	h->label.string_count = n;
+	return (struct tlsrpt_label){ .type = TLSRPT_STS, .domain = domain, .strings = strings,
+	    .string_count = n, .mx = policy->mx, .mx_count = policy->mx_count };
+}
+
+void
+plan_label_sts(struct plan_host *h, struct slice domain, const struct sts_policy *policy,
+    struct arena *arena)
+{
+	h->label = plan_sts_label(domain, policy, arena);
 }
 
 /* Everything is hashed with its length, so that no two plans run together. */

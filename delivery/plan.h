@@ -84,6 +84,7 @@ const char *plan_policy_title(enum plan_policy); /* how sentences begin: "MTA-ST
 void plan_add_name(struct plan_host *, struct slice);   /* once each */
 void plan_label_tlsa(struct plan_host *, struct slice base, const struct tlsa_set *,
     struct arena *);
+struct tlsrpt_label plan_sts_label(struct slice domain, const struct sts_policy *, struct arena *);
 void plan_label_sts(struct plan_host *, struct slice domain, const struct sts_policy *,
     struct arena *);
 void plan_make_key(struct plan_host *, uint16_t port);

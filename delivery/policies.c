@@ -3,7 +3,6 @@
 
 #include "base/bug.h"
 #include "base/map.h"
-#include "base/rng.h"
 #include "conf/events.h"
 #include "delivery/policies.h"
 
@@ -11,11 +10,13 @@ enum {
 	DNS_MS = 20 * SECOND,           /* for the record and the addresses of one look */
 	LOOK_MEMORY = 512 << 10,
 	ENTRY_MEMORY = 256 << 10,
+	SEATS_MOST = 2000,              /* of domains nobody asks for just now */
 };
 
-/* A domain, as long as somebody waits or an entry is known. */
+/* A domain, as long as somebody waits; then it is kept a while, with its entry. */
 struct seat {
 	struct policies    *all;
+	struct seat        *newer, **back;      /* among those nobody asks for; back NULL: not there */
 	struct slice        domain;
 	struct arena       *entry_arena;
 	struct sts_entry    entry;
@@ -26,12 +27,13 @@ struct seat {
 	struct inquiry      dns;
 	struct sts_record   record;
 	struct sts_fetch    fetched;
-	bool                have_fetch, mail;
+	bool                have_fetch;
+	bool                refused;            /* look for a newer policy, whatever its id */
+	bool                refreshing;         /* somebody is told when it is over */
 	struct fetch       *fetch;
 	struct sts_decision decision;
 	struct policy_wait *waiting;
-	struct later        tell;
-	struct timer        refresh;
+	struct later        tell, again;
 };
 
 struct policy_wait {
@@ -43,20 +45,39 @@ struct policy_wait {
 struct policies {
 	struct policies_options options;
 	struct map              seats;
-	struct rng              rng;
+	struct seat            *oldest, **newest;       /* nobody asks for them */
+	size_t                  unasked;
 };
 
 static void look(void *arg);
 
 /* --- seats ----------------------------------------------------------------------- */
 
+/* Somebody asks for it again. */
+static void
+take_from_unasked(struct seat *s)
+{
+	struct policies *all = s->all;
+
+	if (s->back == NULL)
+		return;
+	if ((*s->back = s->newer) != NULL)
+		s->newer->back = s->back;
+	else
+		all->newest = s->back;
+	s->back = NULL;
+	all->unasked--;
+}
+
 static struct seat *
 seat_of(struct policies *all, struct slice domain)
 {
 	struct seat *s = map_get(&all->seats, domain);
 
-	if (s != NULL)
+	if (s != NULL) {
+		take_from_unasked(s);
 		return s;
+	}
 	s = must_alloc(sizeof *s);
 	s->all = all;
 	s->domain = slice_of(must_copy(domain.p, domain.n), domain.n);
@@ -83,13 +104,31 @@ free_seat(struct seat *s)
 	struct policy_wait *w;
 
 	stop_looking(s);
+	take_from_unasked(s);
 	while ((w = s->waiting) != NULL)
 		policies_forget(w);
 	later_cancel(s->all->options.loop, &s->tell);
-	timer_clear(s->all->options.loop, &s->refresh);
+	later_cancel(s->all->options.loop, &s->again);
 	arena_free(s->entry_arena);
 	free((void *)(uintptr_t)s->domain.p);
 	free(s);
+}
+
+/* Kept until others were asked for later. */
+static void
+put_to_unasked(struct seat *s)
+{
+	struct policies *all = s->all;
+
+	s->newer = NULL;
+	s->back = all->newest;
+	*all->newest = s;
+	all->newest = &s->newer;
+	if (++all->unasked > SEATS_MOST) {
+		s = all->oldest;
+		map_remove(&all->seats, s->domain);
+		free_seat(s);
+	}
 }
 
 /* --- the entry --------------------------------------------------------------------- */
@@ -167,13 +206,27 @@ log_decision(struct seat *s)
 	log_end(&l);
 }
 
-static void
-refresh(void *arg)
+/* How a refresh that somebody asked for ended; empty: well. */
+static struct slice
+why_not_refreshed(const struct seat *s)
 {
-	struct seat *s = arg;
+	if (s->record.live == LIVE_UNKNOWN)
+		return S("the record cannot be looked up");
+	if (s->record.live != LIVE_VALID)
+		return S("there is no valid record, so nothing to fetch");
+	if (!s->have_fetch)
+		return S("it was tried a moment ago");
+	return s->fetched.result == TLSRPT_SUCCESS ? NONE : s->fetched.reason;
+}
 
-	if (s->arena == NULL)
-		look(s);
+static void
+tell_refreshed(struct seat *s)
+{
+	const struct policies_options *o = &s->all->options;
+
+	if (s->refreshing && o->refreshed != NULL)
+		o->refreshed(o->arg, s->domain, why_not_refreshed(s));
+	s->refreshing = s->refused = false;
 }
 
 /* The look is over: everybody who waits is told. */
@@ -181,10 +234,10 @@ static void
 conclude(void *arg)
 {
 	struct seat *s = arg;
-	struct policies *all = s->all;
+	const struct policies_options *o = &s->all->options;
 	const struct sts_decision *d = &s->decision;
 	struct policy_answer answer = { d->applies, d->policy, d->id, d->report, d->reason };
-	int64_t now = clock_now(all->options.loop->clock);
+	bool again = d->wish == STS_REFRESH;
 	struct policy_wait *w;
 
 	log_decision(s);
@@ -195,10 +248,15 @@ conclude(void *arg)
 		policies_forget(w);
 		told(waiter, &answer);
 	}
-	if (d->again > 0)
-		timer_set(all->options.loop, &s->refresh, d->again > now ? d->again - now : 0, refresh, s);
-	keep_entry(s);
+	if (d->report != TLSRPT_SUCCESS && o->failed != NULL)
+		o->failed(o->arg, s->domain, d);
+	keep_entry(s);                          /* before whoever is told looks at it */
+	tell_refreshed(s);
 	stop_looking(s);
+	if (again)                              /* now without anybody who waits */
+		loop_later(s->all->options.loop, &s->again, look, s);
+	else
+		put_to_unasked(s);
 }
 
 static bool
@@ -207,8 +265,8 @@ decide(struct seat *s)
 	struct sts_question q = {
 		.record = &s->record, .entry = s->entry.known || s->entry.tried ? &s->entry : NULL,
 		.fetch = s->have_fetch ? &s->fetched : NULL,
-		.now = clock_now(s->all->options.loop->clock), .jitter = rng_next(&s->all->rng),
-		.mail = s->waiting != NULL,
+		.now = clock_now(s->all->options.loop->clock), .jitter = slice_hash(s->domain),
+		.mail = s->waiting != NULL, .refused = s->refused,
 	};
 
 	sts_decide(&s->decision, &q);
@@ -283,7 +341,6 @@ look(void *arg)
 	}
 	if (known && s->decision.wish == STS_REFRESH && s->waiting != NULL) {
 		/* The mail does not wait for it: tell them, and look again without them. */
-		timer_set(o->loop, &s->refresh, 0, refresh, s);
 		loop_later(o->loop, &s->tell, conclude, s);
 		return;
 	}
@@ -293,8 +350,17 @@ look(void *arg)
 
 /* --- asking ------------------------------------------------------------------------------- */
 
+static void
+begin_look(struct seat *s, bool refused)
+{
+	s->refused = s->refused || refused;
+	later_cancel(s->all->options.loop, &s->again);
+	if (s->arena == NULL)
+		look(s);
+}
+
 struct policy_wait *
-policies_ask(struct policies *all, struct slice domain,
+policies_ask(struct policies *all, struct slice domain, bool refused,
     void (*told)(void *, const struct policy_answer *), void *arg)
 {
 	struct seat *s = seat_of(all, domain);
@@ -304,9 +370,28 @@ policies_ask(struct policies *all, struct slice domain,
 	if (w->next != NULL)
 		w->next->back = &w->next;
 	s->waiting = w;
-	if (s->arena == NULL)
-		look(s);
+	begin_look(s, refused);
 	return w;
+}
+
+void
+policies_refresh(struct policies *all, struct slice domain)
+{
+	struct seat *s = seat_of(all, domain);
+
+	s->refreshing = true;
+	begin_look(s, true);
+}
+
+void
+policies_drop(struct policies *all, struct slice domain)
+{
+	struct seat *s = map_get(&all->seats, domain);
+
+	if (s == NULL)
+		return;
+	s->entry = (struct sts_entry){ 0 };
+	s->asked = s->answered = false;
 }
 
 void
@@ -325,7 +410,7 @@ policies_new(const struct policies_options *o)
 	struct policies *all = must_alloc(sizeof *all);
 
 	all->options = *o;
-	all->rng = rng_seeded(o->seed);
+	all->newest = &all->oldest;
 	return all;
 }
 

@@ -6,7 +6,8 @@
  * Whoever is about to send asks; the answer comes at once or from the loop.
  * Behind it stand the TXT record (asked each time, cached by the resolver), the
  * entry of the cache (asked of the queue once), a fetch when sts_decide() wants
- * one (one per domain at a time, however many wait), and refreshes without mail.
+ * one (one per domain at a time, however many wait).  Refreshes without mail are
+ * the queue's to ask for: it has all entries, here stand only those last used.
  */
 #ifndef DELIVERY_POLICIES_H
 #define DELIVERY_POLICIES_H
@@ -24,10 +25,13 @@ struct policies_options {
 	struct resolver *resolver;
 	struct fetcher  *fetcher;
 	struct log      *log;
-	uint64_t         seed;
 	/* The cache that survives: ask for an entry, answered by policies_entry(); keep one. */
 	void           (*ask)(void *arg, struct slice domain);
 	void           (*keep)(void *arg, struct slice domain, struct slice entry, int64_t until);
+	/* policies_refresh() is over; `why` not, or empty. May be NULL. */
+	void           (*refreshed)(void *arg, struct slice domain, struct slice why);
+	/* A fetch failed that is to be reported: under the policy in force, or none. May be NULL. */
+	void           (*failed)(void *arg, struct slice domain, const struct sts_decision *);
 	void            *arg;
 };
 
@@ -44,12 +48,19 @@ struct policies *policies_new(const struct policies_options *);
 void             policies_free(struct policies *);
 
 /*
+ * `refused`: the policy has just kept a message from every host; a newer one is
+ * looked for before anybody gives up (RFC 8461 5).
  * `told` is called once, from the loop, never inside this call; the answer is
  * valid during it, copies go where the caller wants them.
  */
-struct policy_wait *policies_ask(struct policies *, struct slice domain,
+struct policy_wait *policies_ask(struct policies *, struct slice domain, bool refused,
     void (*told)(void *arg, const struct policy_answer *), void *arg);
 void                policies_forget(struct policy_wait *);      /* NULL is fine */
+
+/* Fetch it now, whether mail waits or not, unless that was tried a moment ago. */
+void policies_refresh(struct policies *, struct slice domain);
+/* Its entry is gone from the queue's cache. */
+void policies_drop(struct policies *, struct slice domain);
 
 /* The queue's answer: the packed entry, or nothing. */
 void policies_entry(struct policies *, struct slice domain, struct slice entry);

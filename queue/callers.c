@@ -183,6 +183,7 @@ free_caller(struct caller *c)
 	if ((*c->back = c->next) != NULL)
 		c->next->back = c->back;
 	c->callers->count--;
+	caches_forget_link(c->callers->queue, c->link);
 	link_end(c->link);
 	free(c);
 }
@@ -196,6 +197,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		close(fd);
 	if (kind == FRAME_REQUEST)
 		answer(c, payload);
+	else if (kind == FRAME_STS_REQUEST)
+		caches_answer(c->callers->queue, payload, c->link);
 }
 
 static void

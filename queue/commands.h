@@ -20,6 +20,12 @@ enum {                                  /* frames on the control socket */
 	FRAME_ROW,                      /* JSON: a message (queue_row) */
 	FRAME_BYTES,                    /* a part of a message's text, for `show` */
 	FRAME_END,                      /* JSON: {"count":2} or {"error":"…"} */
+	/*
+	 * JSON: {"verb":"list"|"show"|"refresh"|"forget", "domain":"x.test"}, about the
+	 * MTA-STS policies in the cache; answered by FRAME_BYTES, each a domain and its
+	 * entry (sts/cache.h) as pack_slice() has them, and FRAME_END.
+	 */
+	FRAME_STS_REQUEST,
 };
 
 enum queue_verb {

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "mail/domain.h"
 #include "queue/inside.h"
 #include "queue/order.h"
 
@@ -193,8 +194,8 @@ order_of(struct work *w, struct slice head)
 		.number = w->number, .id = e->id, .kind = order_kind(w->place.kind),
 		.domain = w->place.domain, .sender = e->sender, .count = w->task->count,
 		.eight_bit = e->eight_bit, .smtputf8 = e->smtputf8, .requiretls = e->requiretls,
-		.tls_optional = e->tls_optional, .ret = e->ret, .envid = e->envid,
-		.arrived = e->arrival, .head = head,
+		.tls_optional = e->tls_optional, .uncounted = e->uncounted, .ret = e->ret,
+		.envid = e->envid, .arrived = e->arrival, .head = head,
 	};
 
 	if (o.kind != ORDER_SMTP)
@@ -261,7 +262,7 @@ send_order(void *arg, struct slice head)
 static bool
 has_expired(const struct queue *q, const struct message *m)
 {
-	return clock_now(q->loop->clock) >= m->arrival + queue_patience(q, m->report);
+	return clock_now(q->loop->clock) >= m->arrival + conf_patience(q->options.conf, m->report);
 }
 
 /* Too late, or the configuration changed since it was planned. */
@@ -489,36 +490,17 @@ take_under_way(struct delivery_link *d, struct slice payload)
 	arena_free(arena);
 }
 
-/* --- policies that deliverers fetched ------------------------------------------------------------- */
-
-static void
-answer_policy(struct delivery_link *d, struct slice domain)
+bool
+delivery_tell(struct queue *q, struct slice domain, unsigned kind, struct slice payload)
 {
-	struct buf entry = BUF(1 << 20), b = BUF(LINK_FRAME_MOST);
+	struct buf key = BUF(300);
+	bool somebody = q->deliveries != NULL;
 
-	if (d->queue->sts == NULL ||
-	    kv_get(d->queue->sts, slice_head(domain, KV_KEY), &entry, NULL) != KV_FOUND)
-		buf_clear(&entry);
-	pack_slice(&b, domain);
-	pack_slice(&b, buf_slice(&entry));
-	link_send(d->link, FRAME_STS_IS, buf_slice(&b), -1);
-	buf_free(&entry);
-	buf_free(&b);
-}
-
-static void
-keep_policy(struct queue *q, struct slice payload)
-{
-	struct unpack u = { .left = payload };
-	struct slice domain = unpack_slice(&u), entry = unpack_slice(&u);
-	int64_t until = (int64_t)unpack_u64(&u);
-	struct error why;
-
-	if (!unpack_done(&u) || q->sts == NULL || domain.n == 0 || domain.n > KV_KEY)
-		return;
-	/* Losing it would open a window for a downgrade: it goes to the disk now. */
-	if (!kv_put_until(q->sts, domain, entry, until, &why) || !kv_commit(q->kv, KV_SYNC, &why))
-		queue_alarm(q, "policies", why.text);
+	buf_printf(&key, "mx %.*s", FMT(slice_head(domain, DOMAIN_MAX)));       /* as in go_remote() */
+	if (somebody)
+		link_send(link_for(q, buf_slice(&key))->link, kind, payload, -1);
+	buf_free(&key);
+	return somebody;
 }
 
 static void
@@ -543,10 +525,22 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		d->leaving = true;
 		break;
 	case FRAME_STS_ASK:
-		answer_policy(d, payload);
+		caches_ask(d->queue, payload, d->link);
 		break;
 	case FRAME_STS_KEEP:
-		keep_policy(d->queue, payload);
+		caches_keep(d->queue, payload);
+		break;
+	case FRAME_STS_REFRESHED:
+		caches_refreshed(d->queue, payload);
+		break;
+	case FRAME_SESSION:
+		tlsrpt_count(d->queue, payload);
+		break;
+	case FRAME_TLSRPT_IS:
+		tlsrpt_where(d->queue, payload);
+		break;
+	case FRAME_POSTED:
+		tlsrpt_posted(d->queue, payload);
 		break;
 	default:
 		break;

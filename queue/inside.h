@@ -12,6 +12,8 @@
  *     lists.c     the post of a list
  *     tell.c      reports to senders
  *     callers.c   the queue commands, from the control socket
+ *     caches.c    policies that deliverers fetched: kept, given, refreshed in time
+ *     tlsrpt.c    TLS sessions counted, and reports on them
  */
 #ifndef QUEUE_INSIDE_H
 #define QUEUE_INSIDE_H
@@ -39,7 +41,8 @@ struct queue {
 	struct queue_options   options;
 	struct spool          *spool;
 	struct kv             *kv;              /* policies and counters; NULL: they cannot be kept */
-	struct kv_table       *sts;
+	struct caches         *caches;          /* NULL: the same */
+	struct tlsrpt         *tlsrpt;
 	struct schedule        schedule;
 	struct jobs           *jobs;
 	struct ids             ids;
@@ -142,6 +145,8 @@ void delivery_links_end(struct queue *);
 void works_end(struct queue *);
 /* A message is dropped: whatever a deliverer says of it will not be heard. */
 void works_forget(struct queue *, uint64_t id);
+/* A word to the deliverer of that domain; false: there is none now. */
+bool delivery_tell(struct queue *, struct slice domain, unsigned kind, struct slice payload);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
 
@@ -200,6 +205,29 @@ struct told {
  */
 void tell_sender(struct queue *, uint64_t id, const struct told *, size_t n,
     void (*done)(void *arg, struct status), void *arg);
+
+/* --- caches.c ------------------------------------------------------------------------------- */
+
+void caches_open(struct queue *);
+void caches_close(struct queue *);
+void caches_changed(struct queue *);                    /* what was put goes to the disk soon */
+/* The frames of deliverers: FRAME_STS_ASK, to be answered there; KEEP; REFRESHED. */
+void caches_ask(struct queue *, struct slice domain, struct link *);
+void caches_keep(struct queue *, struct slice payload);
+void caches_refreshed(struct queue *, struct slice payload);
+/* A request of `chainmail sts`, answered over the link, at once or when it is fetched. */
+void caches_answer(struct queue *, struct slice request, struct link *);
+void caches_forget_link(struct queue *, const struct link *);   /* it ends */
+
+/* --- tlsrpt.c ------------------------------------------------------------------------------- */
+
+void tlsrpt_begin(struct queue *);                      /* the caches are open */
+void tlsrpt_end(struct queue *);                        /* before they are closed */
+bool tlsrpt_turn(struct queue *);                       /* once a minute; true: once a second */
+/* The frames of deliverers. */
+void tlsrpt_count(struct queue *, struct slice session);
+void tlsrpt_where(struct queue *, struct slice payload);
+void tlsrpt_posted(struct queue *, struct slice payload);
 
 /* --- callers.c ---------------------------------------------------------------------------- */
 

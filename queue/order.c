@@ -44,7 +44,7 @@ order_pack(const struct order *o, struct buf *b)
 		pack_u8(b, (uint8_t)o->recipients[i].notify);
 	}
 	pack_u8(b, (uint8_t)(o->eight_bit | o->smtputf8 << 1 | o->requiretls << 2 |
-	    o->tls_optional << 3 | o->in_file << 4));
+	    o->tls_optional << 3 | o->in_file << 4 | o->uncounted << 5));
 	pack_u8(b, o->ret);
 	pack_slice(b, o->envid);
 	pack_u64(b, (uint64_t)o->arrived);
@@ -107,6 +107,7 @@ order_unpack(struct order *o, struct slice bytes, struct arena *arena)
 	o->smtputf8 = flags & 2;
 	o->requiretls = flags & 4;
 	o->tls_optional = flags & 8;
+	o->uncounted = flags & 32;
 	o->in_file = flags & 16;
 	return true;
 }

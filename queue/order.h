@@ -24,7 +24,14 @@ enum {                                  /* kinds of frames between queue and del
 	FRAME_STS_ASK,                  /* a domain */
 	FRAME_STS_IS,                   /* a domain, the entry of the cache (sts/cache.h) or nothing */
 	FRAME_STS_KEEP,                 /* a domain, an entry, when it may be forgotten */
-	FRAME_SESSION,                  /* how a TLS session went, for reports (RFC 8460) */
+	FRAME_SESSION,                  /* how a TLS session went (sts/tally.h), for reports (RFC 8460) */
+	FRAME_STS_REFRESH,              /* a domain: fetch its policy, though no mail waits */
+	FRAME_STS_REFRESHED,            /* the domain, why not (empty: it was) */
+	FRAME_STS_FORGET,               /* a domain whose entry is gone */
+	FRAME_TLSRPT_ASK,               /* a domain: where does it want reports? */
+	FRAME_TLSRPT_IS,                /* the domain, u8 of enum live, u32 how many URIs, and they */
+	FRAME_POST,                     /* number u64, an https URI, a report: hand it over there */
+	FRAME_POSTED,                   /* number u64, u8 whether it was taken, why not */
 };
 
 enum order_kind {
@@ -50,6 +57,7 @@ struct order {
 	struct order_recipient *recipients;
 	uint32_t        count;
 	bool            eight_bit, smtputf8, requiretls, tls_optional;
+	bool            uncounted;      /* its TLS sessions are not reported (RFC 8460 3) */
 	enum ret        ret;
 	struct slice    envid;
 	int64_t         arrived;        /* ms */

@@ -124,7 +124,7 @@ signing_domain(struct outgoing *o, const struct envelope *e)
 
 	if (listener != NULL && listener->sign_dkim.n > 0)
 		return listener->sign_dkim;
-	if (e->parent != 0)
+	if (e->parent != 0 || e->listener.n == 0)
 		return e->sender.n > 0 ? slice_skip(e->sender, slice_find(e->sender, '@') + 1)
 		                       : o->queue->options.conf->hostname;
 	if (!e->relayed || !header_parse(&header, buf_slice(&o->base), o->arena, NULL))

@@ -6,7 +6,7 @@
 #include "conf/events.h"
 #include "queue/inside.h"
 
-enum { PATH_BYTES = 4096, TIDY_MS = 1000, KV_MEMORY = 4 << 20 };
+enum { PATH_BYTES = 4096, TIDY_MS = 1000 };
 
 /* --- voice ----------------------------------------------------------------------------- */
 
@@ -110,10 +110,7 @@ tidy(void *arg)
 {
 	struct queue *q = arg;
 	bool more = spool_tidy(q->spool);
-	size_t removed;
 
-	if (q->sts != NULL)
-		kv_sweep(q->sts, 100, &removed, NULL);
 	timer_set_chore(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
 }
 
@@ -186,26 +183,6 @@ path_below(const struct queue *q, char path[PATH_BYTES], const char *name)
 	snprintf(path, PATH_BYTES, "%.*s/%s", FMT(q->options.conf->state), name);
 }
 
-/* Policies and counters: without them mail flows, with less memory of the past. */
-static void
-open_kv(struct queue *q)
-{
-	static const char *const tables[] = { "sts", NULL };
-	char path[PATH_BYTES];
-	struct kv_options o = { path, tables, q->loop->clock, KV_MEMORY, false };
-	struct error why;
-
-	path_below(q, path, "caches");
-	q->kv = kv_open(&o, &why);
-	if (q->kv == NULL) {
-		queue_alarm(q, "caches", why.text);
-		return;
-	}
-	if (kv_aside(q->kv) != NULL)
-		queue_alarm(q, "caches", kv_aside(q->kv));
-	q->sts = kv_table(q->kv, "sts");
-}
-
 static bool
 open_spool(struct queue *q, struct error *why)
 {
@@ -248,7 +225,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	}
 	q->schedule.stopped = o->conf->delivery.hold;
 	q->jobs = jobs_start(loop, o->sealers);
-	open_kv(q);
+	caches_open(q);
 	q->loaded = true;
 	timer_set_chore(loop, &q->tidy, TIDY_MS, tidy, q);
 	queue_look(q);
@@ -297,7 +274,7 @@ queue_end(struct queue *q)
 	jobs_stop(q->jobs);
 	spool_close(q->spool);          /* stores that wait are answered here */
 	smtpd_links_end(q);
-	kv_close(q->kv);
+	caches_close(q);
 	event_del(&q->spool_rings);
 	timer_clear(q->loop, &q->tidy);
 	timer_clear(q->loop, &q->wake);

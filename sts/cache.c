@@ -42,9 +42,8 @@ patience(const struct sts_entry *e)
 	return quarter < STS_RETRY ? STS_RETRY : quarter < HOUR ? quarter : HOUR;
 }
 
-/* When the cached policy is to be fetched anew; 0: it is not. */
-static int64_t
-refresh_time(const struct sts_entry *e, int64_t now, uint64_t jitter)
+int64_t
+sts_refresh_time(const struct sts_entry *e, int64_t now, uint64_t jitter)
 {
 	if (!valid(e, now) || now - e->used > STS_UNUSED)
 		return 0;
@@ -104,7 +103,7 @@ wish(const struct sts_question *q, const struct sts_entry *e)
 		return STS_CONTENT;
 	if (!same || q->refused)
 		return STS_FETCH;
-	due = refresh_time(e, q->now, q->jitter);
+	due = sts_refresh_time(e, q->now, q->jitter);
 	return due != 0 && q->now >= due ? STS_REFRESH : STS_CONTENT;
 }
 
@@ -112,9 +111,18 @@ wish(const struct sts_question *q, const struct sts_entry *e)
 static int64_t
 ask_again(const struct sts_entry *e, const struct sts_question *q)
 {
-	int64_t due = refresh_time(e, q->now, q->jitter);
+	int64_t due = sts_refresh_time(e, q->now, q->jitter);
 
 	return due != 0 && due <= q->now ? q->now + patience(e) : due;
+}
+
+/* The time for a refresh has come, but without a record there is nothing to fetch: not so soon again. */
+static bool
+in_vain(const struct sts_question *q, const struct sts_entry *e)
+{
+	int64_t due = sts_refresh_time(e, q->now, q->jitter);
+
+	return !q->mail && q->fetch == NULL && q->record->live != LIVE_VALID && due != 0 && due <= q->now;
 }
 
 void
@@ -132,6 +140,10 @@ sts_decide(struct sts_decision *decision, const struct sts_question *q)
 		take_fetch(&d, q);
 	else
 		d.wish = wish(q, &d.entry);
+	if (in_vain(q, &d.entry)) {
+		d.entry.tried = q->now;
+		d.store = true;
+	}
 	d.applies = valid(&d.entry, q->now) ||
 	    (q->fetch != NULL && q->fetch->result == TLSRPT_SUCCESS);
 	d.policy = d.entry.policy;

@@ -77,6 +77,12 @@ struct sts_decision {
 
 void sts_decide(struct sts_decision *, const struct sts_question *);
 
+/*
+ * When the policy of an entry is to be fetched anew though no mail asks; 0: never.
+ * `jitter` is any number, but the same for an entry each time.
+ */
+int64_t sts_refresh_time(const struct sts_entry *, int64_t now, uint64_t jitter);
+
 /* From when on an entry says nothing any more and may be forgotten. */
 int64_t sts_entry_end(const struct sts_entry *);
 

@@ -8,7 +8,9 @@
 #include "base/buf.h"
 #include "sts/fetch.h"
 
-enum { CONNECT_S = 10, AT_ONCE = 50, PORT = 443, NAME_BYTES = 300, ADDRESSES_MOST = 8 };
+enum { CONNECT_S = 10, AT_ONCE = 50, PORT = 443, NAME_BYTES = 300, ADDRESSES_MOST = 8,
+	PATH_BYTES = 1000, URL_BYTES = NAME_BYTES + PATH_BYTES + 20,
+};
 
 struct fetcher {
 	struct loop  *loop;
@@ -21,9 +23,10 @@ struct fetcher {
 struct fetch {
 	struct fetcher    *fetcher;
 	CURL              *easy;
-	struct curl_slist *resolve, *connect_to;
-	struct buf         body;
-	char               name[NAME_BYTES];            /* mta-sts.DOMAIN */
+	struct curl_slist *resolve, *connect_to, *fields;
+	struct buf         body, posted;
+	char               name[NAME_BYTES];            /* of the host: mta-sts.DOMAIN */
+	uint16_t           port;
 	int                verify;                      /* X509_V_ERR_* of the handshake */
 	void             (*done)(void *arg, const struct sts_answer *);
 	void              *arg;
@@ -45,7 +48,9 @@ free_fetch(struct fetch *f)
 	curl_easy_cleanup(f->easy);
 	curl_slist_free_all(f->resolve);
 	curl_slist_free_all(f->connect_to);
+	curl_slist_free_all(f->fields);
 	buf_free(&f->body);
+	buf_free(&f->posted);
 	f->fetcher->loop->in_flight--;
 	free(f);
 }
@@ -252,7 +257,7 @@ give_addresses(struct fetch *f, const struct ip *ips, size_t count)
 	const struct loop *loop = f->fetcher->loop;
 	char text[IP_TEXT];
 
-	buf_printf(&line, "+%s:%d:", f->name, PORT);
+	buf_printf(&line, "+%s:%u:", f->name, f->port);
 	for (size_t i = 0; i < count && i < ADDRESSES_MOST; i++) {
 		ip_text(ips[i], text);
 		buf_printf(&line, ips[i].n == 4 ? "%s%s" : "%s[%s]", i ? "," : "", text);
@@ -261,13 +266,13 @@ give_addresses(struct fetch *f, const struct ip *ips, size_t count)
 	f->resolve = curl_slist_append(NULL, line.p);
 	curl_easy_setopt(f->easy, CURLOPT_RESOLVE, f->resolve);
 	if (loop->map != NULL) {                        /* the lab: URL, Host and SNI stay as they are */
-		struct peer peer = { .ip = ips[0], .port = PORT };
+		struct peer peer = { .ip = ips[0], .port = f->port };
 		char there[PEER_TEXT];
 
 		loop->map(loop->map_arg, &peer);
 		peer_text(&peer, there);
 		buf_clear(&line);
-		buf_printf(&line, "%s:%d:%s%c", f->name, PORT, there, '\0');
+		buf_printf(&line, "%s:%u:%s%c", f->name, f->port, there, '\0');
 		f->connect_to = curl_slist_append(NULL, line.p);
 		curl_easy_setopt(f->easy, CURLOPT_CONNECT_TO, f->connect_to);
 	}
@@ -275,12 +280,15 @@ give_addresses(struct fetch *f, const struct ip *ips, size_t count)
 }
 
 static void
-set_options(struct fetch *f)
+set_options(struct fetch *f, const char *path)
 {
 	CURL *c = f->easy;
-	char url[NAME_BYTES + 60];
+	char url[URL_BYTES];
 
-	snprintf(url, sizeof url, "https://%s/.well-known/mta-sts.txt", f->name);
+	if (f->port == PORT)
+		snprintf(url, sizeof url, "https://%s%s", f->name, path);
+	else
+		snprintf(url, sizeof url, "https://%s:%u%s", f->name, f->port, path);
 	curl_easy_setopt(c, CURLOPT_URL, url);
 	curl_easy_setopt(c, CURLOPT_PRIVATE, f);
 	curl_easy_setopt(c, CURLOPT_PROTOCOLS_STR, "https");
@@ -299,23 +307,74 @@ set_options(struct fetch *f)
 	curl_easy_setopt(c, CURLOPT_WRITEDATA, f);
 	curl_easy_setopt(c, CURLOPT_CAINFO, NULL);      /* our store is set below */
 	curl_easy_setopt(c, CURLOPT_CAPATH, NULL);
-	curl_easy_setopt(c, CURLOPT_SSL_CTX_FUNCTION, set_proof);
-	curl_easy_setopt(c, CURLOPT_SSL_CTX_DATA, f);
+}
+
+static void
+prove(struct fetch *f)
+{
+	curl_easy_setopt(f->easy, CURLOPT_SSL_CTX_FUNCTION, set_proof);
+	curl_easy_setopt(f->easy, CURLOPT_SSL_CTX_DATA, f);
+}
+
+static struct fetch *
+new_fetch(struct fetcher *fs, uint16_t port, void (*done)(void *, const struct sts_answer *), void *arg)
+{
+	struct fetch *f = must_alloc(sizeof *f);
+
+	*f = (struct fetch){ .fetcher = fs, .body = BUF(STS_POLICY_MOST), .port = port, .done = done,
+	    .arg = arg };
+	bug_if((f->easy = curl_easy_init()) == NULL);
+	return f;
+}
+
+static struct fetch *
+begin(struct fetch *f, const struct ip *ips, size_t count)
+{
+	bug_if(count == 0);
+	give_addresses(f, ips, count);
+	f->fetcher->loop->in_flight++;
+	curl_multi_add_handle(f->fetcher->multi, f->easy);
+	return f;
 }
 
 struct fetch *
 fetch_begin(struct fetcher *fs, struct slice domain, const struct ip *ips, size_t count,
     void (*done)(void *, const struct sts_answer *), void *arg)
 {
-	struct fetch *f = must_alloc(sizeof *f);
+	struct fetch *f = new_fetch(fs, PORT, done, arg);
 
-	bug_if(count == 0);
-	*f = (struct fetch){ .fetcher = fs, .body = BUF(STS_POLICY_MOST), .done = done, .arg = arg };
 	snprintf(f->name, sizeof f->name, "mta-sts.%.*s", FMT(domain));
-	bug_if((f->easy = curl_easy_init()) == NULL);
-	set_options(f);
-	give_addresses(f, ips, count);
-	fs->loop->in_flight++;
-	curl_multi_add_handle(fs->multi, f->easy);
-	return f;
+	set_options(f, "/.well-known/mta-sts.txt");
+	prove(f);
+	return begin(f, ips, count);
+}
+
+static void
+set_post(struct fetch *f, const struct fetch_post *p)
+{
+	char type[200];
+
+	snprintf(type, sizeof type, "Content-Type: %.*s", FMT(p->type));
+	f->fields = curl_slist_append(curl_slist_append(NULL, type), "Expect:");
+	f->posted = BUF(p->body.n + 1);
+	buf_add(&f->posted, p->body);
+	curl_easy_setopt(f->easy, CURLOPT_HTTPHEADER, f->fields);
+	curl_easy_setopt(f->easy, CURLOPT_POSTFIELDSIZE, (long)p->body.n);
+	curl_easy_setopt(f->easy, CURLOPT_POSTFIELDS, f->posted.p);
+	curl_easy_setopt(f->easy, CURLOPT_SSL_VERIFYPEER, 0L);
+	curl_easy_setopt(f->easy, CURLOPT_SSL_VERIFYHOST, 0L);
+}
+
+struct fetch *
+fetch_post(struct fetcher *fs, const struct fetch_post *p, const struct ip *ips, size_t count,
+    void (*done)(void *, const struct sts_answer *), void *arg)
+{
+	struct fetch *f = new_fetch(fs, p->port, done, arg);
+	char path[PATH_BYTES];
+
+	snprintf(f->name, sizeof f->name, "%.*s", FMT(p->host));
+	snprintf(path, sizeof path, "%.*s", FMT(p->path));
+	set_options(f, path);
+	set_post(f, p);
+	return begin(f, ips, count);
 }

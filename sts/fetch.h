@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * fetch -- get a policy file over HTTPS (RFC 8461 3.3), by libcurl on our loop.
+ * fetch -- get a policy file over HTTPS (RFC 8461 3.3), or hand a report over, by
+ * libcurl on our loop.
  *
  * The addresses are given: nothing here asks the DNS, follows a redirect, uses
  * a proxy or starts a thread.  The certificate must be good for exactly
@@ -30,5 +31,17 @@ void            fetcher_free(struct fetcher *);         /* after all fetches are
 struct fetch *fetch_begin(struct fetcher *, struct slice domain, const struct ip *, size_t count,
     void (*done)(void *arg, const struct sts_answer *), void *arg);
 void          fetch_forget(struct fetch *);             /* NULL is fine */
+
+/*
+ * Hand bytes over by POST (RFC 8460 3, 5.4): copied here.  The host's certificate
+ * is not looked at, because what is reported may be just that.  Else the same.
+ */
+struct fetch_post {
+	struct slice host, path;        /* "reports.b.test", "/v1?x=y" */
+	uint16_t     port;
+	struct slice type, body;
+};
+struct fetch *fetch_post(struct fetcher *, const struct fetch_post *, const struct ip *, size_t count,
+    void (*done)(void *arg, const struct sts_answer *), void *arg);
 
 #endif

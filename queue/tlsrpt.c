@@ -1,0 +1,578 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * tlsrpt -- TLS sessions that deliverers tell of are counted (RFC 8460), and
+ * once a day whoever asks for it is told.
+ *
+ * The tallies of a day lie in the caches under day and domain (sts/tally).  Some
+ * hours into the next day each domain has its turn:
+ *
+ *     WAITING   until its time, or until it is tried again
+ *     ASKED     a deliverer: where does it want reports?
+ *     SENDING   letters go to the spool, POSTs to a deliverer; one success is enough
+ *
+ * What nobody wants is dropped, what cannot be sent is tried each hour; a day
+ * later the tallies expire by themselves.  Nothing of this is ever in the way of
+ * mail: a failure costs a report, no more.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "base/gzip.h"
+#include "base/text.h"
+#include "conf/events.h"
+#include "mail/header.h"
+#include "queue/inside.h"
+#include "sts/record.h"
+#include "sts/report_mail.h"
+#include "sts/tally.h"
+
+enum {
+	TALLIES_MOST = 100000,          /* further policies of a day are not counted */
+	GROUPS_MOST = 1000, AT_ONCE = 8,
+	LOOK_AT = 200,                  /* tallies in one turn */
+	POLICIES_MOST = 200,            /* in one report */
+	ANSWER_MS = 2 * MINUTE, AGAIN_MS = HOUR,
+	GIVE_UP_MS = 24 * HOUR,         /* RFC 8460 5.5 */
+	SESSION_MEMORY = 1 << 20, REPORT_MEMORY = 64 << 20,
+};
+
+enum stage { WAITING, ASKED, SENDING };
+
+/* A day and a domain that have their turn. */
+struct group {
+	struct group  *next;
+	struct queue  *queue;
+	uint32_t       day;
+	struct slice   domain;
+	enum stage     stage;
+	int64_t        when;            /* WAITING: its time; else: no answer comes any more */
+	uint64_t       number;          /* of its POSTs; a late answer to older ones does not count */
+	unsigned       letters, posts;  /* not answered yet */
+	bool           accepted;
+	struct error   why;
+};
+
+struct tlsrpt {
+	struct kv_table *table;
+	uint64_t         tallies;
+	uint64_t         salt, number;
+	struct group    *groups;
+	size_t           group_count, active;
+	struct buf       cursor;        /* the key from which the next turn looks on */
+	bool             full_said;
+};
+
+/* --- counting --------------------------------------------------------------------------- */
+
+static void
+fail(struct queue *q, const struct error *why)
+{
+	queue_alarm(q, "tls-reports", why->text);
+}
+
+static int64_t
+expiry(uint32_t day)
+{
+	return tally_midnight(day + 1) + TALLY_DELAY_MOST + GIVE_UP_MS;
+}
+
+static bool
+room_for_another(struct queue *q)
+{
+	struct tlsrpt *t = q->tlsrpt;
+
+	if (t->tallies < TALLIES_MOST)
+		return true;
+	if (!t->full_said)
+		queue_alarm(q, "tls-reports", "too many policies are counted; some sessions are not");
+	t->full_said = true;
+	return false;
+}
+
+static void
+add_session(struct queue *q, const struct tlsrpt_session *s, struct arena *arena)
+{
+	struct tlsrpt *t = q->tlsrpt;
+	uint32_t day = tally_day(clock_now(q->loop->clock));
+	struct buf key = BUF(TALLY_KEY), old = BUF(TALLY_MOST), new = BUF(TALLY_MOST);
+	struct tlsrpt_counts counts = { 0 };
+	struct error why = { 0 };
+	enum kv_answer answer;
+
+	tally_key(&s->label, day, &key);
+	answer = kv_get(t->table, buf_slice(&key), &old, &why);
+	if (answer == KV_FOUND && !tally_unpack(&counts, buf_slice(&old), arena))
+		counts = (struct tlsrpt_counts){ 0 };
+	if (answer == KV_FAILED) {
+		fail(q, &why);
+	} else if (answer == KV_FOUND || room_for_another(q)) {
+		tally_add(&counts, s, arena);
+		tally_pack(&counts, &new);
+		t->tallies += answer == KV_NONE;
+		caches_changed(q);
+		if (new.full || !kv_put_until(t->table, buf_slice(&key), buf_slice(&new), expiry(day), &why))
+			fail(q, &why);
+	}
+	buf_free(&key), buf_free(&old), buf_free(&new);
+}
+
+void
+tlsrpt_count(struct queue *q, struct slice packed)
+{
+	struct arena *arena;
+	struct tlsrpt_session s;
+
+	if (q->tlsrpt == NULL || !q->options.conf->delivery.tls_reports)
+		return;
+	arena = arena_new(SESSION_MEMORY);
+	if (session_unpack(&s, packed, arena))
+		add_session(q, &s, arena);
+	arena_free(arena);
+}
+
+/* --- groups ------------------------------------------------------------------------------- */
+
+static struct group *
+find_group(struct tlsrpt *t, uint32_t day, struct slice domain)
+{
+	for (struct group *g = t->groups; g != NULL; g = g->next)
+		if (g->day == day && slice_eq(g->domain, domain))
+			return g;
+	return NULL;
+}
+
+static void
+forget_group(struct group *g)
+{
+	struct tlsrpt *t = g->queue->tlsrpt;
+	struct group **at = &t->groups;
+
+	while (*at != g)
+		at = &(*at)->next;
+	*at = g->next;
+	t->group_count--;
+	t->active -= g->stage != WAITING;
+	free((void *)(uintptr_t)g->domain.p);
+	free(g);
+}
+
+static void
+set_stage(struct group *g, enum stage stage, int64_t after)
+{
+	struct tlsrpt *t = g->queue->tlsrpt;
+
+	t->active += stage != WAITING;
+	t->active -= g->stage != WAITING;
+	g->stage = stage;
+	g->when = clock_now(g->queue->loop->clock) + after;
+}
+
+static void
+log_group(struct group *g, struct slice to, const char *result, const char *why)
+{
+	struct log_line l = log_event(g->queue->options.log, &EVENT_TLS_REPORT, 0);
+	char day[LOG_TIME + 1];
+
+	log_time(tally_midnight(g->day), day);
+	log_slice(&l, "domain", g->domain);
+	log_slice(&l, "day", slice_head(slice(day), 10));
+	if (to.n > 0)
+		log_slice(&l, "to", to);
+	log_text(&l, "result", result);
+	if (why != NULL && *why != '\0')
+		log_text(&l, "why", why);
+	log_end(&l);
+}
+
+static bool
+gather_key(void *arg, const struct kv_entry *e)
+{
+	pack_slice(arg, e->key);
+	return true;
+}
+
+/* Its tallies have served, or nobody wants them. */
+static void
+drop_tallies(struct group *g)
+{
+	struct tlsrpt *t = g->queue->tlsrpt;
+	struct buf prefix = BUF(TALLY_KEY), keys = BUF(REPORT_MEMORY);
+	struct unpack u;
+	struct error why;
+
+	tally_prefix(g->day, g->domain, &prefix);
+	if (!kv_range(t->table, buf_slice(&prefix), NONE, gather_key, &keys, &why))
+		fail(g->queue, &why);
+	for (u = (struct unpack){ .left = buf_slice(&keys) }; u.left.n > 0; t->tallies -= t->tallies > 0)
+		if (!kv_delete(t->table, unpack_slice(&u), &why))
+			fail(g->queue, &why);
+	caches_changed(g->queue);
+	buf_free(&prefix), buf_free(&keys);
+}
+
+static void
+conclude(struct group *g)
+{
+	if (g->letters > 0 || g->posts > 0)
+		return;
+	if (!g->accepted) {
+		log_group(g, NONE, "deferred", g->why.text);
+		set_stage(g, WAITING, AGAIN_MS);
+		return;
+	}
+	drop_tallies(g);
+	forget_group(g);
+}
+
+/* --- the report ------------------------------------------------------------------------------ */
+
+struct gathering {
+	struct arena         *arena;
+	struct tlsrpt_counts *counts;
+	size_t                count;
+};
+
+static bool
+gather_tally(void *arg, const struct kv_entry *e)
+{
+	struct gathering *g = arg;
+	struct slice value = arena_copy(g->arena, e->value);
+
+	if (g->count < POLICIES_MOST && value.p != NULL &&
+	    tally_unpack(&g->counts[g->count], value, g->arena))
+		g->count++;
+	return true;
+}
+
+/* The report of the group, zipped; false when there is nothing to tell, or no room. */
+static bool
+write_report(struct group *g, struct tlsrpt_letter *l, struct arena *arena, struct buf *gzip)
+{
+	struct slice host = g->queue->options.conf->hostname;
+	struct gathering all = { arena, arena_get(arena, POLICIES_MOST * sizeof *all.counts), 0 };
+	struct buf prefix = BUF(TALLY_KEY), json = BUF(TLSRPT_REPORT_MOST);
+	struct tlsrpt_report r;
+	bool ok;
+
+	tally_prefix(g->day, g->domain, &prefix);
+	ok = kv_range(g->queue->tlsrpt->table, buf_slice(&prefix), NONE, gather_tally, &all, &g->why);
+	r = (struct tlsrpt_report){ .organization = host, .contact = l->contact, .id = l->id,
+	    .begin = tally_time(l->begin, arena), .end = tally_time(l->end, arena),
+	    .policies = all.counts, .count = all.count };
+	ok = ok && all.count > 0 && tlsrpt_report_write(&r, &json) && gzip_add(gzip, buf_slice(&json));
+	buf_free(&prefix), buf_free(&json);
+	return ok;
+}
+
+static struct tlsrpt_letter
+letter_of(struct group *g, struct arena *arena)
+{
+	struct queue *q = g->queue;
+	struct slice host = q->options.conf->hostname;
+	char id[ID_TEXT + 1];
+
+	id_text(ids_next(&q->ids), id);
+	return (struct tlsrpt_letter){
+		.submitter = host, .contact = arena_printf(arena, "postmaster@%.*s", FMT(host)),
+		.domain = g->domain, .id = arena_printf(arena, "%s@%.*s", id, FMT(host)),
+		.now = clock_now(q->loop->clock),
+		.begin = tally_midnight(g->day), .end = tally_midnight(g->day + 1),
+	};
+}
+
+/* --- handing it over --------------------------------------------------------------------------- */
+
+static void
+letter_stored(void *arg, struct status status)
+{
+	struct group *g = arg;
+
+	g->letters--;
+	g->accepted = g->accepted || status_good(status);
+	if (!status_good(status))
+		error_set(&g->why, "%.*s", FMT(status.text));
+	conclude(g);
+}
+
+/*
+ * From the null sender, so that nothing comes back; TLS is tried and not needed,
+ * and its sessions are in no report (RFC 8460 3).
+ */
+static void
+store_letter(struct group *g, struct tlsrpt_letter *l, struct slice to, struct arena *arena)
+{
+	struct queue *q = g->queue;
+	struct recipient recipient = { .address = to, .notify = NOTIFY_NEVER, .parent = NO_RECIPIENT };
+	struct envelope e = { .id = ids_next(&q->ids), .arrival = l->now, .recipients = &recipient,
+	    .count = 1, .tls_optional = true, .uncounted = true, .parent_recipient = NO_RECIPIENT };
+	struct buf text = BUF(2 * TLSRPT_REPORT_MOST);
+	struct own own;
+	size_t header;
+
+	l->to = to;
+	tlsrpt_letter_write(l, arena, &text);
+	header = header_length(buf_slice(&text));
+	own_begin(q, &own);
+	own_add(&own, slice_head(buf_slice(&text), header));
+	own_header_done(&own);
+	own_add_body(&own, slice_skip(buf_slice(&text), header + 2));
+	buf_free(&text);
+	g->letters++;
+	own_store(&own, &e, letter_stored, g);
+}
+
+static void
+post(struct group *g, struct slice uri, struct slice gzip)
+{
+	struct buf b = BUF(LINK_FRAME_MOST);
+
+	pack_u64(&b, g->number);
+	pack_slice(&b, uri);
+	pack_slice(&b, gzip);
+	if (b.full || !delivery_tell(g->queue, g->domain, FRAME_POST, buf_slice(&b)))
+		error_set(&g->why, "the report cannot be handed over");
+	else
+		g->posts++;
+	buf_free(&b);
+}
+
+/* To everybody the domain names: one who has it is enough (RFC 8460 3). */
+static void
+send_report(struct group *g, const struct slice *uris, size_t count)
+{
+	struct arena *arena = arena_new(REPORT_MEMORY);
+	struct buf gzip = BUF(TLSRPT_REPORT_MOST);
+	struct tlsrpt_letter l = letter_of(g, arena);
+	struct address to;
+
+	g->why = (struct error){ 0 };
+	if (!write_report(g, &l, arena, &gzip)) {
+		forget_group(g);                /* it has expired meanwhile */
+	} else {
+		l.gzip = buf_slice(&gzip);
+		g->number = ++g->queue->tlsrpt->number;
+		g->accepted = false;
+		set_stage(g, SENDING, ANSWER_MS);
+		g->letters++;                   /* nothing is concluded before all are asked */
+		for (size_t i = 0; i < count; i++) {
+			log_group(g, uris[i], "sending", NULL);
+			if (tlsrpt_mailto(uris[i], arena, &to))
+				store_letter(g, &l, to.text, arena);
+			else
+				post(g, uris[i], l.gzip);
+		}
+		g->letters--;
+		conclude(g);
+	}
+	buf_free(&gzip);
+	arena_free(arena);
+}
+
+/* --- what deliverers answer ------------------------------------------------------------------------ */
+
+static void
+answered(struct group *g, enum live live, const struct slice *uris, size_t count)
+{
+	if (live == LIVE_VALID && count > 0) {
+		send_report(g, uris, count);
+	} else if (live == LIVE_UNKNOWN) {
+		set_stage(g, WAITING, AGAIN_MS);
+	} else {
+		drop_tallies(g);                /* nobody wants to know */
+		forget_group(g);
+	}
+}
+
+void
+tlsrpt_where(struct queue *q, struct slice payload)
+{
+	struct unpack u = { .left = payload };
+	struct slice domain = unpack_slice(&u), uris[TLSRPT_URIS_MOST];
+	unsigned live = unpack_u8(&u);
+	size_t count = unpack_u32(&u);
+	struct group *next;
+
+	for (size_t i = 0; i < count && i < TLSRPT_URIS_MOST; i++)
+		uris[i] = unpack_slice(&u);
+	if (q->tlsrpt == NULL || !unpack_done(&u) || count > TLSRPT_URIS_MOST || live > LIVE_UNKNOWN)
+		return;
+	for (struct group *g = q->tlsrpt->groups; g != NULL; g = next) {
+		next = g->next;
+		if (g->stage == ASKED && slice_eq(g->domain, domain))
+			answered(g, (enum live)live, uris, count);
+	}
+}
+
+void
+tlsrpt_posted(struct queue *q, struct slice payload)
+{
+	struct unpack u = { .left = payload };
+	uint64_t number = unpack_u64(&u);
+	unsigned taken = unpack_u8(&u);
+	struct slice why = unpack_slice(&u);
+
+	if (q->tlsrpt == NULL || !unpack_done(&u))
+		return;
+	for (struct group *g = q->tlsrpt->groups; g != NULL; g = g->next)
+		if (g->stage == SENDING && g->number == number && g->posts > 0) {
+			g->posts--;
+			g->accepted = g->accepted || taken;
+			if (!taken)
+				error_set(&g->why, "%.*s", FMT(slice_head(why, 200)));
+			conclude(g);
+			return;
+		}
+}
+
+/* --- turns ------------------------------------------------------------------------------------------- */
+
+static void
+start(struct group *g)
+{
+	if (delivery_tell(g->queue, g->domain, FRAME_TLSRPT_ASK, g->domain))
+		set_stage(g, ASKED, ANSWER_MS);
+	else
+		set_stage(g, WAITING, MINUTE);
+}
+
+/* Whoever did not answer died, or its DNS is slow. */
+static void
+patience_ends(struct group *g)
+{
+	if (g->stage == ASKED) {
+		set_stage(g, WAITING, AGAIN_MS);
+	} else if (g->letters == 0) {
+		g->posts = 0;
+		error_set(&g->why, "no answer");
+		conclude(g);
+	}
+}
+
+static void
+move_groups(struct queue *q, int64_t now)
+{
+	struct group *next;
+
+	for (struct group *g = q->tlsrpt->groups; g != NULL; g = next) {
+		next = g->next;
+		if (now < g->when)
+			continue;
+		if (g->stage != WAITING)
+			patience_ends(g);
+		else if (q->tlsrpt->active < AT_ONCE)
+			start(g);
+	}
+}
+
+struct looking {
+	struct queue *queue;
+	int64_t       now;
+	unsigned      left;
+	bool          ended;
+};
+
+static void
+new_group(struct queue *q, uint32_t day, struct slice domain)
+{
+	struct tlsrpt *t = q->tlsrpt;
+	struct group *g = must_alloc(sizeof *g);
+
+	*g = (struct group){ .next = t->groups, .queue = q, .day = day,
+	    .domain = slice_of(must_copy(domain.p, domain.n), domain.n) };
+	t->groups = g;
+	t->group_count++;
+}
+
+/* A tally of a day that is over, whose time has come, begins a group. */
+static bool
+look_at(void *arg, const struct kv_entry *e)
+{
+	struct looking *l = arg;
+	struct tlsrpt *t = l->queue->tlsrpt;
+	struct slice domain;
+	uint32_t day;
+
+	if (l->left-- == 0 || t->group_count == GROUPS_MOST)
+		return false;
+	buf_clear(&t->cursor);
+	buf_add(&t->cursor, e->key);
+	buf_byte(&t->cursor, '\0');             /* the first key behind it */
+	if (!tally_key_read(e->key, &day, &domain))
+		return true;
+	if (day >= tally_day(l->now))
+		return !(l->ended = true);      /* today's stand behind all others */
+	if (l->now >= tally_due(day, domain, t->salt) && find_group(t, day, domain) == NULL)
+		new_group(l->queue, day, domain);
+	return true;
+}
+
+static void
+find_groups(struct queue *q, int64_t now)
+{
+	struct tlsrpt *t = q->tlsrpt;
+	struct looking l = { q, now, LOOK_AT, false };
+	struct buf copy = BUF(KV_KEY);
+	struct error why;
+
+	buf_add(&copy, buf_slice(&t->cursor));
+	if (!kv_range(t->table, NONE, buf_slice(&copy), look_at, &l, &why))
+		fail(q, &why);
+	if (l.ended || l.left > 0)
+		buf_clear(&t->cursor);          /* from the first one again */
+	buf_free(&copy);
+}
+
+static void
+sweep(struct queue *q)
+{
+	struct tlsrpt *t = q->tlsrpt;
+	size_t removed = 0;
+
+	kv_sweep(t->table, LOOK_AT, &removed, NULL);
+	t->tallies -= removed < t->tallies ? removed : t->tallies;
+	t->full_said = t->full_said && t->tallies >= TALLIES_MOST;
+}
+
+/* True: there are groups that may move soon, or more to look at. */
+bool
+tlsrpt_turn(struct queue *q)
+{
+	int64_t now = clock_now(q->loop->clock);
+
+	if (q->draining)
+		return false;
+	sweep(q);
+	find_groups(q, now);
+	move_groups(q, now);
+	for (const struct group *g = q->tlsrpt->groups; g != NULL; g = g->next)
+		if (g->stage != WAITING || g->when <= now)
+			return true;
+	return q->tlsrpt->cursor.n > 0;
+}
+
+void
+tlsrpt_begin(struct queue *q)
+{
+	struct tlsrpt *t = must_alloc(sizeof *t);
+	struct error why;
+
+	t->table = kv_table(q->kv, "tlsrpt");
+	t->salt = slice_hash(q->options.conf->hostname);
+	t->cursor = BUF(KV_KEY);
+	q->tlsrpt = t;
+	if (!kv_count(t->table, &t->tallies, &why))
+		fail(q, &why);
+}
+
+void
+tlsrpt_end(struct queue *q)
+{
+	if (q->tlsrpt == NULL)
+		return;
+	while (q->tlsrpt->groups != NULL)
+		forget_group(q->tlsrpt->groups);
+	buf_free(&q->tlsrpt->cursor);
+	free(q->tlsrpt);
+	q->tlsrpt = NULL;
+}

@@ -1,0 +1,504 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the queue keeps beside mail: policies that deliverers fetched, and TLS
+ * sessions that are reported the day after.  A queue on a virtual clock, with a
+ * deliverer whose lines the test speaks.
+ */
+#include <unistd.h>
+
+#include "base/file.h"
+#include "base/gzip.h"
+#include "base/text.h"
+#include "keys.h"
+#include "queue/commands.h"
+#include "queue/inside.h"
+#include "sts/cache.h"
+#include "sts/record.h"
+#include "sts/report_mail.h"
+#include "sts/tally.h"
+#include "unit.h"
+
+#define NOON (INT64_C(20775) * DAY + 12 * HOUR)         /* of a day in 2026 */
+
+/* What the queue said to the deliverer or the command, newest last. */
+struct said {
+	unsigned     kind;
+	struct slice payload;
+};
+
+struct world {
+	char           dir[64];
+	struct clock   clock;
+	struct loop    loop;
+	struct files   files;
+	struct reader  reader;
+	struct conf   *conf;
+	struct routes *routes;
+	struct log     log;
+	struct buf     logged;
+	struct queue  *queue;
+	struct link   *deliverer, *caller;
+	struct arena  *arena;
+	struct said    said[200];
+	size_t         count, looked;
+};
+
+static struct world w;
+
+static void
+note(void *arg, unsigned kind, struct slice payload, int fd)
+{
+	(void)arg;
+	if (fd != -1)
+		close(fd);
+	assert_true(w.count < COUNT(w.said));
+	w.said[w.count++] = (struct said){ kind, arena_copy(w.arena, payload) };
+}
+
+static void
+gone(void *arg)
+{
+	struct link **link = arg;
+
+	link_end(*link);
+	*link = NULL;
+}
+
+static const struct link_user ANYBODY = { note, gone };
+
+static void
+log_it(void *arg, struct slice line)
+{
+	(void)arg;
+	buf_add(&w.logged, line);
+}
+
+static void
+run_for(int64_t ms)
+{
+	loop_run_until(&w.loop, w.clock.now + ms);
+}
+
+static void
+start_queue(void)
+{
+	struct queue_options o = { .conf = w.conf, .routes = w.routes, .files = &w.reader, .log = &w.log,
+	    .slot = 1, .threadless = true, .segment = 1 << 20 };
+	struct error why = { 0 };
+	int ends[2];
+
+	w.queue = queue_start(&w.loop, &o, &why);
+	if (w.queue == NULL)
+		print_error("%s\n", why.text);
+	assert_non_null(w.queue);
+	link_pair(ends);
+	queue_delivery(w.queue, ends[0]);
+	w.deliverer = link_new(&w.loop, ends[1], &ANYBODY, &w.deliverer);
+	link_send(w.deliverer, FRAME_UNDER_WAY_END, NONE, -1);
+	run_for(2 * SECOND);
+}
+
+static void
+stop_queue(void)
+{
+	queue_end(w.queue);
+	link_end(w.deliverer);
+	w.queue = NULL;
+	w.deliverer = NULL;
+}
+
+static void
+read_conf(void)
+{
+	struct flaws flaws;
+
+	w.reader = files_reader(&w.files);
+	buf_printf(&files_add(&w.files, S("/c/x.conf"), FILE_CONFIG)->bytes,
+	    "hostname us.test\nstate %s\nkey k { domain us.test\n file k.pem }\n", w.dir);
+	buf_add(&files_add(&w.files, S("/c/k.pem"), FILE_SIGNING_KEY)->bytes, slice(KEY_RSA_2048_PEM));
+	flaws_begin(&flaws);
+	w.conf = conf_parse(S("/c/x.conf"), &w.reader, &flaws);
+	w.routes = routes_new(w.conf, &w.reader, &flaws);
+	assert_int_equal(flaws.errors, 0);
+	flaws_end(&flaws);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	w = (struct world){ .clock = clock_virtual(NOON), .logged = BUF(1 << 20) };
+	snprintf(w.dir, sizeof w.dir, "/tmp/chainmail-unit-XXXXXX");
+	assert_non_null(mkdtemp(w.dir));
+	w.arena = arena_new(64 << 20);
+	w.log = (struct log){ &w.clock, LOG_DEBUG, false, log_it, NULL };
+	loop_begin(&w.loop, &w.clock);
+	read_conf();
+	start_queue();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	stop_queue();
+	link_end(w.caller);
+	loop_end(&w.loop);
+	routes_free(w.routes);
+	conf_free(w.conf);
+	files_free(&w.files);
+	buf_free(&w.logged);
+	arena_free(w.arena);
+	return dir_remove(w.dir, NULL) ? 0 : -1;
+}
+
+/* The next frame of that kind that was not looked at; payload NULL: none came. */
+__attribute__((noinline)) static struct slice
+next(unsigned kind)
+{
+	for (size_t i = w.looked; i < w.count; i++)
+		if (w.said[i].kind == kind) {
+			w.looked = i + 1;
+			return w.said[i].payload;
+		}
+	return NONE;
+}
+
+static void
+tell(unsigned kind, struct buf *b)
+{
+	link_send(w.deliverer, kind, buf_slice(b), -1);
+	buf_free(b);
+	run_for(2 * SECOND);
+}
+
+static void
+say_session(const char *domain, enum tlsrpt_result result)
+{
+	struct tlsrpt_session s = { .label = { .type = TLSRPT_NO_POLICY_FOUND, .domain = slice(domain) },
+	    .result = result, .mx = S("mx.b.test") };
+	struct buf b = BUF(TALLY_MOST);
+
+	session_pack(&s, &b);
+	tell(FRAME_SESSION, &b);
+}
+
+static void
+say_where(const char *domain, enum live live, const char *one, const char *two)
+{
+	struct buf b = BUF(4096);
+
+	pack_slice(&b, slice(domain));
+	pack_u8(&b, (uint8_t)live);
+	pack_u32(&b, (one != NULL) + (two != NULL));
+	if (one != NULL)
+		pack_slice(&b, slice(one));
+	if (two != NULL)
+		pack_slice(&b, slice(two));
+	tell(FRAME_TLSRPT_IS, &b);
+}
+
+/* The number of a POST, and what it is about. */
+static uint64_t
+read_post(struct slice payload, struct slice *uri, struct slice *gzip)
+{
+	struct unpack u = { .left = payload };
+	uint64_t number = unpack_u64(&u);
+
+	*uri = unpack_slice(&u);
+	*gzip = unpack_slice(&u);
+	assert_true(unpack_done(&u));
+	return number;
+}
+
+static void
+say_posted(uint64_t number, bool taken)
+{
+	struct buf b = BUF(100);
+
+	pack_u64(&b, number);
+	pack_u8(&b, taken);
+	pack_slice(&b, S("HTTP status"));
+	tell(FRAME_POSTED, &b);
+}
+
+static bool
+contains(struct slice text, const char *what)
+{
+	return text.n > 0 && memmem(text.p, text.n, what, strlen(what)) != NULL;
+}
+
+static uint64_t
+tallies(void)
+{
+	uint64_t n = 0;
+
+	assert_true(kv_count(kv_table(w.queue->kv, "tlsrpt"), &n, NULL));
+	return n;
+}
+
+/* --- reports on TLS ------------------------------------------------------------------- */
+
+static void
+a_day_is_reported_to_all_who_are_named(void **state)
+{
+	struct buf json = BUF(1 << 16);
+	struct slice uri, gzip;
+	struct order o;
+	uint64_t number;
+
+	(void)state;
+	for (int i = 0; i < 3; i++)
+		say_session("b.test", TLSRPT_SUCCESS);
+	stop_queue();                                           /* counters survive */
+	start_queue();
+	say_session("b.test", TLSRPT_STARTTLS_NOT_SUPPORTED);
+	run_for(11 * HOUR);                                     /* still the same day */
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+	while (next(FRAME_TLSRPT_ASK).p == NULL && w.clock.now < NOON + 17 * HOUR)
+		run_for(MINUTE);                                /* RFC 8460 4.1: four hours behind midnight */
+	assert_true(w.clock.now < NOON + 16 * HOUR + 2 * MINUTE);
+	say_where("b.test", LIVE_VALID, "mailto:tls@c.test", "https://c.test/v1");
+	assert_null(next(FRAME_TLSRPT_ASK).p);                  /* once */
+	number = read_post(next(FRAME_POST), &uri, &gzip);
+	assert_slice(uri, "https://c.test/v1");
+	assert_true(gunzip_add(&json, gzip, NULL));
+	assert_true(contains(buf_slice(&json), "\"total-successful-session-count\":3"));
+	assert_true(contains(buf_slice(&json), "\"result-type\":\"starttls-not-supported\""));
+	assert_true(contains(buf_slice(&json), "\"start-datetime\":\"2026-11-18T00:00:00Z\""));
+	w.looked = 0;
+	assert_true(order_unpack(&o, next(FRAME_ORDER), w.arena));
+	assert_slice(o.domain, "c.test");
+	assert_slice(o.recipients[0].address, "tls@c.test");
+	assert_int_equal(o.sender.n, 0);                        /* nothing comes back … */
+	assert_true(o.uncounted && o.tls_optional);             /* … and it is in no report (RFC 8460 3) */
+	assert_true(contains(o.head, "DKIM-Signature:") && contains(o.head, "d=us.test"));
+	assert_true(contains(o.head, "tls-report-domain:"));
+	say_posted(number, false);                              /* one who has it is enough */
+	assert_int_equal(tallies(), 0);
+	buf_free(&json);
+}
+
+static void
+whom_nobody_asks_is_not_told(void **state)
+{
+	(void)state;
+	say_session("b.test", TLSRPT_SUCCESS);
+	while (next(FRAME_TLSRPT_ASK).p == NULL)
+		run_for(MINUTE);
+	run_for(30 * MINUTE);
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+	while (next(FRAME_TLSRPT_ASK).p == NULL)                /* nobody answered: later again */
+		run_for(MINUTE);
+	assert_int_equal(tallies(), 1);
+	say_where("b.test", LIVE_NONE, NULL, NULL);
+	assert_int_equal(tallies(), 0);
+	run_for(DAY);
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+}
+
+/* RFC 8460 5.5: tried for a day, then given up. */
+static void
+what_cannot_be_sent_is_tried_for_a_day(void **state)
+{
+	struct slice uri, gzip, payload;
+	unsigned tries = 0;
+
+	(void)state;
+	say_session("b.test", TLSRPT_SUCCESS);
+	while (w.clock.now < NOON + 3 * DAY) {
+		run_for(MINUTE);
+		if (next(FRAME_TLSRPT_ASK).p == NULL)
+			continue;
+		say_where("b.test", LIVE_VALID, "https://c.test/v1", NULL);
+		if ((payload = next(FRAME_POST)).p == NULL)
+			continue;                       /* it has expired between the two */
+		say_posted(read_post(payload, &uri, &gzip), false);
+		tries++;
+	}
+	assert_true(tries >= 20 && tries <= 28);
+	assert_int_equal(tallies(), 0);
+}
+
+static void
+an_unknown_record_is_asked_for_again(void **state)
+{
+	(void)state;
+	say_session("b.test", TLSRPT_SUCCESS);
+	while (next(FRAME_TLSRPT_ASK).p == NULL)
+		run_for(MINUTE);
+	say_where("b.test", LIVE_UNKNOWN, NULL, NULL);
+	run_for(50 * MINUTE);
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+	run_for(15 * MINUTE);
+	assert_non_null(next(FRAME_TLSRPT_ASK).p);
+}
+
+static void
+many_domains_have_their_turn(void **state)
+{
+	char domain[32];
+	unsigned asked = 0;
+
+	(void)state;
+	for (int i = 0; i < 30; i++) {
+		snprintf(domain, sizeof domain, "d%d.test", i);
+		say_session(domain, TLSRPT_SUCCESS);
+	}
+	while (asked < 30 && w.clock.now < NOON + 17 * HOUR) {
+		struct slice who;
+
+		run_for(MINUTE);
+		while ((who = next(FRAME_TLSRPT_ASK)).p != NULL) {
+			snprintf(domain, sizeof domain, "%.*s", FMT(who));
+			say_where(domain, LIVE_NONE, NULL, NULL);
+			asked++;
+		}
+	}
+	assert_int_equal(asked, 30);
+	assert_int_equal(tallies(), 0);
+}
+
+static void
+nonsense_of_a_deliverer_changes_nothing(void **state)
+{
+	static const unsigned kinds[] = { FRAME_SESSION, FRAME_TLSRPT_IS, FRAME_POSTED, FRAME_STS_KEEP,
+	    FRAME_STS_REFRESHED };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(kinds); i++)
+		for (int n = 0; n < 20; n++) {
+			struct buf b = BUF(100);
+
+			for (int k = 0; k < n; k++)
+				buf_byte(&b, (char)(k * 37));
+			tell(kinds[i], &b);
+		}
+	assert_int_equal(tallies(), 0);
+	assert_int_equal(w.logged.n, 0);
+}
+
+/* --- policies ------------------------------------------------------------------------------ */
+
+#define POLICY "version: STSv1\nmode: enforce\nmx: mx.b.test\nmax_age: 864000\n"        /* ten days */
+
+static void
+keep(const char *domain)
+{
+	struct sts_entry e = { .known = true, .id = S("1"), .fetched = w.clock.now, .tried = w.clock.now,
+	    .tried_id = S("1"), .used = w.clock.now, .expires = w.clock.now + 10 * DAY };
+	struct buf packed = BUF(STS_ENTRY_MOST), b = BUF(STS_ENTRY_MOST);
+
+	assert_true(sts_policy_parse(&e.policy, S(POLICY), w.arena, NULL));
+	sts_entry_pack(&e, &packed);
+	pack_slice(&b, slice(domain));
+	pack_slice(&b, buf_slice(&packed));
+	pack_u64(&b, (uint64_t)e.expires);
+	buf_free(&packed);
+	tell(FRAME_STS_KEEP, &b);
+}
+
+/* RFC 8461 10.2: an attacker would have to keep us away for the policy's whole life. */
+static void
+a_policy_is_refreshed_though_no_mail_asks(void **state)
+{
+	(void)state;
+	keep("b.test");
+	stop_queue();                                           /* nor does a restart forget it */
+	start_queue();
+	run_for(17 * HOUR);
+	assert_null(next(FRAME_STS_REFRESH).p);
+	while (next(FRAME_STS_REFRESH).p == NULL)               /* a day, less up to a quarter of it */
+		run_for(MINUTE);
+	assert_true(w.clock.now < NOON + DAY + 2 * MINUTE);
+}
+
+static void
+ask(const char *verb, const char *domain)
+{
+	struct buf b = BUF(1000);
+
+	buf_printf(&b, "{\"verb\":\"%s\",\"domain\":\"%s\"}", verb, domain);
+	link_send(w.caller, FRAME_STS_REQUEST, buf_slice(&b), -1);
+	buf_free(&b);
+	run_for(2 * SECOND);
+}
+
+static void
+call(void)
+{
+	struct peer at = { .path = "" };
+	struct error why;
+
+	snprintf(at.path, sizeof at.path, "%s/control", w.dir);
+	queue_commands(w.queue, peer_listen(&at, &why));
+	w.caller = link_new(&w.loop, peer_connect(&at, NULL, &why), &ANYBODY, &w.caller);
+	run_for(SECOND);
+}
+
+static void
+commands_about_policies(void **state)
+{
+	(void)state;
+	keep("b.test");
+	keep("c.test");
+	call();
+	ask("list", "");
+	assert_true(contains(next(FRAME_BYTES), "b.test"));
+	assert_true(contains(next(FRAME_BYTES), "c.test"));
+	assert_slice(next(FRAME_END), "{\"count\":2}");
+	ask("show", "c.test");
+	assert_true(contains(next(FRAME_BYTES), "mx: mx.b.test"));
+	assert_slice(next(FRAME_END), "{\"count\":1}");
+	ask("forget", "c.test");
+	assert_slice(next(FRAME_END), "{\"count\":1}");
+	ask("show", "c.test");
+	assert_slice(next(FRAME_END), "{\"count\":0}");
+	ask("show", "../b");
+	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"the queue does not understand the request\"}");
+	w.looked = 0;
+	assert_slice(next(FRAME_STS_FORGET), "c.test");         /* the deliverer forgets it too */
+}
+
+static void
+a_refresh_is_answered_when_it_is_over(void **state)
+{
+	struct buf b = BUF(100);
+
+	(void)state;
+	keep("b.test");
+	call();
+	ask("refresh", "b.test");
+	assert_slice(next(FRAME_STS_REFRESH), "b.test");
+	assert_null(next(FRAME_END).p);
+	pack_slice(&b, S("b.test"));
+	pack_slice(&b, S("HTTP status 404"));
+	tell(FRAME_STS_REFRESHED, &b);
+	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"HTTP status 404\"}");
+	ask("refresh", "b.test");
+	run_for(2 * MINUTE);                                    /* but nobody waits for ever */
+	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"no answer in time\"}");
+	ask("refresh", "b.test");                               /* and nobody is told who has gone */
+	link_end(w.caller);
+	w.caller = NULL;
+	run_for(2 * MINUTE);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(a_day_is_reported_to_all_who_are_named, setup, teardown),
+		cmocka_unit_test_setup_teardown(whom_nobody_asks_is_not_told, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_cannot_be_sent_is_tried_for_a_day, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unknown_record_is_asked_for_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(many_domains_have_their_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(nonsense_of_a_deliverer_changes_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_policy_is_refreshed_though_no_mail_asks, setup, teardown),
+		cmocka_unit_test_setup_teardown(commands_about_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
