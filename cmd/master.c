@@ -20,6 +20,8 @@
 #include "cmd/master.h"
 #include "cmd/notify.h"
 #include "cmd/role.h"
+#include "cmd/secrets.h"
+#include "cmd/watch.h"
 #include "conf/events.h"
 #include "config.h"
 #include "net/link.h"
@@ -31,6 +33,8 @@ enum {
 	RESTART_MOST_MS = 10 * SECOND,
 	PACKED_MOST = 256 << 20,
 	PATH_BYTES = 4096,
+	WATCH_MS = 2 * SECOND,          /* how often tables are looked at */
+	RELOAD_LEAST_MS = 10 * SECOND,  /* between two times that tables make us read again */
 };
 
 struct master;
@@ -69,7 +73,10 @@ struct master {
 	int            lock;
 	bool           ready_said, stopping, queue_waits;
 	unsigned       failures;        /* in a row: deaths soon after the start */
-	struct timer   restart, deadline;
+	struct timer   restart, deadline, look;
+	struct watch   watch;           /* the tables of the configuration in force */
+	int64_t        renewed;         /* ticks: when the secrets were looked at */
+	int64_t        adopted;         /* ticks: when the configuration came into force */
 	struct event   on_child, on_term, on_int, on_hup;
 	int64_t        started;
 	int            exit_code;
@@ -705,6 +712,8 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	m->conf = fresh;
 	m->files = *files;
 	m->generation++;
+	m->adopted = clock_ticks(&m->clock);
+	watch_begin(&m->watch, &m->files);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
 	l = log_event(&m->log, &EVENT_RELOADED, 0);
@@ -740,23 +749,22 @@ replace_children(struct master *m)
 }
 
 static void
-on_sighup(evutil_socket_t number, short what, void *arg)
+read_again(struct master *m)
 {
-	struct master *m = arg;
 	struct files files = { 0 };
 	struct flaws flaws;
 	struct conf *fresh;
 	struct error why;
+	bool renewed;
 
-	(void)number;
-	(void)what;
 	flaws_begin(&flaws);
 	fresh = conf_load(m->options.file, &files, &flaws);
 	if (flaws.errors == 0)
 		world_check(fresh, &files, clock_now(&m->clock), &flaws);
 	log_flaws(m, &flaws);
 	if (flaws.errors == 0 && same_house(m, fresh)) {
-		if (open_doors(m, fresh, &why)) {
+		if (secrets_keep(fresh->state, clock_now(&m->clock), &files, &renewed, &why) &&
+		    open_doors(m, fresh, &why)) {
 			adopt(m, fresh, &files, flaws.warnings);
 			replace_children(m);
 			flaws_end(&flaws);
@@ -772,6 +780,48 @@ on_sighup(evutil_socket_t number, short what, void *arg)
 	conf_free(fresh);
 	files_free(&files);
 	flaws_end(&flaws);
+}
+
+static void
+on_sighup(evutil_socket_t number, short what, void *arg)
+{
+	(void)number;
+	(void)what;
+	read_again(arg);
+}
+
+/* --- what changes without a signal ---------------------------------------------------------------- */
+
+/* Once a day: new secrets are for new processes. */
+static bool
+secrets_changed(struct master *m)
+{
+	int64_t now = clock_ticks(&m->clock);
+	struct error why;
+	bool renewed = false;
+
+	if (now - m->renewed < DAY)
+		return false;
+	m->renewed = now;
+	if (!secrets_keep(m->conf->state, clock_now(&m->clock), &m->files, &renewed, &why)) {
+		struct log_line l = log_event(&m->log, &EVENT_ALARM, 0);
+
+		log_text(&l, "what", "secrets");
+		log_text(&l, "why", why.text);
+		log_end(&l);
+	}
+	return renewed;
+}
+
+static void
+look_around(void *arg)
+{
+	struct master *m = arg;
+
+	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
+	    (watch_changed(&m->watch) || secrets_changed(m)))
+		read_again(m);
+	timer_set(&m->loop, &m->look, WATCH_MS, look_around, m);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------ */
@@ -820,6 +870,7 @@ master_run(const struct master_options *o)
 {
 	static struct master m;
 	struct error why;
+	bool renewed;
 
 	m.options = *o;
 	m.log = (struct log){ &m.clock, LOG_INFO, false, log_to_stderr, NULL };
@@ -829,12 +880,16 @@ master_run(const struct master_options *o)
 	m.log.json = m.conf->log.json;
 	m.log.least = m.conf->log.least;
 	if (!make_directories(&m, &why) || !take_lock(&m, &why) || !open_commands(&m, &why) ||
+	    !secrets_keep(m.conf->state, clock_now(&m.clock), &m.files, &renewed, &why) ||
 	    !open_doors(&m, m.conf, &why)) {
 		fprintf(stderr, "chainmail: %s\n", why.text);
 		return EX_OSERR;
 	}
 	loop_begin(&m.loop, &m.clock);
 	watch_signals(&m);
+	watch_begin(&m.watch, &m.files);
+	m.renewed = clock_ticks(&m.clock);
+	timer_set(&m.loop, &m.look, WATCH_MS, look_around, &m);
 	fill_roles(&m);
 	loop_run(&m.loop);
 	return m.exit_code;

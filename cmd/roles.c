@@ -27,7 +27,7 @@ enum {
 	PATHS_MOST = 256, SEALERS_MOST = 4,
 	/* Everybody parses the same texts, so everybody has the tables they name. */
 	TEXTS = BIT(FILE_CONFIG) | BIT(FILE_ALIASES) | BIT(FILE_MEMBERS) | BIT(FILE_USERS) |
-	    BIT(FILE_TRUST),
+	    BIT(FILE_TRUST) | BIT(FILE_LISTS),
 	DNS = BIT(FILE_ANCHOR) | BIT(FILE_FACTS) | BIT(FILE_NAMESERVERS),
 };
 
@@ -278,10 +278,11 @@ delivery_finish(struct role *r)
 /* --- the table -------------------------------------------------------------------------------- */
 
 const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
-	[ROLE_SMTPD] = { "smtpd", TEXTS | DNS | BIT(FILE_TLS_CERTIFICATE) | BIT(FILE_TLS_KEY),
+	[ROLE_SMTPD] = { "smtpd", TEXTS | DNS | BIT(FILE_TLS_CERTIFICATE) | BIT(FILE_TLS_KEY) |
+	    BIT(FILE_SECRETS),
 	    smtpd_prepare, smtpd_rights, nothing_more, smtpd_take_door, smtpd_take_link, smtpd_finish,
 	    smtpd_be_quick },
-	[ROLE_QUEUE] = { "queue", TEXTS | BIT(FILE_SIGNING_KEY),
+	[ROLE_QUEUE] = { "queue", TEXTS | BIT(FILE_SIGNING_KEY) | BIT(FILE_SECRETS),
 	    queue_prepare, queue_rights, queue_begin, queue_take_door, queue_take_link, queue_finish, NULL },
 	[ROLE_DELIVERY] = { "delivery", TEXTS | DNS | BIT(FILE_ROOTS),
 	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish, NULL },

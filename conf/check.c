@@ -6,7 +6,8 @@
  * Each rule is one function; conf_check() at the end is their table of contents.
  */
 #include "base/bug.h"
-#include "conf/conf.h"
+#include "conf/listing.h"
+#include "mail/decorate.h"
 #include "mail/domain.h"
 
 static void
@@ -143,7 +144,7 @@ has_mailboxes(const struct domain_conf *d)
 static bool
 knows_names(const struct domain_conf *d)
 {
-	return d->alias_count + d->alias_file_count + d->list_count > 0 ||
+	return d->alias_count + d->alias_file_count + d->list_count + d->map_file_count > 0 ||
 	    d->catch_all.address.text.n > 0;
 }
 
@@ -159,6 +160,31 @@ check_mailboxes(const struct domain_conf *d, struct flaws *flaws)
 	flaw_hint(flaws, "deliver to maildir PATH, or lmtp SOCKET");
 }
 
+/* Marks and words of a list stand in the header and the body of every post. */
+static void
+check_list(const struct conf *conf, const struct list_conf *l, struct flaws *flaws)
+{
+	struct list_identity id = listing_identity(l, conf->arena);
+	struct error why;
+
+	if (l->member_count + l->member_file_count == 0)
+		flaw_error(flaws, l->address.place, "the list has no members");
+	if (l->post == POST_MODERATOR && l->moderator.address.text.n == 0)
+		flaw_error(flaws, l->address.place, "nobody may post to the list: it has no moderator");
+	if (!list_check(&id, &why) || !decoration_check(l->tag, l->footer, &why))
+		flaw_error(flaws, l->address.place, "%s", why.text);
+}
+
+/* Is there a door at which what comes in is sealed? */
+static bool
+comes_back(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (conf->listen[i].seal_arc)
+			return true;
+	return false;
+}
+
 static void
 check_domain(const struct conf *conf, const struct domain_conf *d, struct flaws *flaws)
 {
@@ -171,8 +197,10 @@ check_domain(const struct conf *conf, const struct domain_conf *d, struct flaws 
 		flaw_warning(flaws, d->place, "posts of the lists leave without signature and seal: "
 		    "there is no key for %.*s", FMT(d->name));
 	for (size_t i = 0; i < d->list_count; i++)
-		if (d->lists[i]->member_count + d->lists[i]->member_file_count == 0)
-			flaw_error(flaws, d->lists[i]->address.place, "the list has no members");
+		check_list(conf, d->lists[i], flaws);
+	if (d->map_file_count > 0 && !comes_back(conf))
+		flaw_warning(flaws, d->place, "the list manager of %.*s has no door for its posts: "
+		    "they would leave without signature and seal", FMT(d->name));
 }
 
 /* --- delivery ------------------------------------------------------------------------- */

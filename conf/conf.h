@@ -82,7 +82,13 @@ struct list_conf {
 	struct slice         tag;               /* before the subject, or empty */
 	struct slice         footer;            /* lines ended by \n, or empty */
 	struct conf_mailbox  owner;
-	bool                 post_members;      /* only members may post */
+	struct conf_mailbox  moderator;         /* address.text empty: none */
+	enum { POST_OPEN, POST_MEMBERS, POST_MODERATOR } post;
+	bool                 skip_sender, skip_addressed;
+	bool                 keep_from;         /* the author stays, whatever his domain asks for */
+	bool                 verp;
+	struct slice         name;              /* for people, or empty */
+	struct slice         help, subscribe, unsubscribe, archive;     /* URIs, or empty */
 };
 
 struct domain_conf {
@@ -107,6 +113,8 @@ struct domain_conf {
 
 	struct list_conf **lists;
 	size_t            list_count;
+	struct conf_file **map_files;   /* of list managers */
+	size_t            map_file_count;
 	struct slice      tag, footer;  /* of lists that have none of their own */
 };
 
@@ -160,6 +168,7 @@ struct delivery_conf {
 	int64_t  warn;                  /* 0: never */
 	bool     eight_bit_send;        /* to hosts without 8BITMIME too */
 	bool     tls_reports;           /* RFC 8460 */
+	bool     srs;                   /* forwarded mail gets a sender of ours where it needs one */
 };
 
 /* What the standards leave to us (STANDARDS L1), for auth and smtpd. */

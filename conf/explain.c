@@ -99,6 +99,10 @@ static void
 explain_lists(struct buf *b, const struct conf *conf, const struct domain_conf *d,
     const struct routes *routes, struct arena *scratch)
 {
+	static const char *const WHO[] = {
+		[POST_OPEN] = "everybody", [POST_MEMBERS] = "members", [POST_MODERATOR] = "the moderator",
+	};
+
 	for (size_t i = 0; i < d->list_count && i < SHOWN; i++) {
 		const struct list_conf *l = d->lists[i];
 		struct route r = route_local(routes, &l->address.address, scratch);
@@ -106,7 +110,9 @@ explain_lists(struct buf *b, const struct conf *conf, const struct domain_conf *
 		buf_printf(b, "  %.*s is a list", FMT(l->address.address.local));
 		if (r.kind == ROUTE_LIST)
 			buf_printf(b, " of %zu", r.list->member_count);
-		buf_printf(b, "; %s may post", l->post_members ? "members" : "everybody");
+		buf_printf(b, "; %s may post", WHO[l->post]);
+		if (l->moderator.address.text.n > 0)
+			buf_printf(b, ", others through %.*s", FMT(l->moderator.address.text));
 		if (l->tag.n > 0)
 			buf_printf(b, "; subjects get \"%.*s\"", FMT(l->tag));
 		if (l->footer.n > 0)
@@ -114,6 +120,8 @@ explain_lists(struct buf *b, const struct conf *conf, const struct domain_conf *
 		explain_seal(b, conf, d, SEAL_LISTS);
 		buf_byte(b, '\n');
 	}
+	for (size_t i = 0; i < d->map_file_count; i++)
+		buf_printf(b, "  addresses of a list manager stand in %.*s\n", FMT(d->map_files[i]->name));
 }
 
 static void

@@ -14,7 +14,8 @@ file_purpose_name(enum file_purpose purpose)
 		[FILE_ROOTS] = "certificate authorities", [FILE_ANCHOR] = "trust anchor",
 		[FILE_FACTS] = "facts", [FILE_NAMESERVERS] = "name servers",
 		[FILE_ALIASES] = "aliases", [FILE_MEMBERS] = "members", [FILE_USERS] = "users",
-		[FILE_TRUST] = "trusted sealers",
+		[FILE_TRUST] = "trusted sealers", [FILE_LISTS] = "addresses of a list manager",
+		[FILE_SECRETS] = "secrets",
 	};
 
 	return NAMES[purpose];

@@ -26,6 +26,8 @@ enum file_purpose {
 	FILE_MEMBERS,                   /* of a list */
 	FILE_USERS,
 	FILE_TRUST,                     /* trusted ARC sealers */
+	FILE_LISTS,                     /* what a list manager says of its addresses */
+	FILE_SECRETS,                   /* of forwarding and tickets (secrets.h) */
 	FILE_PURPOSES
 };
 

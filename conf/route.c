@@ -112,6 +112,7 @@ mailbox(const struct home *home, struct slice user, struct arena *arena)
 		return r.maildir.p != NULL ? r : no_user(home->conf, NO_MEMORY);
 	case DELIVER_LMTP:
 		r.kind = ROUTE_LMTP;
+		r.lmtp = &home->conf->lmtp;
 		return r;
 	case DELIVER_DISCARD:
 		r.kind = ROUTE_DISCARD;
@@ -152,7 +153,11 @@ route_local(const struct routes *routes, const struct address *address, struct a
 	if (e != NULL && e->list != NULL)
 		return (struct route){ .kind = ROUTE_LIST, .domain = home->conf, .list = e->list };
 	if (e != NULL && e->targets != NULL)
-		return (struct route){ .kind = ROUTE_ALIAS, .domain = home->conf, .targets = e->targets };
+		return (struct route){ .kind = ROUTE_ALIAS, .domain = home->conf, .targets = e->targets,
+		    .bounces = e->bounces };
+	if (e != NULL && e->manager != NULL)
+		return (struct route){ .kind = ROUTE_LMTP, .domain = home->conf, .user = e->name,
+		    .lmtp = e->manager, .manager = true };
 	if (e != NULL || home->everyone || is_role(address->local))
 		return own_mailbox(home, address->local, arena);
 	return no_user(home->conf, NO_USER);
@@ -161,7 +166,12 @@ route_local(const struct routes *routes, const struct address *address, struct a
 bool
 route_may_post(const struct list *list, const struct address *sender)
 {
-	return !list->conf->post_members || map_get(&list->by_address, sender->text) != NULL;
+	if (sender->text.n == 0)
+		return false;
+	if (list->moderator != NULL && address_eq(sender, &list->moderator->address))
+		return true;
+	return list->conf->post == POST_OPEN ||
+	    (list->conf->post == POST_MEMBERS && map_get(&list->by_address, sender->text) != NULL);
 }
 
 const struct destination_conf *

@@ -13,6 +13,9 @@
  *      else a user of that name;
  *   4. the catch-all.
  *
+ * A list brings NAME-bounces and NAME-owner with it, as aliases to its owner, and a
+ * list manager all addresses of its map; a name that is there otherwise stays.
+ *
  * Who is a user: those that `users` names.  Without `users` every name is one;
  * but beside a catch-all only the names to which aliases, lists and the
  * catch-all of this configuration deliver, or the catch-all would get nothing.
@@ -52,6 +55,7 @@ struct list {
 	const struct list_conf *conf;
 	const struct target    *members;        /* each of them once */
 	size_t                  member_count;
+	const struct target    *moderator;      /* or NULL */
 	struct map              by_address;     /* text -> struct target */
 };
 
@@ -72,6 +76,9 @@ struct route {
 	struct slice              maildir;      /* MAILDIR: %u and %d filled in */
 	const struct target      *targets;      /* ALIAS */
 	const struct list        *list;         /* LIST */
+	const struct list        *bounces;      /* ALIAS: what comes back to this list, else NULL */
+	const struct endpoint    *lmtp;         /* LMTP: where */
+	bool                      manager;      /* LMTP: a list manager stands behind it */
 	struct status             refusal;      /* NO_USER: the reply to RCPT */
 };
 
@@ -81,7 +88,7 @@ struct route route_local(const struct routes *, const struct address *, struct a
 /* The mailbox of that name whatever aliases say: for an address that an alias led to itself. */
 struct route route_mailbox(const struct routes *, const struct address *, struct arena *);
 
-/* May that envelope sender post to the list? */
+/* May that envelope sender post to the list?  The null sender never may: it answers to mail. */
 bool route_may_post(const struct list *, const struct address *sender);
 
 /* What holds for a remote domain: its `to` block with the longest pattern, or the defaults. */

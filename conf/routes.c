@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "base/bug.h"
+#include "conf/listing.h"
 #include "conf/routes.h"
 #include "conf/table.h"
 #include "conf/type.h"
@@ -300,20 +301,88 @@ make_list(struct making *b, const struct list_conf *conf)
 	for (size_t i = 0; i < conf->member_file_count; i++)
 		add_members_of(b, list, &last, conf->member_files[i]);
 	list->members = first;
+	if (conf->moderator.address.text.n > 0)
+		list->moderator = make_target(b, conf->moderator.address, conf->moderator.place);
 	return list;
+}
+
+/* NAME-bounces, NAME-owner: to the owner, unless the name is taken. */
+static struct entry *
+add_owned(struct making *b, const struct list_conf *conf, const char *suffix)
+{
+	struct address a = listing_address(conf, suffix, b->routes->arena);
+	struct entry *e;
+
+	if (map_get(&b->home->names, a.local) != NULL || !room_for_one_more(b, conf->owner.place))
+		return NULL;
+	e = fresh_entry(b, a.local, conf->owner.place);
+	e->targets = make_target(b, conf->owner.address, conf->owner.place);
+	return e;
 }
 
 static void
 add_lists(struct making *b)
 {
 	const struct domain_conf *d = b->home->conf;
+	struct entry *e;
 
 	for (size_t i = 0; i < d->list_count; i++) {
 		const struct conf_mailbox *m = &d->lists[i]->address;
-		struct entry *e = fresh_entry(b, m->address.local, m->place);
 
-		if (e != NULL)
+		if ((e = fresh_entry(b, m->address.local, m->place)) != NULL)
 			e->list = make_list(b, d->lists[i]);
+	}
+	for (size_t i = 0; i < d->list_count; i++) {
+		const struct entry *list = map_get(&b->home->names, d->lists[i]->address.address.local);
+
+		if ((e = add_owned(b, d->lists[i], "-bounces")) != NULL)
+			e->bounces = list->list;
+		add_owned(b, d->lists[i], "-owner");
+	}
+}
+
+/* --- building: list managers ---------------------------------------------------------------- */
+
+/* "members@lists.test   lmtp:[127.0.0.1]:8024" */
+static void
+add_managed(struct making *b, const struct table *table, struct slice line)
+{
+	struct endpoint *to = get(b, sizeof *to);
+	struct slice word, transport = slice_trim(line);
+	struct place place;
+	struct address address;
+	struct entry *e;
+
+	slice_word(&transport, &word);
+	place = table_place(table, word);
+	transport = slice_trim(transport);
+	if (!transport_lmtp(transport, b->routes->arena, to)) {
+		flaw_error(b->flaws, table_place(table, transport), "expected lmtp: and a socket");
+	} else if (table_mailbox(b, word, place, &address) &&
+	    slice_eq(address.domain, b->home->conf->name) && room_for_one_more(b, place)) {
+		e = entry_for(b, b->home, address.local, place);
+		if (e->targets == NULL && e->list == NULL)
+			e->manager = to;
+	}
+}
+
+/* One file for all domains of the manager: those of others are passed over. */
+static void
+add_managers(struct making *b)
+{
+	const struct domain_conf *d = b->home->conf;
+
+	for (size_t i = 0; i < d->map_file_count; i++) {
+		const struct conf_file *file = d->map_files[i];
+		const struct source *source = read_table(b, file->name, file->purpose, file->place);
+		struct table table;
+		struct slice line;
+
+		if (source == NULL)
+			continue;
+		table_begin(&table, source);
+		while (b->entries < ENTRIES_MOST && table_next(&table, &line))
+			add_managed(b, &table, line);
 	}
 }
 
@@ -389,6 +458,7 @@ add_home(struct making *b, const struct domain_conf *d)
 	add_users(b);
 	add_aliases(b);
 	add_lists(b);
+	add_managers(b);
 	add_catch_all(b);
 }
 

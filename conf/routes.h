@@ -17,6 +17,8 @@ struct entry {
 	bool           user;
 	struct target *targets;         /* of an alias */
 	struct list   *list;
+	const struct list *bounces;     /* it is NAME-bounces of this one */
+	struct endpoint *manager;       /* of lists behind LMTP, or NULL */
 	enum { UNSEEN, ON_PATH, DONE } state;   /* while loops are looked for */
 	const struct entry *from;
 	unsigned       height;          /* how many aliases follow each other below */

@@ -48,6 +48,34 @@ table_place(const struct table *t, struct slice part)
 	return (struct place){ t->source, part.p, t->line, (unsigned)part.n };
 }
 
+/* --- transport(5) ------------------------------------------------------------------ */
+
+/* Brackets mean "no MX" there; here only an IPv6 address has some. */
+static struct slice
+without_brackets(struct slice s, struct arena *arena)
+{
+	size_t close = slice_find(s, ']');
+	struct slice host = slice_head(slice_skip(s, 1), close - 1);
+
+	if (!slice_starts(s, S("[")) || close == s.n)
+		return s;
+	if (slice_startsi(host, S("ipv6:")))
+		host = slice_skip(host, 5);
+	return arena_printf(arena, slice_find(host, ':') < host.n ? "[%.*s]%.*s" : "%.*s%.*s", FMT(host),
+	    FMT(slice_skip(s, close + 1)));
+}
+
+bool
+transport_lmtp(struct slice s, struct arena *arena, struct endpoint *to)
+{
+	if (!slice_startsi(s, S("lmtp:")))
+		return false;
+	s = slice_skip(s, 5);
+	if (slice_startsi(s, S("inet:")))
+		s = slice_skip(s, 5);
+	return value_endpoint(without_brackets(s, arena), arena, to) && to->kind != ENDPOINT_ANY;
+}
+
 /* --- aliases(5) ------------------------------------------------------------------ */
 
 void

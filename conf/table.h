@@ -10,7 +10,7 @@
 #define CONF_TABLE_H
 
 #include "conf/flaw.h"
-#include "mail/address.h"
+#include "conf/value.h"
 
 struct table {
 	const struct source *source;
@@ -23,6 +23,13 @@ void table_begin(struct table *, const struct source *);
 bool table_next(struct table *, struct slice *line_r);
 /* The place of a part of that line. */
 struct place table_place(const struct table *, struct slice part);
+
+/*
+ * What stands behind an address in a list manager's map, in the words of
+ * Postfix's transport(5): "lmtp:[127.0.0.1]:8024", "lmtp:unix:/run/lmtp",
+ * "lmtp:inet:host:24".  False for anything but LMTP.
+ */
+bool transport_lmtp(struct slice, struct arena *, struct endpoint *);
 
 /*
  * aliases(5):

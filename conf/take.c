@@ -330,6 +330,31 @@ TAKER(take_members)
 			*(struct conf_mailbox *)MORE(b, l->members, l->member_count) = mailbox_of(b, w);
 }
 
+TAKER(take_map)
+{
+	struct domain_conf *d = field;
+
+	UNUSED;
+	*(struct conf_file **)MORE(b, d->map_files, d->map_file_count) =
+	    file_of(b, value_first(s), FILE_LISTS);
+}
+
+TAKER(take_post)
+{
+	UNUSED;
+	((struct list_conf *)field)->post = statement_says(s, "members") ? POST_MEMBERS
+	    : statement_says(s, "moderator") ? POST_MODERATOR : POST_OPEN;
+}
+
+TAKER(take_skip)
+{
+	struct list_conf *l = field;
+
+	UNUSED;
+	l->skip_sender = statement_says(s, "sender");
+	l->skip_addressed = statement_says(s, "addressed");
+}
+
 /* --- key and arc -------------------------------------------------------------------- */
 
 TAKER(take_key)
@@ -513,6 +538,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_DOMAIN_ALIAS]             = { take_alias, 0, NULL },
 	[KEYWORD_DOMAIN_CATCH_ALL]         = { set_mailbox, IN(domain_conf, catch_all), NULL },
 	[KEYWORD_DOMAIN_LIST]              = { take_list, 0, NULL },
+	[KEYWORD_DOMAIN_LISTS]             = { take_map, 0, NULL },
 	[KEYWORD_DOMAIN_TAG]               = { set_text, IN(domain_conf, tag), NULL },
 	[KEYWORD_DOMAIN_FOOTER]            = { set_text, IN(domain_conf, footer), NULL },
 
@@ -520,7 +546,16 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_LIST_TAG]                 = { set_text, IN(list_conf, tag), NULL },
 	[KEYWORD_LIST_FOOTER]              = { set_text, IN(list_conf, footer), NULL },
 	[KEYWORD_LIST_OWNER]               = { set_mailbox, IN(list_conf, owner), NULL },
-	[KEYWORD_LIST_POST]                = { set_says, IN(list_conf, post_members), "members" },
+	[KEYWORD_LIST_POST]                = { take_post, 0, NULL },
+	[KEYWORD_LIST_MODERATOR]           = { set_mailbox, IN(list_conf, moderator), NULL },
+	[KEYWORD_LIST_SKIP]                = { take_skip, 0, NULL },
+	[KEYWORD_LIST_FROM]                = { set_says, IN(list_conf, keep_from), "keep" },
+	[KEYWORD_LIST_VERP]                = { set_switch, IN(list_conf, verp), NULL },
+	[KEYWORD_LIST_NAME]                = { set_text, IN(list_conf, name), NULL },
+	[KEYWORD_LIST_HELP]                = { set_text, IN(list_conf, help), NULL },
+	[KEYWORD_LIST_SUBSCRIBE]           = { set_text, IN(list_conf, subscribe), NULL },
+	[KEYWORD_LIST_UNSUBSCRIBE]         = { set_text, IN(list_conf, unsubscribe), NULL },
+	[KEYWORD_LIST_ARCHIVE]             = { set_text, IN(list_conf, archive), NULL },
 
 	[KEYWORD_KEY_DOMAIN]               = { take_key_domain, 0, NULL },
 	[KEYWORD_KEY_FILE]                 = { take_key_file, 0, NULL },
@@ -543,6 +578,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_DELIVERY_WARN]            = { take_warn, IN(delivery_conf, warn), NULL },
 	[KEYWORD_DELIVERY_EIGHT_BIT]       = { set_says, IN(delivery_conf, eight_bit_send), "send" },
 	[KEYWORD_DELIVERY_TLS_REPORTS]     = { set_switch, IN(delivery_conf, tls_reports), NULL },
+	[KEYWORD_DELIVERY_SRS]             = { set_switch, IN(delivery_conf, srs), NULL },
 	[KEYWORD_DELIVERY_TO]              = { take_to, 0, NULL },
 
 	[KEYWORD_TO_VIA]                   = { take_via, 0, NULL },

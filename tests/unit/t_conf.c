@@ -201,11 +201,11 @@ everything_can_be_said(void **state)
 	assert_slice(list->tag, "[t]");
 	assert_slice(list->footer, "f\ng");
 	assert_slice(list->owner.address.text, "postmaster@a.test");
-	assert_false(list->post_members);
+	assert_int_equal(list->post, POST_OPEN);
 	assert_slice(m->tag, "[m]");
 	assert_slice(m->footer, "");                     /* said: none */
 	assert_slice(m->owner.address.text, "ann@a.test");
-	assert_true(m->post_members && m->member_file_count == 1);
+	assert_true(m->post == POST_MEMBERS && m->member_file_count == 1);
 	end(&r);
 }
 
@@ -424,7 +424,7 @@ static void
 what_is_shown_can_be_read_again(void **state)
 {
 	static const char text[] = "let h = a.test; hostname $h\ndelivery { hold on }\n"
-	    "domain a.test { deliver to discard; list l -> \"x y\", z; tag subject \"[\\\"x\\\" \\n$h]\" }\n"
+	    "domain a.test { deliver to discard; list l -> \"x y\", z; footer \"[\\\"x\\\" \\n$h]\" }\n"
 	    "delivery { via b.test:25 }";
 	struct buf once = BUF(65536), twice = BUF(65536), all = BUF(65536), again = BUF(65536);
 
@@ -433,7 +433,7 @@ what_is_shown_can_be_read_again(void **state)
 	    "hostname a.test  # /c/x.conf:1\n"
 	    "delivery {  # /c/x.conf:2\n    hold on  # /c/x.conf:2\n    via b.test:25  # /c/x.conf:4\n}\n"
 	    "domain a.test {  # /c/x.conf:3\n    deliver to discard  # /c/x.conf:3\n"
-	    "    list l -> \"x y\", z  # /c/x.conf:3\n    tag subject \"[\\\"x\\\" \\n$h]\"  # /c/x.conf:3\n}\n");
+	    "    list l -> \"x y\", z  # /c/x.conf:3\n    footer \"[\\\"x\\\" \\n$h]\"  # /c/x.conf:3\n}\n");
 	buf_byte(&once, '\0');
 	assert_int_equal(shown(once.p, false, &twice).n > 0, true);
 	/* With all defaults written out, nothing is left that is not set. */

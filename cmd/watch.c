@@ -1,0 +1,73 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+
+#include "base/bug.h"
+#include "cmd/watch.h"
+
+static struct stat
+look_at(const char *name)
+{
+	struct stat st;
+
+	if (stat(name, &st) == -1)
+		st = (struct stat){ .st_ino = 0 };
+	return st;
+}
+
+static bool
+same(const struct stat *a, const struct stat *b)
+{
+	return a->st_ino == b->st_ino && a->st_dev == b->st_dev && a->st_size == b->st_size &&
+	    a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+static bool
+is_table(const struct file *f)
+{
+	return f->purpose == FILE_ALIASES || f->purpose == FILE_USERS || f->purpose == FILE_MEMBERS ||
+	    f->purpose == FILE_TRUST || f->purpose == FILE_LISTS;
+}
+
+void
+watch_begin(struct watch *w, const struct files *files)
+{
+	watch_end(w);
+	w->each = must_alloc((files->count + 1) * sizeof *w->each);
+	for (size_t i = 0; i < files->count; i++) {
+		const struct file *f = files->file[i];
+
+		if (!is_table(f))
+			continue;
+		w->each[w->count] = (struct watched){ .name = must_copy(f->name, f->name_length),
+		    .known = look_at(f->name) };
+		w->each[w->count].seen = w->each[w->count].known;
+		w->count++;
+	}
+}
+
+void
+watch_end(struct watch *w)
+{
+	for (size_t i = 0; i < w->count; i++)
+		free(w->each[i].name);
+	free(w->each);
+	*w = (struct watch){ .count = 0 };
+}
+
+bool
+watch_changed(struct watch *w)
+{
+	bool changed = false;
+
+	for (size_t i = 0; i < w->count; i++) {
+		struct watched *t = &w->each[i];
+		struct stat now = look_at(t->name);
+
+		if (same(&now, &t->seen) && !same(&now, &t->known)) {
+			t->known = now;
+			changed = true;
+		}
+		t->seen = now;
+	}
+	return changed;
+}
