@@ -4,6 +4,8 @@
  * of the same shape (cases.json, which may say what time it is: "now", in
  * seconds), instead of them.
  */
+#include <unistd.h>
+
 #include "judge.h"
 #include "mailsuite.h"
 
