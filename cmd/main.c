@@ -11,13 +11,15 @@
 static const struct command COMMANDS[] = {
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "lab", "run FILE...", "a whole mail world in one process: play scenarios", cmd_lab },
-	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, drop, ...", cmd_queue },
+	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, drop, ...",
+	    cmd_queue },
 	{ "role", NULL, NULL, cmd_role },
 	{ "run", "[-c FILE]", "be the mail server, in the foreground", cmd_run },
 	{ "seal", "--domain D ... --authserv-id ID", "verify the ARC chain and add a set to it", cmd_seal },
 	{ "sign", "--domain D --selector S --key F", "put a DKIM-Signature on a message", cmd_sign },
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
-	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC", cmd_verify },
+	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
+	    cmd_verify },
 	{ "version", "", "which version this is", cmd_version },
 };
 

@@ -285,5 +285,6 @@ const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
 	[ROLE_QUEUE] = { "queue", TEXTS | BIT(FILE_SIGNING_KEY) | BIT(FILE_SECRETS),
 	    queue_prepare, queue_rights, queue_begin, queue_take_door, queue_take_link, queue_finish, NULL },
 	[ROLE_DELIVERY] = { "delivery", TEXTS | DNS | BIT(FILE_ROOTS),
-	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish, NULL },
+	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish,
+	    NULL },
 };
