@@ -106,7 +106,7 @@ read_text(void)
 static void
 make_text(void)
 {
-	static const char line[] = "All work and no play makes a dull server, says the load of the bench.\r\n";
+	static const char line[] = "All work and no play makes a dull server, says the load of the bench\r\n";
 	FILE *f = open_memstream(&text, &text_size);
 
 	fprintf(f, "From: <%s>\r\nTo: <%s>\r\nSubject: load\r\nMessage-ID: <load@bench.test>\r\n"

@@ -4,7 +4,7 @@
 How fast mail is taken, kept and passed on, beside Postfix and Exim: in one run, in
 turn, on one disk, with every message flushed before its 250 on all sides.
 
-    queue.py [--pairs N] [--rows WORD,...] [--most N] [--nice N] [--json FILE]
+    queue.py [--pairs N] [--rows WORD,...] [--most N] [--nice N] [--dir DIR] [--json FILE]
 
 A row is run when one of the words is in its name.  Run in the build directory,
 after `make bench` or `make chainmail obj/tests/bench/load`; as root, or only
@@ -262,13 +262,15 @@ def main():
     parser.add_argument("--rows", default="")
     parser.add_argument("--most", type=int, default=10 ** 6, help="largest queue of the restart rows")
     parser.add_argument("--nice", type=int, default=0, help="below 0: less disturbed by others (root)")
+    parser.add_argument("--dir", default="/var/tmp", help="where the image of the disk lies")
     parser.add_argument("--json", default="bench-queue.json")
     options = parser.parse_args()
     ground.enter()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
-    if options.nice:
-        os.nice(options.nice)
-    with ground.world() as world:
+    with ground.world(where=options.dir) as world:
+        world.nice = options.nice
+        if options.nice:
+            ground.hurry(os.getpid(), options.nice)
         table = Table("queue", {"disk": world.kind, "cores": os.cpu_count(), "pairs": options.pairs,
                                 "load average": f"{os.getloadavg()[0]:.1f}"})
         Bench(world, table, options).run()

@@ -103,8 +103,12 @@ class Server:
 
     def run(self, *command, **options):
         log = open(os.path.join(self.dir, "log"), "ab")
-        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-                                start_new_session=True, **options)
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+                                   start_new_session=True, **options)
+        log.close()
+        if self.world.nice:
+            ground.hurry(process.pid, self.world.nice)
+        return process
 
     def start(self):
         self.process = self.run(*self.command())

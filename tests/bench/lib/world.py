@@ -40,6 +40,18 @@ def enter():
                               sys.executable, *sys.argv])
 
 
+def hurry(pid, nice):
+    """
+    Less disturbed by others on this machine: the kernel shares it out by sessions first,
+    each server has one of its own, and all get the same.
+    """
+    try:
+        with open(f"/proc/{pid}/autogroup", "w") as f:
+            f.write(str(nice))
+    except OSError:
+        os.setpriority(os.PRIO_PROCESS, pid, nice)
+
+
 def loopback_up():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
         up = struct.pack("16sh", b"lo", 0x1 | 0x40)         # IFF_UP, IFF_RUNNING
@@ -94,6 +106,8 @@ class World:
         self.top = top
         self.spool = os.path.join(top, "spool")
         self.stat = None
+        self.nice = 0
+        self.facts = ""
         os.mkdir(self.spool)
         os.chmod(top, 0o755)
         if is_root():
