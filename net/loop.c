@@ -36,7 +36,8 @@ loop_begin(struct loop *l, struct clock *clock)
 
 	*l = (struct loop){ .clock = clock };
 	bug_if(config == NULL);
-	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK | EVENT_BASE_FLAG_PRECISE_TIMER);
+	/* Milliseconds are what timers here know: a precise one costs a call of the kernel a turn. */
+	event_config_set_flag(config, EVENT_BASE_FLAG_NOLOCK);
 	l->base = event_base_new_with_config(config);
 	bug_if(l->base == NULL);
 	event_config_free(config);

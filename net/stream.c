@@ -446,8 +446,7 @@ stream_take(struct stream *s, size_t n)
 void
 stream_pause(struct stream *s)
 {
-	s->paused = true;
-	want_read(s, false);
+	s->paused = true;               /* whoever sends nothing meanwhile costs no call of the kernel */
 }
 
 void
@@ -456,10 +455,11 @@ stream_resume(struct stream *s)
 	if (!s->paused || s->phase == OVER)
 		return;
 	s->paused = false;
-	if (s->phase == CLEAR || s->phase == TLS) {
-		want_read(s, true);
+	if (s->phase != CLEAR && s->phase != TLS)
+		return;
+	want_read(s, true);             /* the loop tells again what the socket has */
+	if (s->in.n > 0 || (s->phase == TLS && SSL_has_pending(s->ssl)))
 		loop_later(s->loop, &s->again, again, s);
-	}
 }
 
 /* --- writing ----------------------------------------------------------------- */

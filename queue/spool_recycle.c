@@ -25,7 +25,8 @@ enum {
 	COPY_BYTES = 1 << 20,
 	SLACK = 4,                      /* segments that may be there whatever is in them */
 	NEARLY_DEAD = 8,                /* an eighth of it lives, or less */
-	ZEROS = 1 << 20,                /* written at once */
+	ZEROS = 1 << 18,                /* written at once */
+	PAUSE_MS = 10,                  /* after that, while records come */
 	SOON = 2,                       /* turns between attempts to make a spare on a full disk */
 	SELDOM = 64,                    /* between checkpoints, and attempts to make a catalogue */
 };
@@ -162,12 +163,30 @@ stopping(struct spool *s)
 	return stop;
 }
 
+/*
+ * Whoever waits for a flush waits also for the zeros that are on their way.  So as
+ * long as records come they are written in small pieces with pauses between; when
+ * there is no spare in time, the segment grows as it is written.
+ */
+static void
+let_pass(struct spool *s, uint64_t *records)
+{
+	static const struct timespec pause = { 0, PAUSE_MS * 1000000 };
+	uint64_t before = *records;
+
+	pthread_mutex_lock(&s->lock);
+	*records = s->usage.records;
+	pthread_mutex_unlock(&s->lock);
+	if (*records != before)
+		nanosleep(&pause, NULL);
+}
+
 /* Blocks that were written once cost a third of the flush of blocks that were not. */
 static bool
 fill(struct spool *s, int fd, struct error *why)
 {
 	static const char zeros[ZEROS];
-	uint64_t left = s->options.segment;
+	uint64_t left = s->options.segment, records = 0;
 
 	for (off_t at = 0; left > 0; at += ZEROS) {
 		size_t n = left < ZEROS ? left : ZEROS;
@@ -177,6 +196,7 @@ fill(struct spool *s, int fd, struct error *why)
 		if (!file_write_at(fd, slice_of(zeros, n), at, why) || !file_flush(fd, why))
 			return false;
 		left -= n;
+		let_pass(s, &records);
 	}
 	return true;
 }

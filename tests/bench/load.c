@@ -4,12 +4,17 @@
  * fast that was and how long the server thought about each.
  *
  *     load [-s SESSIONS] [-n MESSAGES] [-l OCTETS] [-1] [-f FROM] [-t TO] [-m FILE] ADDRESS PORT
+ *     load -d PORT [-n MESSAGES] [-l OCTETS] ADDRESS PORT
+ *     load -i [-s SESSIONS] ADDRESS PORT
  *
  * MAIL, RCPT and DATA go in one write (RFC 2920).  -1: a connection for each message.
- * -m: this message, with a To field of its own each time.  One line comes out:
- * messages, seconds, messages per second, and the median and the 99th percentile of
- * DATA's end to its reply, in ms.  It knows nothing of Chainmail, so it is the same
- * for everybody.
+ * -m: this message.  -d: one message at a time, measured until it has come to the
+ * load's own sink on that port, which the server has for a next hop.  -i: sessions
+ * that say EHLO and then nothing, until standard input ends.
+ *
+ * One line comes out: messages, seconds, messages per second, and the median and the
+ * 99th percentile of the text's end to its reply (or to the sink), in ms.  It knows
+ * nothing of Chainmail, so it is the same for everybody.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -27,11 +32,14 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { LINE = 4096, EVENTS = 256, SECONDS = 300 };
+#include "tests/bench/sink.h"
+
+enum { LINE = 4096, EVENTS = 256, SECONDS = 120 };
 
 enum stage { GREETING, HELLO, ENVELOPE, TEXT };
 
 struct session {
+	struct watcher watcher;
 	int        fd;
 	enum stage stage;
 	unsigned   replies;             /* still to come in this stage */
@@ -43,14 +51,17 @@ struct session {
 static struct {
 	unsigned    sessions;
 	size_t      messages, octets;
-	bool        once;
+	bool        once, idle;
+	int         sink;               /* its port, or 0 */
 	const char *from, *to, *file;
-} options = { 1, 1000, 4096, false, "load@bench.test", "ann@local.test", NULL };
+} options = { 1, 1000, 4096, false, false, 0, "load@bench.test", "ann@local.test", NULL };
 
 static struct sockaddr_in6 address6;
 static struct sockaddr_in  address4;
 static char  *text, *envelope;
-static size_t text_size, envelope_size, begun, done;
+static size_t text_size, envelope_size, begun, done, settled;
+static struct session *relayed;         /* whose message is on its way to the sink */
+static bool    replied, arrived;        /* what it waits for */
 static double *waits;
 static int     poller;
 
@@ -95,7 +106,7 @@ read_text(void)
 static void
 make_text(void)
 {
-	static const char line[] = "All work and no play makes a dull server, says the load of the bench.\r\n";
+	static const char line[] = "All work and no play makes a dull server, says the load of the bench\r\n";
 	FILE *f = open_memstream(&text, &text_size);
 
 	fprintf(f, "From: <%s>\r\nTo: <%s>\r\nSubject: load\r\nMessage-ID: <load@bench.test>\r\n"
@@ -193,15 +204,16 @@ next_message(struct session *s)
 		return;
 	}
 	begun++;
+	relayed = s;
 	say(s, envelope, envelope_size);
 	s->stage = ENVELOPE;
 	s->replies = 3;
 }
 
 static void
-taken(struct session *s)
+finished(struct session *s)
 {
-	waits[done++] = now() - s->asked;
+	done++;
 	if (!options.once) {
 		next_message(s);
 		return;
@@ -209,6 +221,36 @@ taken(struct session *s)
 	finish(s);
 	if (begun < options.messages)
 		connect_out(s);
+}
+
+/* With a sink a message is over when both the reply and the sink say so. */
+static void
+relayed_when_both(void)
+{
+	if (replied && arrived) {
+		replied = arrived = false;
+		finished(relayed);
+	}
+}
+
+static void
+sink_has_it(void)
+{
+	arrived = true;
+	waits[done] = now() - relayed->asked;
+	relayed_when_both();
+}
+
+static void
+taken(struct session *s)
+{
+	if (options.sink == 0) {
+		waits[done] = now() - s->asked;
+		finished(s);
+	} else {
+		replied = true;
+		relayed_when_both();
+	}
 }
 
 static void
@@ -221,7 +263,9 @@ stage_over(struct session *s)
 		s->replies = 1;
 		break;
 	case HELLO:
-		next_message(s);
+		settled++;
+		if (!options.idle)
+			next_message(s);
 		break;
 	case ENVELOPE:
 		s->sent = 0;
@@ -265,6 +309,44 @@ listen_to(struct session *s)
 
 /* --- all of them ------------------------------------------------------------------------- */
 
+static void
+ready(struct watcher *w, uint32_t events)
+{
+	struct session *s = (struct session *)w;
+
+	if (events & EPOLLOUT)
+		send_text(s);
+	else
+		listen_to(s);
+}
+
+static void
+turn(double start)
+{
+	struct epoll_event events[EVENTS];
+	int n = epoll_wait(poller, events, EVENTS, 1000);
+
+	if (now() - start > SECONDS)
+		give_up("gave up", "it takes too long");
+	for (int i = 0; i < n; i++) {
+		struct watcher *w = events[i].data.ptr;
+
+		w->ready(w, events[i].events);
+	}
+}
+
+static struct session *
+connect_all(void)
+{
+	struct session *all = calloc(options.sessions, sizeof *all);
+
+	for (unsigned i = 0; i < options.sessions; i++) {
+		all[i].watcher.ready = ready;
+		connect_out(&all[i]);
+	}
+	return all;
+}
+
 static int
 compare(const void *a, const void *b)
 {
@@ -276,30 +358,31 @@ compare(const void *a, const void *b)
 static void
 run(void)
 {
-	struct session *all = calloc(options.sessions, sizeof *all);
-	struct epoll_event events[EVENTS];
 	double start = now();
+	struct session *all = connect_all();
 
-	for (unsigned i = 0; i < options.sessions; i++)
-		connect_out(&all[i]);
-	while (done < options.messages) {
-		int n = epoll_wait(poller, events, EVENTS, 1000);
-
-		if (now() - start > SECONDS)
-			give_up("gave up", "it takes too long");
-		for (int i = 0; i < n; i++) {
-			struct session *s = events[i].data.ptr;
-
-			if (events[i].events & EPOLLOUT)
-				send_text(s);
-			else
-				listen_to(s);
-		}
-	}
+	while (done < options.messages)
+		turn(start);
 	start = now() - start;
 	qsort(waits, done, sizeof *waits, compare);
 	printf("%zu messages %.3f s %.1f per-second %.3f median-ms %.3f p99-ms\n", done, start,
 	    (double)done / start, 1e3 * waits[done / 2], 1e3 * waits[done * 99 / 100]);
+	free(all);
+}
+
+/* Those that do nothing. */
+static void
+stay(void)
+{
+	double start = now();
+	struct session *all = connect_all();
+
+	while (settled < options.sessions)
+		turn(start);
+	printf("%zu sessions %.3f s\n", settled, now() - start);
+	fflush(stdout);
+	while (getchar() != EOF)
+		continue;
 	free(all);
 }
 
@@ -319,37 +402,54 @@ read_address(const char *name, const char *port)
 	}
 }
 
-int
-main(int argc, char **argv)
+static void
+all_descriptors(void)
 {
 	struct rlimit most;
 
-	for (int c; (c = getopt(argc, argv, "s:n:l:1f:t:m:")) != -1;)
+	getrlimit(RLIMIT_NOFILE, &most);
+	most.rlim_cur = most.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &most);
+}
+
+int
+main(int argc, char **argv)
+{
+	for (int c; (c = getopt(argc, argv, "s:n:l:1d:if:t:m:")) != -1;)
 		switch (c) {
 		case 's': options.sessions = (unsigned)atoi(optarg); break;
 		case 'n': options.messages = (size_t)atol(optarg); break;
 		case 'l': options.octets = (size_t)atol(optarg); break;
 		case '1': options.once = true; break;
+		case 'd': options.sink = atoi(optarg); break;
+		case 'i': options.idle = true; break;
 		case 'f': options.from = optarg; break;
 		case 't': options.to = optarg; break;
 		case 'm': options.file = optarg; break;
 		default:  return 64;
 		}
-	if (argc - optind != 2 || options.sessions == 0 || options.messages < options.sessions) {
-		fprintf(stderr, "usage: load [-s N] [-n N] [-l N] [-1] [-f A] [-t A] [-m FILE] ADDRESS PORT\n");
+	if (argc - optind != 2 || options.sessions == 0 ||
+	    (!options.idle && options.messages < options.sessions) ||
+	    (options.sink != 0 && options.sessions > 1)) {
+		fprintf(stderr, "usage: load [-s N] [-n N] [-l N] [-1] [-d PORT] [-i] [-f A] [-t A] [-m FILE] "
+		    "ADDRESS PORT\n");
 		return 64;
 	}
 	read_address(argv[optind], argv[optind + 1]);
+	all_descriptors();
+	poller = epoll_create1(EPOLL_CLOEXEC);
+	if (options.sink != 0 && !sink_open(poller, options.sink, sink_has_it))
+		give_up("cannot listen", strerror(errno));
+	if (options.idle) {
+		stay();
+		return 0;
+	}
 	if (options.file != NULL)
 		read_text();
 	else
 		make_text();
 	make_envelope();
 	waits = calloc(options.messages, sizeof *waits);
-	poller = epoll_create1(EPOLL_CLOEXEC);
-	getrlimit(RLIMIT_NOFILE, &most);
-	most.rlim_cur = most.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &most);
 	run();
 	free(waits);
 	free(text);
