@@ -19,11 +19,13 @@ that was acknowledged and neither arrived nor was reported is lost.
 import asyncio
 import hashlib
 import json
+import mmap
 import os
 import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import time
 
@@ -412,6 +414,42 @@ class World:
 
     async def wait_empty(self, seconds=DEADLINE):
         await until(lambda: self.queue("list", "--json").stdout == "", "an empty queue", seconds)
+
+
+# --- the shim ------------------------------------------------------------------------------------
+
+
+class Switch:
+    """tests/crash/log.h, struct shim_switch: what happens to the file operations of the program."""
+    OPEN, WRITE, FLUSH, NAME, MAKE, FORK = 1, 2, 4, 8, 16, 32
+    FILES = OPEN | WRITE | FLUSH | NAME | MAKE
+    NOTHING, FAIL, KILL, HALF, SHORT, FAKE = range(6)
+    LAYOUT = struct.Struct("=IIiIQ")
+
+    def __init__(self, path):
+        path.write_bytes(bytes(self.LAYOUT.size))
+        with open(path, "r+b") as f:
+            self.map = mmap.mmap(f.fileno(), self.LAYOUT.size)
+        self.path = path
+
+    def environment(self, below):
+        return {"LD_PRELOAD": str(SHIM), "SHIM_DIR": str(below), "SHIM_SWITCH": str(self.path)}
+
+    def set(self, act, operations=FILES, number=0, countdown=0):
+        """The bytes of `act` come last: until then nothing is on."""
+        self.map[0:4] = bytes(4)
+        self.map[4:16] = struct.pack("=IiI", operations, number, countdown)
+        self.map[0:4] = struct.pack("=I", act)
+
+    def off(self):
+        self.map[0:4] = bytes(4)
+
+    def on(self):
+        """What is still to happen; off by itself once its turn has come."""
+        return self.LAYOUT.unpack(self.map[:])[0] != self.NOTHING
+
+    def seen(self):
+        return self.LAYOUT.unpack(self.map[:])[4]
 
 
 # --- TAP ----------------------------------------------------------------------------------------
