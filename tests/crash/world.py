@@ -292,6 +292,18 @@ def name_of(pid):
         return None
 
 
+def dead(pid):
+    """Gone, or only its name is left, for a parent that takes its time; none of its threads runs."""
+    try:
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{task}/stat", encoding="ascii", errors="replace") as f:
+                if f.read().rpartition(")")[2].split()[0] not in "ZX":
+                    return False
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return True
+
+
 async def until(condition, what, seconds=DEADLINE):
     end = time.monotonic() + seconds
     while not condition():
@@ -359,7 +371,7 @@ class World:
                 pass
         when = time.time()
         self.process.wait(DEADLINE)
-        await until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), "their end")
+        await until(lambda: all(map(dead, pids)), "their end")
         return when
 
     async def stop(self):
