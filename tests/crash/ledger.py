@@ -60,7 +60,7 @@ def judge(tap, world, strikes, missing):
     killed = {victim: sum(v == victim for _, v in strikes) for victim in VICTIMS}
     tap.note(f"{len(strikes)} strikes {killed}, {len(ledger.acknowledged())} acknowledged of {len(ledger.letters)}, "
              f"{len(missing)} lost, {len(repeated)} repeated, refused {world.said}")
-    tap.say(len(ledger.acknowledged()) > 10 * len(strikes), "kill -9: messages were acknowledged between strikes")
+    tap.say(len(ledger.acknowledged()) > 3 * len(strikes), "kill -9: messages were acknowledged between strikes")
     tap.say(not missing, f"kill -9: of {len(ledger.acknowledged())} acknowledged none is lost", missing[:20])
     tap.say(not ledger.changed, "kill -9: none is changed", ledger.changed[:20])
     tap.say(not strange, f"kill -9: {len(repeated)} came twice, all of them under way at a strike", strange[:20])
