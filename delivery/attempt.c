@@ -625,7 +625,7 @@ begin_order(struct attempt *a, struct slice packed)
 {
 	packed = arena_copy(a->arena, packed);
 	return packed.p != NULL && order_unpack(&a->order, packed, a->arena) &&
-	    a->order.in_file == (a->fd != -1) && make_room(a);
+	    (a->order.in_file || a->fd == -1) && make_room(a);
 }
 
 static bool
@@ -633,6 +633,11 @@ first_step(struct attempt *a)
 {
 	struct endpoint place;
 
+	if (a->order.in_file && a->fd == -1) {  /* lost on its way (net/link.h) */
+		a->worst = STATUS(0, 4, 3, 0, "too many files are open to read the message");
+		a->step = &TELL;
+		return true;
+	}
 	switch (a->order.kind) {
 	case ORDER_MAILDIR:
 		a->step = &STORE;

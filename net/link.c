@@ -86,7 +86,8 @@ link_end(struct link *k)
 	for (size_t i = 0; i < k->leaving_n; i++)
 		close(k->leaving[i].fd);
 	for (size_t i = 0; i < k->arrived_n; i++)
-		close(k->arrived[i]);
+		if (k->arrived[i] != -1)
+			close(k->arrived[i]);
 	loop_later(k->loop, &k->free, free_link, k);
 }
 
@@ -238,8 +239,23 @@ link_flush(struct link *k)
 /* --- receiving --------------------------------------------------------------- */
 
 static void
+keep_descriptor(struct link *k, int fd)
+{
+	if (k->arrived_n < FDS_WAITING_MOST)
+		k->arrived[k->arrived_n++] = fd;
+	else if (fd != -1)
+		close(fd);
+}
+
+/*
+ * One that the kernel could not give us (EMFILE) leaves its place empty, or the
+ * next frame's would be taken for it.  A call brings at most one.
+ */
+static void
 keep_descriptors(struct link *k, struct msghdr *message)
 {
+	if ((message->msg_flags & MSG_CTRUNC) != 0 && CMSG_FIRSTHDR(message) == NULL)
+		keep_descriptor(k, -1);
 	for (struct cmsghdr *c = CMSG_FIRSTHDR(message); c != NULL; c = CMSG_NXTHDR(message, c)) {
 		size_t n;
 
@@ -250,10 +266,7 @@ keep_descriptors(struct link *k, struct msghdr *message)
 			int fd;
 
 			memcpy(&fd, CMSG_DATA(c) + i * sizeof fd, sizeof fd);
-			if (k->arrived_n < FDS_WAITING_MOST)
-				k->arrived[k->arrived_n++] = fd;
-			else
-				close(fd);
+			keep_descriptor(k, fd);
 		}
 	}
 }

@@ -6,6 +6,8 @@
  * descriptor.  Frames arrive whole, in order, or not at all.  Both ends are our
  * own processes, but the other one may have been taken over by a stranger: a
  * frame that is too long ends the link, and whoever reads a payload checks it.
+ * A descriptor is lost when the receiver has no room for one more: its frame
+ * then comes without.
  *
  *     length u32 | kind u16 | has a descriptor u16 | payload
  */

@@ -293,7 +293,8 @@ begin(struct queue *q, struct task *t)
 	w = new_work(q, t);
 	if (!spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why) || !gather(w)) {
 		queue_alarm(q, "message", why.text);
-		task_wait(&q->schedule, t, clock_now(q->loop->clock) + HOUR);
+		task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
+		t->attempts++;
 		free_work(w);
 		return;
 	}

@@ -31,6 +31,7 @@ intake_end(struct intake *in)
 void
 intake_refuse(struct intake *in, struct status flaw)
 {
+	bug_if(status_good(flaw));      /* it would be acknowledged, and be nowhere */
 	if (in->flaw.class == 0)
 		in->flaw = flaw;
 	in->wants_file = false;

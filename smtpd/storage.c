@@ -104,10 +104,15 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	status.subject = unpack_u16(&u);
 	status.detail = unpack_u16(&u);
 	status.text = unpack_slice(&u);
-	if (s != NULL && unpack_done(&u))
+	if (s == NULL || !unpack_done(&u)) {
+		if (fd != -1)
+			close(fd);
+	} else if (file != 0 && fd == -1 && status_good(status)) {
+		storage_drop_space(s->storage, file);
+		conclude(s, STATUS(452, 4, 3, 1, "too many files are open for a large message now"), 0, -1);
+	} else {
 		conclude(s, status, file, fd);
-	else if (fd != -1)
-		close(fd);
+	}
 }
 
 static void

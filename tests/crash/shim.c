@@ -13,12 +13,16 @@
  *     fail       number SHIM_AT fails with SHIM_ERRNO; with SHIM_EVER all after it too
  *     record     all of them are written to SHIM_LOG, to build the disk again
  *
+ * SHIM_SWITCH names a file (struct shim_switch) that says the same, at any time and to
+ * all processes at once: for a program that runs.  It counts the forks too.
+ *
  * SHIM_FAKE=all makes flushes do nothing and leave no trace, =dirs only those of
  * directories: then something must be lost.  Writes to SHIM_LEDGER stand in the
  * record as what the world was told.
  *
  * A record begins with: kind u8, file u32, number u64, length u32; bytes follow.
  */
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -46,6 +50,8 @@ static char     mode[16];
 static bool     ever, fake_files, fake_dirs, recording, ready;
 static int      number_of_errno, log_fd = -1;
 static uint64_t at, operations;
+static struct shim_switch nothing, *control = &nothing;
+static bool     halving;                /* the write under way is the last one, by half */
 
 /* What an fd stands for: 0 nothing of ours, else 1 + the file's number. */
 static struct { uint32_t file; bool is_dir, is_ledger; } fds[FDS];
@@ -72,6 +78,19 @@ take(char *to, size_t room, const char *name)
 	snprintf(to, room, "%s", value ? value : "");
 }
 
+static void
+map_switch(const char *path)
+{
+	int fd = path[0] == '\0' ? -1 : (int)syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	control = mmap(NULL, sizeof *control, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	if (control == MAP_FAILED)
+		abort();
+	syscall(SYS_close, fd);
+}
+
 __attribute__((constructor)) static void
 begin(void)
 {
@@ -92,6 +111,8 @@ begin(void)
 	take(text, sizeof text, "SHIM_LOG");
 	if (text[0] != '\0')
 		log_fd = (int)syscall(SYS_openat, AT_FDCWD, text, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	take(text, sizeof text, "SHIM_SWITCH");
+	map_switch(text);
 	ready = dir[0] != '\0';
 }
 
@@ -201,12 +222,41 @@ die(void)
 	syscall(SYS_kill, (int)syscall(SYS_getpid), SIGKILL);
 }
 
+/* Is it this operation's turn, by the switch?  A turn that comes once is over with it. */
+static bool
+switched(enum shim_act act, enum shim_operation operation)
+{
+	if (control->act != (uint32_t)act || (control->operations & operation) == 0)
+		return false;
+	if (control->countdown == 0)
+		return true;                            /* every one */
+	if (--control->countdown > 0)
+		return false;
+	control->act = SHIM_NOTHING;
+	return true;
+}
+
+/* False with errno set: it fails. */
+static bool
+allowed_by_switch(enum shim_operation operation, bool needs_space)
+{
+	control->seen++;
+	if (switched(SHIM_KILL, operation))
+		die();
+	halving = operation == SHIM_WRITE && switched(SHIM_HALF, operation);
+	if ((needs_space || control->number != ENOSPC) && switched(SHIM_FAIL, operation)) {
+		errno = control->number;
+		return false;
+	}
+	return true;
+}
+
 /*
  * True when the operation goes on; else errno is set and it fails.  A disk that is
  * full still opens what is there and removes it.
  */
 static bool
-allowed_if(bool needs_space)
+allowed_if(enum shim_operation operation, bool needs_space)
 {
 	bool may_fail = needs_space || number_of_errno != ENOSPC;
 
@@ -221,23 +271,17 @@ allowed_if(bool needs_space)
 		errno = number_of_errno;
 		return false;
 	}
-	return true;
-}
-
-static bool
-allowed(void)
-{
-	return allowed_if(true);
+	return allowed_by_switch(operation, needs_space);
 }
 
 /* Directories, renames and flushes are never interrupted: nobody repeats them. */
 static bool
-allowed_whole(bool needs_space)
+allowed_whole(enum shim_operation operation, bool needs_space)
 {
 	bool interrupt = is("interrupt") && operations + 1 == at;
 
 	if (!interrupt)
-		return allowed_if(needs_space);
+		return allowed_if(operation, needs_space);
 	operations++;
 	return true;
 }
@@ -245,13 +289,16 @@ allowed_whole(bool needs_space)
 static size_t
 how_much(size_t n)
 {
-	return n > 1 && ((is("half") && operations == at) || is("short")) ? n / 2 : n;
+	bool half = halving || (is("half") && operations == at) || is("short") ||
+	    switched(SHIM_SHORT, SHIM_WRITE);
+
+	return n > 1 && half ? n / 2 : n;
 }
 
 static void
 after_write(void)
 {
-	if (is("half") && operations == at)
+	if (halving || (is("half") && operations == at))
 		die();
 }
 
@@ -292,7 +339,7 @@ do_open(int at_fd, const char *path, int flags, mode_t rights)
 	}
 	pthread_mutex_lock(&lock);
 	existed = stat(path, &st) == 0;
-	fd = allowed_whole(!existed) ? (int)syscall(SYS_openat, at_fd, path, flags, rights) : -1;
+	fd = allowed_whole(SHIM_OPEN, !existed) ? (int)syscall(SYS_openat, at_fd, path, flags, rights) : -1;
 	if (fd != -1)
 		opened(fd, path, existed, flags);
 	pthread_mutex_unlock(&lock);
@@ -346,7 +393,7 @@ do_write(int fd, const void *p, size_t n, off_t offset)
 	ssize_t done = -1;
 
 	pthread_mutex_lock(&lock);
-	if (allowed()) {
+	if (allowed_if(SHIM_WRITE, true)) {
 		done = syscall(SYS_pwrite64, fd, p, how_much(n), offset);
 		if (done > 0)
 			note(LOG_WRITE, fds[fd].file - 1, (uint64_t)offset, p, (size_t)done);
@@ -414,7 +461,7 @@ do_truncate(int fd, off_t size)
 	if (!watched(fd))
 		return (int)syscall(SYS_ftruncate, fd, size);
 	pthread_mutex_lock(&lock);
-	if (allowed_whole(true) && (done = (int)syscall(SYS_ftruncate, fd, size)) == 0)
+	if (allowed_whole(SHIM_MAKE, true) && (done = (int)syscall(SYS_ftruncate, fd, size)) == 0)
 		note(LOG_TRUNCATE, fds[fd].file - 1, (uint64_t)size, NULL, 0);
 	pthread_mutex_unlock(&lock);
 	return done;
@@ -432,7 +479,7 @@ fallocate(int fd, int how, off_t offset, off_t n)
 	if (!watched(fd))
 		return (int)syscall(SYS_fallocate, fd, how, offset, n);
 	pthread_mutex_lock(&lock);
-	if (allowed_whole(true) && (done = (int)syscall(SYS_fallocate, fd, how, offset, n)) == 0)
+	if (allowed_whole(SHIM_MAKE, true) && (done = (int)syscall(SYS_fallocate, fd, how, offset, n)) == 0)
 		note(LOG_EXTEND, fds[fd].file - 1, (uint64_t)(offset + n), NULL, 0);
 	pthread_mutex_unlock(&lock);
 	return done;
@@ -451,8 +498,8 @@ do_flush(int fd, long call)
 	if (!watched(fd))
 		return (int)syscall(call, fd);
 	pthread_mutex_lock(&lock);
-	faked = fds[fd].is_dir ? fake_dirs : fake_files;
-	if (allowed_whole(true)) {
+	faked = (fds[fd].is_dir ? fake_dirs : fake_files) || switched(SHIM_FAKE, SHIM_FLUSH);
+	if (allowed_whole(SHIM_FLUSH, true)) {
 		done = faked ? 0 : (int)syscall(call, fd);
 		if (done == 0 && !faked && fds[fd].is_dir)
 			note_path(LOG_FLUSH_DIR, 0, path_of(fds[fd].file - 1));
@@ -477,7 +524,7 @@ rename(const char *from, const char *to)
 	if (!below(from))
 		return (int)syscall(SYS_rename, from, to);
 	pthread_mutex_lock(&lock);
-	if (allowed_whole(true) && (done = (int)syscall(SYS_rename, from, to)) == 0) {
+	if (allowed_whole(SHIM_NAME, true) && (done = (int)syscall(SYS_rename, from, to)) == 0) {
 		n = snprintf(both, sizeof both, "%s%c%s", from + strlen(dir), 0, to + strlen(dir));
 		note(LOG_RENAME, 0, 0, both, (size_t)n);
 		name_move(from, to);
@@ -494,7 +541,7 @@ do_unlink(int at_fd, const char *path, int flags)
 	if (!below(path))
 		return (int)syscall(SYS_unlinkat, at_fd, path, flags);
 	pthread_mutex_lock(&lock);
-	if (allowed_whole(false) && (done = (int)syscall(SYS_unlinkat, at_fd, path, flags)) == 0) {
+	if (allowed_whole(SHIM_NAME, false) && (done = (int)syscall(SYS_unlinkat, at_fd, path, flags)) == 0) {
 		note_path(LOG_UNLINK, 0, path);
 		name_remove(path);
 	}
@@ -514,12 +561,23 @@ mkdir(const char *path, mode_t rights)
 	if (!below(path))
 		return (int)syscall(SYS_mkdir, path, rights);
 	pthread_mutex_lock(&lock);
-	if (allowed_whole(true) && (done = (int)syscall(SYS_mkdir, path, rights)) == 0) {
+	if (allowed_whole(SHIM_MAKE, true) && (done = (int)syscall(SYS_mkdir, path, rights)) == 0) {
 		name_set(path, ++files);
 		note_path(LOG_MKDIR, files, path);
 	}
 	pthread_mutex_unlock(&lock);
 	return done;
+}
+
+/* Processes are no files, but the master must bear it when there are too many. */
+pid_t
+fork(void)
+{
+	if (switched(SHIM_FAIL, SHIM_FORK)) {
+		errno = control->number;
+		return -1;
+	}
+	return REAL(fork)();
 }
 
 /* Nobody here makes links or writes in other ways; if somebody begins to, this must learn it. */

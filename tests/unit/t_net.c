@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -167,6 +168,41 @@ frames_arrive_whole_in_order_with_their_descriptors(void **state)
 	link_end(b.link);
 	buf_free(&a.got);
 	buf_free(&b.got);
+	free(large);
+}
+
+/* Whose descriptor is lost gets none, and nobody else's. */
+static void
+a_descriptor_that_finds_no_room_is_missing_where_it_belongs(void **state)
+{
+	int fds[2];
+	struct end a = { .got = BUF(1000) }, b = { .got = BUF(1000) };
+	struct rlimit before, none;
+	struct buf wanted = BUF(100);
+	char *large = must_alloc(LOOP_SCRATCH + 9);
+
+	(void)state;
+	link_pair(fds);
+	a.link = link_new(&loop, fds[0], &LINK_USER, &a);
+	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
+	link_send(a.link, 1, slice_of(large, LOOP_SCRATCH + 9), file_with('x'));
+	link_send(a.link, 2, S("there"), file_with('y'));
+	link_flush(a.link);
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	event_base_loop(loop.base, EVLOOP_ONCE | EVLOOP_NONBLOCK);      /* the front of the first */
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_int_equal(b.got.n, 0);
+	loop_run_until(&loop, clock_.now);
+	buf_printf(&wanted, "1:%d|2:5:there:fd y|", LOOP_SCRATCH + 9);
+	assert_true(slice_eq(buf_slice(&b.got), buf_slice(&wanted)));
+	link_end(a.link);
+	link_end(b.link);
+	buf_free(&a.got);
+	buf_free(&b.got);
+	buf_free(&wanted);
 	free(large);
 }
 
@@ -513,6 +549,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_later_can_be_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(jobs_run_with_and_without_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(frames_arrive_whole_in_order_with_their_descriptors,
+		    setup, teardown),
+		cmocka_unit_test_setup_teardown(a_descriptor_that_finds_no_room_is_missing_where_it_belongs,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
