@@ -36,7 +36,7 @@ struct dmarc_identity {
 
 enum {
 	DMARC_STEPS      = 8,           /* queries of one walk: RFC 9989 4.10 */
-	DMARC_SIGNATURES = 32,          /* DKIM identities looked at; further ones are not */
+	DMARC_SIGNATURES = 10,          /* DKIM identities looked at: as many as auth/dkim verifies */
 };
 
 struct dmarc_question {

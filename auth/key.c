@@ -171,6 +171,21 @@ make_rsa(struct slice modulus, struct slice exponent)
 	return pkey;
 }
 
+/* What every verification with this key needs; it may serve any number. */
+static EVP_PKEY_CTX *
+ready_to_verify(EVP_PKEY *pkey)
+{
+	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(pkey, NULL);
+
+	bug_if(c == NULL);
+	if (EVP_PKEY_verify_init(c) > 0 && EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) > 0 &&
+	    EVP_PKEY_CTX_set_signature_md(c, EVP_sha256()) > 0)
+		return c;
+	EVP_PKEY_CTX_free(c);
+	ERR_clear_error();
+	return NULL;
+}
+
 static enum key_flaw
 parse_rsa(struct key *k, struct slice der)
 {
@@ -186,7 +201,11 @@ parse_rsa(struct key *k, struct slice der)
 	/* A long exponent makes each verification as dear as a signature. */
 	if (!odd(modulus) || !odd(exponent) || bits_of(exponent) < 2 || exponent.n > EXPONENT_MOST)
 		return KEY_WEAK;
-	return (k->pkey = make_rsa(modulus, exponent)) != NULL ? KEY_OK : KEY_ENCODING;
+	if ((k->pkey = make_rsa(modulus, exponent)) != NULL &&
+	    (k->verify = ready_to_verify(k->pkey)) != NULL)
+		return KEY_OK;
+	key_free(k);
+	return KEY_ENCODING;
 }
 
 /* RFC 8463 4.2: the 32 bytes themselves. */
@@ -262,7 +281,9 @@ key_parse(struct key *k, struct slice record)
 void
 key_free(struct key *k)
 {
+	EVP_PKEY_CTX_free(k->verify);
 	EVP_PKEY_free(k->pkey);
+	k->verify = NULL;
 	k->pkey = NULL;
 }
 
@@ -275,18 +296,10 @@ key_work(const struct key *k)
 }
 
 static bool
-rsa_verifies(EVP_PKEY *pkey, const unsigned char digest[SHA256_BYTES], struct slice signature)
+rsa_verifies(EVP_PKEY_CTX *c, const unsigned char digest[SHA256_BYTES], struct slice signature)
 {
-	EVP_PKEY_CTX *c = EVP_PKEY_CTX_new(pkey, NULL);
-	bool good;
-
-	bug_if(c == NULL);
-	good = EVP_PKEY_verify_init(c) > 0 &&
-	    EVP_PKEY_CTX_set_rsa_padding(c, RSA_PKCS1_PADDING) > 0 &&
-	    EVP_PKEY_CTX_set_signature_md(c, EVP_sha256()) > 0 &&
-	    EVP_PKEY_verify(c, (const unsigned char *)signature.p, signature.n, digest, SHA256_BYTES) == 1;
-	EVP_PKEY_CTX_free(c);
-	return good;
+	return EVP_PKEY_verify(c, (const unsigned char *)signature.p, signature.n, digest,
+	    SHA256_BYTES) == 1;
 }
 
 /* RFC 8463 3: PureEdDSA over the 32 bytes of the hash. */
@@ -308,7 +321,7 @@ key_verifies(const struct key *k, const unsigned char digest[SHA256_BYTES], stru
 {
 	bool good = signature.n > 0 && (k->type == KEY_ED25519
 	    ? ed25519_verifies(k->pkey, digest, signature)
-	    : rsa_verifies(k->pkey, digest, signature));
+	    : rsa_verifies(k->verify, digest, signature));
 
 	if (!good)
 		ERR_clear_error();

@@ -8,12 +8,11 @@
 
 /* --- the fields by name ---------------------------------------------------------- */
 
+/* Any order will do that puts equal names together; lengths are compared soonest. */
 static int
 by_name(struct slice a, struct slice b)
 {
-	int order = strncasecmp(a.p, b.p, a.n < b.n ? a.n : b.n);
-
-	return order != 0 ? order : (a.n > b.n) - (a.n < b.n);
+	return a.n != b.n ? (a.n > b.n) - (a.n < b.n) : strncasecmp(a.p, b.p, a.n);
 }
 
 static int

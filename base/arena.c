@@ -130,17 +130,21 @@ arena_lower(struct arena *a, struct slice s)
 	return slice_of(p, s.n);
 }
 
+/* Most texts are short: they are made once, here, and copied. */
 struct slice
 arena_printf(struct arena *a, const char *format, ...)
 {
+	char small[256];
 	va_list args;
 	int n;
 	char *p;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vsnprintf(small, sizeof small, format, args);
 	va_end(args);
 	bug_if(n < 0);
+	if ((size_t)n < sizeof small)
+		return arena_copy(a, slice_of(small, (size_t)n));
 	if ((p = arena_get(a, (size_t)n + 1)) == NULL)
 		return NONE;
 	va_start(args, format);

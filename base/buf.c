@@ -61,37 +61,31 @@ buf_byte(struct buf *b, char c)
 	return buf_add(b, slice_of(&c, 1));
 }
 
+/* Most texts are short: they are made once, here, and copied. */
 bool
 buf_printf(struct buf *b, const char *format, ...)
 {
+	char small[256], *text = small;
 	va_list args;
+	bool ok;
 	int n;
-	char *p;
 
 	va_start(args, format);
-	n = vsnprintf(NULL, 0, format, args);
+	n = vsnprintf(small, sizeof small, format, args);
 	va_end(args);
 	bug_if(n < 0);
-	if (n == 0)
-		return true;
-	/* vsnprintf ends with NUL: write all but the last byte in place. */
-	if ((p = buf_room(b, (size_t)n)) == NULL)
-		return false;
-	if (b->room - b->n > (size_t)n) {
-		va_start(args, format);
-		vsnprintf(p, (size_t)n + 1, format, args);
-		va_end(args);
-	} else {
-		char *text = must_alloc((size_t)n + 1);
-
+	if ((size_t)n >= sizeof small) {
+		if (buf_room(b, (size_t)n) == NULL)
+			return false;
+		text = must_alloc((size_t)n + 1);
 		va_start(args, format);
 		vsnprintf(text, (size_t)n + 1, format, args);
 		va_end(args);
-		memcpy(p, text, (size_t)n);
-		free(text);
 	}
-	b->n += (size_t)n;
-	return true;
+	ok = buf_add(b, slice_of(text, (size_t)n));
+	if (text != small)
+		free(text);
+	return ok;
 }
 
 void

@@ -22,12 +22,28 @@ ip_parse(struct slice s, struct ip *ip)
 	return true;
 }
 
+/* inet_ntop() does it with sprintf(), and this is asked often. */
+static void
+ipv4_text(const unsigned char bytes[4], char *to)
+{
+	for (unsigned i = 0; i < 4; i++) {
+		if (bytes[i] >= 100)
+			*to++ = (char)('0' + bytes[i] / 100);
+		if (bytes[i] >= 10)
+			*to++ = (char)('0' + bytes[i] / 10 % 10);
+		*to++ = (char)('0' + bytes[i] % 10);
+		*to++ = i < 3 ? '.' : '\0';
+	}
+}
+
 void
 ip_text(struct ip ip, char text[IP_TEXT])
 {
 	text[0] = '\0';
-	if (ip.n > 0)
-		bug_if(inet_ntop(ip.n == 4 ? AF_INET : AF_INET6, ip.bytes, text, IP_TEXT) == NULL);
+	if (ip.n == 4)
+		ipv4_text(ip.bytes, text);
+	else if (ip.n > 0)
+		bug_if(inet_ntop(AF_INET6, ip.bytes, text, IP_TEXT) == NULL);
 }
 
 struct ip

@@ -47,7 +47,9 @@ slice_eq(struct slice a, struct slice b)
 static inline bool
 slice_eqi(struct slice a, struct slice b)
 {
-	return a.n == b.n && (a.n == 0 || strncasecmp(a.p, b.p, a.n) == 0);
+	/* Most that differ do so in their first letter, whatever its case. */
+	return a.n == b.n &&
+	    (a.n == 0 || (((*a.p ^ *b.p) & ~('a' ^ 'A')) == 0 && strncasecmp(a.p, b.p, a.n) == 0));
 }
 
 static inline bool

@@ -33,10 +33,32 @@ base64_add(struct buf *b, struct slice s)
 int
 base64_value(char c)
 {
-	return c >= 'A' && c <= 'Z' ? c - 'A'
-	     : c >= 'a' && c <= 'z' ? c - 'a' + 26
-	     : c >= '0' && c <= '9' ? c - '0' + 52
-	     : c == '+' ? 62 : c == '/' ? 63 : -1;
+	/* One more than the value; 0: none of its letters. */
+	static const unsigned char values[256] = {
+		['A'] = 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24,
+		25, 26,
+		['a'] = 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47, 48,
+		49, 50, 51, 52,
+		['0'] = 53, 54, 55, 56, 57, 58, 59, 60, 61, 62,
+		['+'] = 63, ['/'] = 64,
+	};
+
+	return values[(unsigned char)c] - 1;
+}
+
+/* The lower three bytes of a number, the highest first. */
+static bool
+add_three(struct buf *b, uint32_t v)
+{
+	char *to = buf_room(b, 3);
+
+	if (to == NULL)
+		return false;
+	to[0] = (char)(v >> 16);
+	to[1] = (char)(v >> 8);
+	to[2] = (char)v;
+	b->n += 3;
+	return true;
 }
 
 bool
@@ -57,10 +79,8 @@ base64_decode(struct buf *b, struct slice s)
 		if (pads || (value = base64_value(s.p[i])) < 0)
 			return false;
 		v = v << 6 | (uint32_t)value;
-		if (++letters % 4 == 0)
-			if (!buf_byte(b, (char)(v >> 16)) || !buf_byte(b, (char)(v >> 8)) ||
-			    !buf_byte(b, (char)v))
-				return false;
+		if (++letters % 4 == 0 && !add_three(b, v))
+			return false;
 	}
 	switch (letters % 4) {
 	case 0:

@@ -16,7 +16,7 @@ struct entry {
 	struct entry *next;
 	uint16_t      type;
 	const char   *broken;           /* NULL: a record */
-	bool          bogus;
+	bool          bogus, nxdomain;
 	struct record record;
 };
 
@@ -242,6 +242,8 @@ read_failure(struct slice word, struct entry *e)
 		e->broken = "timeout";
 	else if (slice_eqi(word, S("!bogus")))
 		e->broken = "DNSSEC validation failed", e->bogus = true;
+	else if (slice_eqi(word, S("!nxdomain")))
+		e->broken = "no such name", e->nxdomain = true;
 	return e->broken != NULL;
 }
 
@@ -444,11 +446,11 @@ zone_answer(const struct zone *z, struct facts *fs, struct fact *f)
 		}
 		if (e == NULL)
 			e = alias;
-		if (e != NULL && e->broken != NULL) {
+		if (n == NULL || (e != NULL && e->nxdomain)) {
+			fact_known(fs, f, ANSWER_NXDOMAIN, "");
+		} else if (e != NULL && e->broken != NULL) {
 			f->security = e->bogus ? DNS_BOGUS : DNS_INSECURE;
 			fact_known(fs, f, ANSWER_BROKEN, e->broken);
-		} else if (n == NULL) {
-			fact_known(fs, f, ANSWER_NXDOMAIN, "");
 		} else {
 			found(fs, f, n);
 		}
@@ -608,6 +610,17 @@ records_to_text(const struct fact *f, struct buf *b)
 	}
 }
 
+/*
+ * Of this question alone: servers are about that say so of a name and know
+ * another type of it, or names below it (against RFC 8020).
+ */
+static void
+nxdomain_to_text(const struct fact *f, struct buf *b)
+{
+	begin_line(b, f->canonical, rr_name(f->type));
+	buf_add(b, S(" !nxdomain\n"));
+}
+
 static void
 fact_to_text(const struct facts *fs, const struct fact *f, bool signed_world, struct buf *b)
 {
@@ -622,7 +635,7 @@ fact_to_text(const struct facts *fs, const struct fact *f, bool signed_world, st
 	if (signed_world)       /* where the first link alone may be secure: what is not is the end */
 		top_to_text(b, f->security == DNS_SECURE ? "@secure" : "@insecure", f->canonical);
 	if (f->answer == ANSWER_NXDOMAIN)
-		begin_line(b, f->canonical, "!nxdomain\n");
+		nxdomain_to_text(f, b);
 	else if (f->answer == ANSWER_NODATA)
 		begin_line(b, f->canonical, "SOA .\n");
 	else

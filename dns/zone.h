@@ -6,7 +6,8 @@
  *     example.org.   TXT   "v=spf1 " "-all"      strings are joined
  *     example.org.   MX    10 mx.example.org.    a TTL and IN may stand before the type
  *     slow.test.     TXT   !timeout              !servfail, !bogus
- *     gone.test.     !nxdomain
+ *     gone.test.     !nxdomain                   nothing at or below it
+ *     odd.test.      TXT   !nxdomain             this question alone is answered so
  *     @secure        example.org.                all at and below it is DNSSEC-secure …
  *     @insecure      sub.example.org.            … but for what is at and below this
  *

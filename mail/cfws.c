@@ -13,8 +13,13 @@ is_atext(char c)
 bool
 is_token_char(char c)
 {
-	return (unsigned char)c >= 0x80 ||
-	    (c > ' ' && c != 0x7f && strchr("()<>@,;:\\\"/[]?=", c) == NULL);
+	static const bool special[256] = {
+		['('] = true, [')'] = true, ['<'] = true, ['>'] = true, ['@'] = true, [','] = true,
+		[';'] = true, [':'] = true, ['\\'] = true, ['"'] = true, ['/'] = true, ['['] = true,
+		[']'] = true, ['?'] = true, ['='] = true, [0x7f] = true,
+	};
+
+	return (unsigned char)c > ' ' && !special[(unsigned char)c];
 }
 
 bool

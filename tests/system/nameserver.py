@@ -11,7 +11,8 @@ import dns.rrset
 
 
 class NameServer:
-    """`records` has one record for a name and type; everything else is `rcode`."""
+    """`records` has one record for a name and type; all other questions get `rcode`: like careless
+    servers it says NXDOMAIN even of a name that has other types."""
 
     def __init__(self, records):
         self.records, self.rcode, self.asked = records, "NXDOMAIN", []

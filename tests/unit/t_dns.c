@@ -86,6 +86,9 @@ static const char ZONE[] =
     "bad.test.       TXT  !bogus\n"
     "fail.test.      A    !servfail\n"
     "gone.test.      !nxdomain\n"
+    "odd.test.       TXT  !nxdomain\n"
+    "odd.test.       A    192.0.2.8\n"
+    "x.odd.test.     A    192.0.2.8\n"
     "a.b.deep.test.  A    192.0.2.7\n"
     "*.wild.test.    A    192.0.2.9\n"
     "@secure         example.test.\n";
@@ -111,6 +114,10 @@ static const struct {
 	{ "bad.test", RR_TXT, ANSWER_BROKEN, DNS_BOGUS, 0, NULL },
 	{ "fail.test", RR_A, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
 	{ "gone.test", RR_A, ANSWER_NXDOMAIN, DNS_INSECURE, 0, NULL },
+	{ "odd.test", RR_TXT, ANSWER_NXDOMAIN, DNS_INSECURE, 0, NULL },
+	{ "odd.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
+	{ "odd.test", RR_AAAA, ANSWER_NODATA, DNS_INSECURE, 0, NULL },
+	{ "x.odd.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
 	{ "b.deep.test", RR_A, ANSWER_NODATA, DNS_INSECURE, 0, NULL },    /* empty non-terminal */
 	{ "x.wild.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
 	{ "x.y.wild.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },

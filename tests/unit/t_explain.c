@@ -314,7 +314,7 @@ static const struct { const char *domain, *line; } endings[] = {
 	{ "other.example", "explanation why.example=expanded / query why.example=found\n" },
 	{ "twice.example", "record twice.example=permerror [RFC 7208 4] (twice.example has 2 SPF records" },
 	{ "slow.example", "record slow.example=temperror [RFC 7208 4] (looking up TXT of slow.example failed" },
-	{ "slow.example", "/ query slow.example=broken (no answer in time)\n" },
+	{ "slow.example", "/ query slow.example=broken (timeout)\n" },
 	{ "none.example", "record none.example=none [RFC 7208 4] (none.example has no SPF record)\n" },
 	{ "in.example", "/ term -all=match [RFC 7208 5.1]\n" },
 };
