@@ -183,6 +183,7 @@ send_all(struct link *k)
 static void
 flush_later(void *arg)
 {
+	((struct link *)arg)->loop->spoke = true;
 	send_all(arg);
 }
 
