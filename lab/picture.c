@@ -58,7 +58,7 @@ queued_as(struct slice reply)
 	                  : NONE;
 }
 
-/* The host that "mx.b.test[127.0.42.11:25]" names. */
+/* The host that "mx.b.test[127.0.42.11]:25" names. */
 static struct citizen *
 citizen_at(const struct drawing *d, struct slice mx)
 {

@@ -43,11 +43,23 @@ statement_find(const struct statement *s, int id)
 	return s;
 }
 
+/* The first word behind those of the keyword. */
+static const struct word *
+word_behind(const struct statement *s)
+{
+	struct slice words = slice(s->keyword->words), one;
+	const struct word *w = s->words;
+
+	while (w != NULL && slice_word(&words, &one))
+		w = w->next;
+	return w;
+}
+
 struct slice
 statement_text(const struct statement *first, int id)
 {
 	const struct statement *s = statement_find(first, id);
-	const struct word *w = s != NULL ? value_first(s) : NULL;
+	const struct word *w = s == NULL ? NULL : value_first(s) != NULL ? value_first(s) : word_behind(s);
 	struct slice usual = NONE;
 
 	if (w != NULL)
