@@ -330,7 +330,8 @@ static const char HEAD[] =
     ".Xr chainmail.conf 5 .\n"
     "In a host block all its statements stand beside those below:\n"
     "the block is the configuration of a complete MTA.\n"
-    "Statements about what happens and what is expected are gone through in their order.\n"
+    "Statements about what happens and what is expected are gone through\n"
+    "in their order.\n"
     "Keys follow from the seed and are no secrets.\n"
     ".Sh STATEMENTS\n";
 
