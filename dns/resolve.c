@@ -168,6 +168,7 @@ ask_unbound(struct question *q)
 	struct ub_ctx *ub = q->inquiry->resolver->ub;
 	char name[NAME_ESCAPED];
 
+	q->inquiry->resolver->loop->spoke = true;
 	if (!escaped_name(q->fact->name, name) ||
 	    ub_resolve_event(ub, name, q->fact->type, 1, q, answered, &q->id) != 0)
 		if (!q->answered)

@@ -176,7 +176,7 @@ captured_results(const struct captured *c, struct arena *arena, struct authres *
 	return false;
 }
 
-/* "mx.b.test[127.0.42.11:25]": is that this host? */
+/* "mx.b.test[127.0.42.11]:25": is that this host? */
 static bool
 leads_to(const struct event_line *e, const struct citizen *c, struct arena *arena)
 {
@@ -184,7 +184,7 @@ leads_to(const struct event_line *e, const struct citizen *c, struct arena *aren
 	char ip[IP_TEXT];
 
 	ip_text(c->ip, ip);
-	return slice_eq(slice_head(at, slice_find(at, ':')), slice(ip));
+	return slice_eq(slice_head(at, slice_find(at, ']')), slice(ip));
 }
 
 /* Whoever handed it over was told "queued as ID". */

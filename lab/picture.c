@@ -1,17 +1,583 @@
 /* SPDX-License-Identifier: ISC */
+/*
+ * A message is followed by what was said of it: the sender was told "queued as
+ * ID", the log of that host says to whom ID went and what the next host called
+ * it, and so on to the Maildirs.  One hop with several legs is a fan:
+ *
+ *     alice@bank.test ──▶ list.test ──┬──▶ ann@sts.test    delivered   …
+ *      DKIM, p=reject     [members]   │
+ *                         + footer    └──▶ ben@dane.test   deferred 421, …
+ */
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "base/bug.h"
 #include "base/file.h"
+#include "base/text.h"
+#include "conf/value.h"
 #include "lab/picture.h"
+
+enum { LEGS_MOST = 64, NOTES_MOST = 4, NOTE_MOST = 100, ORIGIN_AT = 2 };
+
+/* A message as one host has it. */
+struct stay {
+	struct citizen *citizen;        /* NULL: nobody has it */
+	struct slice    id;
+};
+
+/* One recipient of it, and what became of him. */
+struct leg {
+	struct slice             to;
+	const struct event_line *first_failure, *last;
+	struct stay              next;
+};
+
+struct drawing {
+	const struct play *play;
+	struct world      *world;
+	struct arena      *arena;
+	struct buf        *out;
+};
+
+/* --- following a message --------------------------------------------------------------- */
+
+static struct slice
+key(const struct drawing *d, const struct event_line *e, const char *name)
+{
+	return e != NULL ? event_text(e, name, d->arena) : NONE;
+}
+
+/* "… queued as 2Y9576802000" */
+static struct slice
+queued_as(struct slice reply)
+{
+	static const char says[] = "queued as ";
+	const char *at = reply.n > 0 ? memmem(reply.p, reply.n, says, sizeof says - 1) : NULL;
+
+	return at != NULL ? slice_head(slice_skip(reply, (size_t)(at - reply.p) + sizeof says - 1), ID_TEXT)
+	                  : NONE;
+}
+
+/* The host that "mx.b.test[127.0.42.11]:25" names. */
+static struct citizen *
+citizen_at(const struct drawing *d, struct slice mx)
+{
+	struct slice host = slice_head(mx, slice_find(mx, '['));
+	struct citizen *c = d->world->citizens;
+
+	while (c != NULL && !slice_eqi(c->hostname, host))
+		c = c->next;
+	return c;
+}
+
+static bool
+is_outcome(const struct event_line *e)
+{
+	return event_is(e, "delivered") || event_is(e, "deferred") || event_is(e, "bounced") ||
+	    event_is(e, "expired");
+}
+
+/* The event is about this stay: about the message itself, or about a list's post made of it. */
+static bool
+belongs(const struct drawing *d, const struct event_line *e, const struct stay *stay)
+{
+	struct slice id = key(d, e, "id");
+
+	if (!slice_eq(e->host, stay->citizen->name))
+		return false;
+	if (slice_eq(id, stay->id))
+		return true;
+	for (const struct event_line *q = d->world->events.first; q != NULL; q = q->next)
+		if (event_is(q, "queued") && slice_eq(q->host, e->host) && slice_eq(key(d, q, "id"), id) &&
+		    slice_eq(key(d, q, "reason"), S("list")) && slice_eq(key(d, q, "parent"), stay->id))
+			return true;
+	return false;
+}
+
+static struct leg *
+leg_of(struct leg *legs, size_t *count, struct slice to)
+{
+	for (size_t i = 0; i < *count; i++)
+		if (slice_eqi(legs[i].to, to))
+			return &legs[i];
+	if (*count == LEGS_MOST)
+		return NULL;
+	legs[*count] = (struct leg){ .to = to };
+	return &legs[(*count)++];
+}
+
+static int
+by_address(const void *a, const void *b)
+{
+	struct slice x = ((const struct leg *)a)->to, y = ((const struct leg *)b)->to;
+	int order = memcmp(x.p, y.p, x.n < y.n ? x.n : y.n);
+
+	return order != 0 ? order : (x.n > y.n) - (x.n < y.n);
+}
+
+/* To whom the host took it on: everybody but its own Maildirs. */
+static size_t
+find_legs(const struct drawing *d, const struct stay *stay, struct leg legs[LEGS_MOST])
+{
+	size_t count = 0;
+
+	for (const struct event_line *e = d->world->events.first; e != NULL; e = e->next) {
+		struct leg *l;
+
+		if (!is_outcome(e) || key(d, e, "maildir").n > 0 || !belongs(d, e, stay) ||
+		    (l = leg_of(legs, &count, key(d, e, "to"))) == NULL)
+			continue;
+		l->last = e;
+		if (l->first_failure == NULL && !event_is(e, "delivered"))
+			l->first_failure = e;
+		l->next = (struct stay){ citizen_at(d, key(d, e, "mx")), queued_as(key(d, e, "reply")) };
+	}
+	qsort(legs, count, sizeof *legs, by_address);
+	return count;
+}
+
+/* --- columns ------------------------------------------------------------------------------ */
+
+/* Letters, not bytes: what we draw with takes several of those. */
+static size_t
+width(struct slice s)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < s.n; i++)
+		n += ((unsigned char)s.p[i] & 0xc0) != 0x80;
+	return n;
+}
+
+static void
+add_padded(struct buf *b, struct slice text, size_t columns)
+{
+	size_t n = width(text);
+
+	buf_add(b, text);
+	buf_printf(b, "%*s", n < columns ? (int)(columns - n) : 0, "");
+}
+
+/* --- what became of a leg ---------------------------------------------------------------------- */
+
+static const char *
+ordinal(int64_t n)
+{
+	return n % 10 == 1 && n % 100 != 11 ? "st" : n % 10 == 2 && n % 100 != 12 ? "nd"
+	    : n % 10 == 3 && n % 100 != 13 ? "rd" : "th";
+}
+
+/* "300.000" seconds as "+5m" */
+static void
+add_delay(struct buf *b, struct slice seconds)
+{
+	uint64_t s = 0;
+
+	slice_number(slice_head(seconds, slice_find(seconds, '.')), UINT32_MAX, &s);
+	buf_byte(b, '+');
+	if (s >= 60 && s % 60 == 0)
+		value_add_duration(b, (int64_t)s * SECOND);
+	else
+		buf_printf(b, "%llus", (unsigned long long)s);
+}
+
+/* The code of a reply, or the enhanced one of what we found out ourselves. */
+static struct slice
+code_of(const struct drawing *d, const struct event_line *e)
+{
+	struct slice reply = key(d, e, "reply");
+
+	return reply.n > 3 && is_digit(*reply.p) ? slice_head(reply, 3) : key(d, e, "dsn");
+}
+
+static struct slice
+fate(const struct drawing *d, const struct leg *l)
+{
+	struct buf b = BUF(500);
+	struct slice text;
+	int64_t tries = event_number(l->last, "try");
+
+	if (l->first_failure != NULL && event_is(l->last, "delivered"))
+		buf_printf(&b, "deferred %.*s, ", FMT(code_of(d, l->first_failure)));
+	buf_printf(&b, "%s", l->last->name);
+	if (!event_is(l->last, "delivered"))
+		buf_printf(&b, " %.*s", FMT(code_of(d, l->last)));
+	if (tries > 1) {
+		buf_printf(&b, " on %lld%s try (", (long long)tries, ordinal(tries));
+		add_delay(&b, key(d, l->last, "delay"));
+		buf_byte(&b, ')');
+	}
+	text = arena_copy(d->arena, buf_slice(&b));
+	buf_free(&b);
+	return text;
+}
+
+/* "MTA-STS enforce: mx.sts.test verified" */
+static struct slice
+protection(const struct drawing *d, const struct leg *l)
+{
+	struct slice policy = key(d, l->last, "policy"), mx = key(d, l->last, "mx");
+	struct slice proof = key(d, l->last, "verified"), tls = key(d, l->last, "tls");
+
+	if (!event_is(l->last, "delivered") || mx.n == 0)
+		return NONE;
+	if (tls.n == 0)
+		return S("in the clear");
+	mx = slice_head(mx, slice_find(mx, '['));
+	if (slice_starts(policy, S("sts-")))
+		policy = arena_printf(d->arena, "MTA-STS %.*s", FMT(slice_skip(policy, 4)));
+	else if (slice_eq(policy, S("dane")))
+		policy = S("DANE");
+	return arena_printf(d->arena, "%.*s: %.*s %.*s, %.*s", FMT(policy), FMT(mx), FMT(proof), FMT(tls));
+}
+
+/* --- notes below the names ------------------------------------------------------------------------ */
+
+struct notes {
+	struct slice line[NOTES_MOST];
+	size_t       count;
+};
+
+static void
+note(struct notes *n, struct slice text)
+{
+	if (n->count < NOTES_MOST && text.n > 0)
+		n->line[n->count++] = text;
+}
+
+static const struct captured *
+captured_of(const struct drawing *d, const struct stay *stay)
+{
+	for (const struct captured *c = d->play->captures.first; c != NULL; c = c->next)
+		if (c->citizen == stay->citizen && slice_eq(c->id, stay->id))
+			return c;
+	return NULL;
+}
+
+static const struct event_line *
+arrival_of(const struct drawing *d, const struct stay *stay)
+{
+	for (const struct event_line *e = d->world->events.first; e != NULL; e = e->next)
+		if (event_is(e, "received") && slice_eq(e->host, stay->citizen->name) &&
+		    slice_eq(key(d, e, "id"), stay->id))
+			return e;
+	return NULL;
+}
+
+/* The policy that a DMARC result names: in the results of the host, or in those it sealed. */
+static struct slice
+policy_in(const struct drawing *d, struct slice payload)
+{
+	struct authres results;
+	const struct authres_result *r;
+
+	if (slice_starts(slice_trim(payload), S("i=")))
+		payload = slice_skip(payload, slice_find(payload, ';') + 1);
+	if (!authres_parse(payload, d->arena, &results) || (r = authres_find(&results, "dmarc", NULL)) == NULL)
+		return NONE;
+	return authres_value(r, "policy.dmarc");
+}
+
+/* "DKIM, p=reject": how the message was when its first foreign host saw it. */
+static struct slice
+origin_note(const struct drawing *d, const struct stay *first, const struct captured *end)
+{
+	struct slice dkim = key(d, arrival_of(d, first), "dkim"), policy = NONE;
+	const struct field *f = end != NULL ? header_find(&end->header, "ARC-Authentication-Results") : NULL;
+
+	if (f == NULL && end != NULL)
+		f = header_find(&end->header, "Authentication-Results");
+	if (f != NULL)
+		policy = policy_in(d, f->value);
+	if (!slice_starts(dkim, S("pass")))
+		return policy.n > 0 ? arena_printf(d->arena, "p=%.*s", FMT(policy)) : NONE;
+	return policy.n > 0 ? arena_printf(d->arena, "DKIM, p=%.*s", FMT(policy)) : S("DKIM");
+}
+
+static struct slice
+subject_in(const struct drawing *d, struct slice message)
+{
+	size_t n = header_length(message);
+	const struct field *f;
+	struct header h;
+
+	if (n < 2 || !header_parse(&h, slice_head(message, n - 2), d->arena, NULL) ||
+	    (f = header_find(&h, "Subject")) == NULL)
+		return NONE;
+	return field_unfolded(f, d->arena);
+}
+
+/* What a list put before the subject and below the text. */
+static void
+note_changes(const struct drawing *d, const struct sending *s, const struct captured *end, struct notes *n)
+{
+	struct slice before = subject_in(d, s->message), after = subject_in(d, end->bytes);
+	struct slice body = slice_skip(s->message, header_length(s->message));
+
+	if (after.n > before.n && slice_endsi(after, before))
+		note(n, slice_trim(slice_head(after, after.n - before.n)));
+	if (slice_starts(end->body, body) && end->body.n > body.n)
+		note(n, S("+ footer"));
+}
+
+/* --- drawing ------------------------------------------------------------------------------------------ */
+
+static void
+add_leg(const struct drawing *d, const struct leg *l, size_t to_width, size_t fate_width)
+{
+	add_padded(d->out, l->to, to_width + 3);
+	add_padded(d->out, fate(d, l), fate_width + 3);
+	buf_add(d->out, protection(d, l));
+}
+
+static void
+measure(const struct drawing *d, const struct leg *legs, size_t count, size_t *to, size_t *fates)
+{
+	*to = *fates = 0;
+	for (size_t i = 0; i < count; i++) {
+		size_t t = width(legs[i].to), f = width(fate(d, &legs[i]));
+
+		*to = t > *to ? t : *to;
+		*fates = f > *fates ? f : *fates;
+	}
+}
+
+/* From the host in the middle to everybody who got it from there. */
+static void
+draw_fan(const struct drawing *d, const struct sending *s, const struct stay *middle,
+    const struct leg *legs, size_t count)
+{
+	struct slice from = s->from.n > 0 ? s->from : S("<>"), name = middle->citizen->name;
+	size_t to_width, fate_width, lines;
+	struct notes changes = { .count = 0 };
+	const struct captured *end = NULL;
+	struct slice origin;
+
+	for (size_t i = 0; i < count && end == NULL; i++)
+		end = legs[i].next.citizen != NULL ? captured_of(d, &legs[i].next) : NULL;
+	origin = origin_note(d, middle, end);
+	if (end != NULL)
+		note_changes(d, s, end, &changes);
+	measure(d, legs, count, &to_width, &fate_width);
+	lines = 2 * count - 1 > changes.count + 1 ? 2 * count - 1 : changes.count + 1;
+	for (size_t i = 0; i < lines; i++) {
+		struct slice left = i == 0 ? from : i == 1 ? origin : NONE;
+		struct slice here = i == 0 ? name : i <= changes.count ? changes.line[i - 1] : NONE;
+		bool leg = i % 2 == 0 && i / 2 < count;
+
+		buf_printf(d->out, "%*s%s", ORIGIN_AT, "", i == 1 ? " " : "");
+		add_padded(d->out, left, width(from) - (i == 1));
+		buf_add(d->out, i == 0 ? S(" ──▶ ") : S("     "));
+		add_padded(d->out, here, width(name));
+		if (width(here) > width(name))
+			buf_byte(d->out, ' ');
+		buf_add(d->out, i == 0 ? S(" ──") : width(here) > width(name) ? S("  ") : S("   "));
+		if (leg) {
+			buf_add(d->out, count == 1 ? S("──▶ ") : i == 0 ? S("┬──▶ ") : i / 2 + 1 == count
+			    ? S("└──▶ ") : S("├──▶ "));
+			add_leg(d, &legs[i / 2], to_width, fate_width);
+		} else if (i / 2 + 1 < count) {
+			buf_add(d->out, S("│"));
+		}
+		buf_byte(d->out, '\n');
+	}
+}
+
+static void
+draw_straight(const struct drawing *d, const struct sending *s, const struct leg *l)
+{
+	struct slice note = NONE;
+
+	buf_printf(d->out, "%*s%.*s ──▶ ", ORIGIN_AT, "", FMT(s->from.n > 0 ? s->from : S("<>")));
+	add_leg(d, l, width(l->to), width(fate(d, l)));
+	buf_byte(d->out, '\n');
+	if (l->next.citizen != NULL && l->next.id.n > 0)
+		note = origin_note(d, &l->next, captured_of(d, &l->next));
+	if (note.n > 0)
+		buf_printf(d->out, "%*s %.*s\n", ORIGIN_AT, "", FMT(note));
+}
+
+/* Where the host of a leg took it on to others, the picture is of those. */
+static void
+draw_leg(const struct drawing *d, const struct sending *s, const struct leg *l)
+{
+	struct leg *further = must_alloc(LEGS_MOST * sizeof *further);
+	size_t count = 0;
+
+	if (l->next.citizen != NULL && l->next.id.n > 0)
+		count = find_legs(d, &l->next, further);
+	if (count > 0)
+		draw_fan(d, s, &l->next, further, count);
+	else if (event_is(l->last, "delivered"))
+		draw_straight(d, s, l);
+	free(further);
+}
+
+static struct stay
+first_stay(const struct sending *s)
+{
+	struct stay none = { NULL, NONE };
+
+	for (size_t i = 0; i < s->count; i++)
+		if (status_good(s->to[i].status))
+			return (struct stay){ s->through, queued_as(s->to[i].status.text) };
+	return none;
+}
+
+static void
+each_leg(const struct drawing *d, void (*draw)(const struct drawing *, const struct sending *,
+    const struct leg *))
+{
+	for (const struct sending *s = senders_first(d->play->senders); s != NULL; s = s->next) {
+		struct leg *legs = must_alloc(LEGS_MOST * sizeof *legs);
+		struct stay stay = first_stay(s);
+		size_t count = stay.citizen != NULL ? find_legs(d, &stay, legs) : 0;
+
+		for (size_t i = 0; i < count; i++)
+			draw(d, s, &legs[i]);
+		free(legs);
+	}
+}
+
+/* --- what the hosts saw ------------------------------------------------------------------------------- */
+
+/* "pass:list.test,fail:bank.test" as "pass(list.test),fail(bank.test)" */
+static void
+add_signers(struct buf *b, struct slice dkim)
+{
+	struct slice one;
+
+	for (bool first = true; slice_cut(&dkim, ',', &one); first = false) {
+		size_t colon = slice_find(one, ':');
+
+		buf_printf(b, "%s%.*s", first ? "" : ",", FMT(slice_head(one, colon)));
+		if (colon < one.n)
+			buf_printf(b, "(%.*s)", FMT(slice_skip(one, colon + 1)));
+	}
+}
+
+static const struct event_line *
+seal_of(const struct drawing *d, const struct stay *stay)
+{
+	for (const struct event_line *e = d->world->events.first; e != NULL; e = e->next)
+		if (event_is(e, "sealed") && belongs(d, e, stay) && event_number(e, "instance") > 0)
+			return e;
+	return NULL;
+}
+
+static void
+add_arrival(const struct drawing *d, const struct event_line *e, size_t columns, size_t dkim_columns)
+{
+	struct stay stay = { world_citizen(d->world, e->host), key(d, e, "id") };
+	const struct event_line *seal = seal_of(d, &stay);
+	struct slice voucher = key(d, e, "override"), dmarc = key(d, e, "dmarc");
+	struct buf dkim = BUF(2000);
+
+	add_signers(&dkim, key(d, e, "dkim"));
+	buf_add(d->out, S("  "));
+	add_padded(d->out, e->host, columns + 2);
+	buf_printf(d->out, "spf=%.*s  dkim=", FMT(key(d, e, "spf")));
+	add_padded(d->out, buf_slice(&dkim), dkim_columns);
+	buf_printf(d->out, "  dmarc=%-5.*s arc=%-5.*s", FMT(dmarc), FMT(key(d, e, "arc")));
+	if (seal != NULL)
+		buf_printf(d->out, " sealed i=%lld cv=%.*s", (long long)event_number(seal, "instance"),
+		    FMT(key(d, seal, "cv")));
+	if (voucher.n > 0)
+		buf_printf(d->out, " accepted: sealer %.*s is trusted here", FMT(voucher));
+	buf_byte(d->out, '\n');
+	buf_free(&dkim);
+}
+
+/* What a stranger brought: it was judged. */
+static bool
+is_judged(const struct drawing *d, const struct event_line *e)
+{
+	return event_is(e, "received") && key(d, e, "spf").n > 0;
+}
+
+static size_t
+greater(size_t a, size_t b)
+{
+	return a > b ? a : b;
+}
+
+static void
+draw_arrivals(const struct drawing *d)
+{
+	size_t columns = 0, dkim_columns = 0;
+
+	for (const struct event_line *e = d->world->events.first; e != NULL; e = e->next)
+		if (is_judged(d, e)) {
+			struct buf dkim = BUF(2000);
+
+			add_signers(&dkim, key(d, e, "dkim"));
+			columns = greater(columns, width(e->host));
+			dkim_columns = greater(dkim_columns, dkim.n);
+			buf_free(&dkim);
+		}
+	if (columns > 0)
+		buf_byte(d->out, '\n');
+	for (const struct event_line *e = d->world->events.first; e != NULL; e = e->next)
+		if (is_judged(d, e))
+			add_arrival(d, e, columns, dkim_columns);
+}
+
+/* --- what was not delivered --------------------------------------------------------------------------- */
+
+static void
+draw_failure(const struct drawing *d, const struct sending *s, const struct leg *l)
+{
+	(void)s;
+	if (!event_is(l->last, "delivered"))
+		buf_printf(d->out, "\n  Not delivered: %.*s, %.*s\n    \"%.*s\"\n", FMT(l->to), FMT(fate(d, l)),
+		    FMT(key(d, l->last, "reply")));
+}
+
+static void
+draw_refusals(const struct drawing *d)
+{
+	for (const struct sending *s = senders_first(d->play->senders); s != NULL; s = s->next)
+		for (size_t i = 0; i < s->count; i++)
+			if (s->over && !status_good(s->to[i].status))
+				buf_printf(d->out, "\n  Refused at once: %.*s to %.*s, %u %u.%u.%u\n    \"%.*s\"\n",
+				    FMT(s->from.n > 0 ? s->from : S("<>")), FMT(s->to[i].address),
+				    s->to[i].status.reply, s->to[i].status.class, s->to[i].status.subject,
+				    s->to[i].status.detail, FMT(s->to[i].status.text));
+}
+
+/* --- the whole ------------------------------------------------------------------------------------------ */
+
+static void
+draw_title(const struct drawing *d)
+{
+	const struct scenario *sc = d->world->scenario;
+	const struct published_zone *zones;
+	size_t count = zones_published(d->world->zones, &zones), secure = 0, slash = sc->name.n;
+	char begin[LOG_TIME + 1];
+
+	for (size_t i = 0; i < count; i++)
+		secure += zones[i].chain == DNS_SECURE;
+	while (slash > 0 && sc->name.p[slash - 1] != '/')
+		slash--;
+	log_time(sc->clock, begin);
+	buf_printf(d->out, "lab: %.*s   clock %.19sZ   seed %llu   world of %zu zones, %zu signed\n\n",
+	    FMT(slice_skip(sc->name, slash)), begin, (unsigned long long)sc->seed, count, secure);
+}
 
 void
 picture_draw(const struct play *p, struct buf *b)
 {
-	(void)p;
-	(void)b;
+	struct drawing d = { p, p->world, p->arena, b };
+
+	draw_title(&d);
+	each_leg(&d, draw_leg);
+	draw_arrivals(&d);
+	each_leg(&d, draw_failure);
+	draw_refusals(&d);
+	buf_byte(b, '\n');
 }
 
-/* --- the transcript ------------------------------------------------------------------- */
+/* --- the transcript --------------------------------------------------------------------------------------- */
 
 static void
 write_configuration(const struct citizen *c, struct buf *b)

@@ -43,11 +43,23 @@ statement_find(const struct statement *s, int id)
 	return s;
 }
 
+/* The first word behind those of the keyword. */
+static const struct word *
+word_behind(const struct statement *s)
+{
+	struct slice words = slice(s->keyword->words), one;
+	const struct word *w = s->words;
+
+	while (w != NULL && slice_word(&words, &one))
+		w = w->next;
+	return w;
+}
+
 struct slice
 statement_text(const struct statement *first, int id)
 {
 	const struct statement *s = statement_find(first, id);
-	const struct word *w = s != NULL ? value_first(s) : NULL;
+	const struct word *w = s == NULL ? NULL : value_first(s) != NULL ? value_first(s) : word_behind(s);
 	struct slice usual = NONE;
 
 	if (w != NULL)
@@ -318,7 +330,8 @@ static const char HEAD[] =
     ".Xr chainmail.conf 5 .\n"
     "In a host block all its statements stand beside those below:\n"
     "the block is the configuration of a complete MTA.\n"
-    "Statements about what happens and what is expected are gone through in their order.\n"
+    "Statements about what happens and what is expected are gone through\n"
+    "in their order.\n"
     "Keys follow from the seed and are no secrets.\n"
     ".Sh STATEMENTS\n";
 

@@ -43,7 +43,7 @@ void             scenario_free(struct scenario *);      /* NULL is fine */
 int statement_id(const struct statement *);
 /* The first statement with that id in a list, or NULL. */
 const struct statement *statement_find(const struct statement *first, int id);
-/* Its first value, or that of the table's default, or NONE. */
+/* Its first value or other word, or that of the table's default, or NONE. */
 struct slice statement_text(const struct statement *first, int id);
 
 /* "2026-06-01T12:00:00Z" in ms since 1970. */

@@ -126,13 +126,9 @@ make_certificate(struct citizen *c, struct error *why)
 	bool scripted = statement_id(c->statement) == LAB_SCRIPTED;
 	struct slice kind_name = statement_text(c->statement->block,
 	    scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
-	const struct statement *s = statement_find(c->statement->block,
-	    scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
 	enum certificate_kind kind = CERTIFICATE_GOOD;
 	struct tls_identity id = { .name = "a host" };
 
-	if (s != NULL)                          /* its words are no values */
-		kind_name = s->words->next->text;
 	if (slice_eq(kind_name, S("none")))
 		return true;
 	bug_if(!certificate_kind_parse(kind_name, &kind));
@@ -201,8 +197,9 @@ write_script(struct world *w, struct citizen *c)
 		if (statement_id(s) == LAB_SCRIPTED_ON && c->script.count < SCRIPT_MOST)
 			c->script.rows[c->script.count++] = (struct script_row){
 			    .when = script_moment_of(s->words->next->text),
-			    .say = wire_lines(w, value_first(s)->text),
-			    .then = statement_says(s, "close") ? SCRIPT_CLOSE : SCRIPT_GO_ON };
+			    .say = value_first(s) != NULL ? wire_lines(w, value_first(s)->text) : NONE,
+			    .then = statement_says(s, "close") ? SCRIPT_CLOSE : statement_says(s, "nothing")
+			        ? SCRIPT_SILENCE : SCRIPT_GO_ON };
 }
 
 static bool

@@ -184,6 +184,7 @@ send_all(struct link *k)
 static void
 flush_later(void *arg)
 {
+	((struct link *)arg)->loop->spoke = true;
 	send_all(arg);
 }
 

@@ -211,6 +211,17 @@ loop_stop(struct loop *l)
 	event_base_loopbreak(l->base);
 }
 
+/* Nothing is left to do, unless something comes that was sent a moment ago. */
+static void
+listen_a_moment(struct loop *l)
+{
+	bool spoke = l->spoke;
+
+	l->spoke = false;
+	if (l->in_flight || spoke)
+		wait_for_events(l, l->in_flight ? LISTEN_IN_FLIGHT_US : LISTEN_US);
+}
+
 /* Do all that is due at this instant of the virtual clock. */
 static void
 settle(struct loop *l)
@@ -218,12 +229,16 @@ settle(struct loop *l)
 	uint64_t before;
 
 	do {
+		uint64_t called;
+
 		before = l->happened;
 		call_laters(l);
 		fire_timers(l);
+		called = l->happened;
 		wait_for_events(l, 0);
+		l->spoke |= l->happened != called;
 		if (l->happened == before && !l->stopping)
-			wait_for_events(l, l->in_flight ? LISTEN_IN_FLIGHT_US : LISTEN_US);
+			listen_a_moment(l);
 	} while (l->happened != before && !l->stopping);
 }
 
@@ -231,6 +246,7 @@ void
 loop_run_until(struct loop *l, int64_t now)
 {
 	bug_if(!l->clock->is_virtual);
+	l->spoke = true;                /* whoever called may have */
 	for (;;) {
 		struct heap_entry *e;
 		int64_t left, step;

@@ -38,6 +38,7 @@ struct loop {
 	char              *scratch;     /* LOOP_SCRATCH bytes for one read, valid during a callback */
 	uint64_t           happened;    /* callbacks so far: did the last turn do anything? */
 	unsigned           in_flight;   /* what is under way outside: jobs, transfers */
+	bool               spoke;       /* something was sent: an answer may be coming */
 	bool               stopping;
 	/* The lab's map of addresses, below all protocols; NULL outside the lab. */
 	void             (*map)(void *arg, struct peer *);

@@ -94,6 +94,7 @@ stream_connect(struct loop *loop, struct peer to, const struct ip *from,
 		loop->map(loop->map_arg, &to);
 	if ((fd = peer_connect(&to, from, why)) == -1)
 		return NULL;
+	loop->spoke = true;
 	s = stream_new(loop, fd, user, arg);
 	s->phase = CONNECTING;
 	want_read(s, false);
@@ -129,6 +130,7 @@ stream_end(struct stream *s)
 	s->ssl = NULL;
 	close(s->fd);
 	s->fd = -1;
+	s->loop->spoke = true;
 	loop_later(s->loop, &s->free, free_stream, s);
 }
 
@@ -553,6 +555,7 @@ flush(void *arg)
 	struct stream *s = arg;
 	size_t done = 0, n;
 
+	s->loop->spoke = true;
 	if (s->phase == CONNECTING || s->phase == OVER)
 		return;
 	if (s->phase == HANDSHAKE && SSL_get_fd(s->ssl) != -1)

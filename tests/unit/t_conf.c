@@ -161,7 +161,7 @@ everything_can_be_said(void **state)
 	    "policy { dmarc reject strict; dmarc temperror defer; arc temperror accept; spf fail reject\n"
 	    "  several-authors accept; bare-newline normalize; tls at-least 1.3 }\n"
 	    "limits { recipients 7; size 8MB; line 9kB; received 10; errors 11; commands 12; idle 13s }\n"
-	    "delivery { warn sender never; expire reports after 2d; eight-bit send; retry after 3m, 6m\n"
+	    "delivery { source ::1, 127.0.0.2; warn sender never; expire reports after 2d; eight-bit send; retry after 3m, 6m\n"
 	    "  connections 3; rate 4/s; dane off; sts off; tls require verified }\n"
 	    "listen a { on *:465; tls cert /c key /k; tls implicit; limit messages 60/min per client\n"
 	    "  limit connections 5; limit size 6MB; seal arc; sign dkim a.test }\n"
@@ -184,6 +184,7 @@ everything_can_be_said(void **state)
 	    c->limits.received == 10 && c->limits.errors == 11 && c->limits.commands == 12 &&
 	    c->limits.idle == 13 * SECOND);
 	assert_int_equal(c->delivery.warn, 0);
+	assert_true(c->delivery.source4.n == 4 && c->delivery.source6.n == 16);
 	assert_true(c->delivery.expire_reports == 2 * DAY && c->delivery.eight_bit_send);
 	assert_int_equal(c->delivery.retry_count, 2);
 	assert_int_equal(c->delivery.retry_every, 6 * MINUTE);          /* the last one is repeated */
@@ -298,6 +299,8 @@ static const struct { const char *text, *flaws; } cases[] = {
 	{ OURS "resolver { facts f; server 127.0.0.1:53 }",
 	    "3:18: error: \"facts\" and \"server\" exclude each other\n" },
 	/* delivery */
+	{ OURS "delivery { source 192.0.2.1, 2001:db8::1 }", "" },
+	{ OURS "delivery { source 192.0.2.1, 192.0.2.2 }", "3:30: error: there is a source for IPv4 already\n" },
 	{ OURS "delivery { expire after 1m }", "3:12: warning: mail expires before its second attempt\n" },
 	{ OURS "delivery { dane off; tls require dane }",
 	    "3:22: error: \"tls require dane\" can never be met: it is switched off\n" },

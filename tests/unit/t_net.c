@@ -58,6 +58,35 @@ a_virtual_clock_runs_timers_in_order(void **state)
 	buf_free(&story);
 }
 
+static struct timer again;
+
+static void
+tell_again(void *arg)
+{
+	tell(arg);
+	timer_set_chore(&loop, &again, 10, tell_again, arg);
+}
+
+/* Time does not stop for a chore; it comes in passing, once, when the clock stops for something. */
+static void
+chores_come_in_passing(void **state)
+{
+	struct timer a = { 0 }, b = { 0 };
+
+	(void)state;
+	story = BUF(1000);
+	timer_set_chore(&loop, &again, 10, tell_again, (void *)"chore");
+	timer_set(&loop, &a, 1000, tell, (void *)"a");
+	timer_set_chore(&loop, &b, 500, tell, (void *)"never");
+	timer_clear(&loop, &b);
+	loop_run_until(&loop, 1002000);
+	assert_slice(buf_slice(&story), "chore@1001000 a@1001000 chore@1002000 ");
+	timer_set(&loop, &again, 1, tell, (void *)"timer");    /* the same one, no chore any more */
+	loop_run_until(&loop, 1003000);
+	assert_slice(buf_slice(&story), "chore@1001000 a@1001000 chore@1002000 timer@1002001 ");
+	buf_free(&story);
+}
+
 static void
 a_later_can_be_taken_back(void **state)
 {
@@ -546,6 +575,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_virtual_clock_runs_timers_in_order, setup, teardown),
+		cmocka_unit_test_setup_teardown(chores_come_in_passing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_can_be_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(jobs_run_with_and_without_threads, setup, teardown),
 		cmocka_unit_test_setup_teardown(frames_arrive_whole_in_order_with_their_descriptors,
