@@ -235,10 +235,10 @@ class Chainmail:
             refused = client.sendmail(sender, recipients, text)
         assert refused == {}
 
-    def command(self, *arguments, program=None):
-        """`chainmail queue ...` and the like."""
+    def command(self, *arguments):
+        """`chainmail queue ...` and the like, always with sanitizers."""
         verb, *rest = map(str, arguments)
-        return subprocess.run([str(program or self.program), verb, *rest[:1], "-c", str(self.file), *rest[1:]],
+        return subprocess.run([str(SANITIZED), verb, *rest[:1], "-c", str(self.file), *rest[1:]],
                               text=True, capture_output=True, timeout=DEADLINE, env=ENVIRONMENT)
 
     def queue(self):
