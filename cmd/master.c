@@ -71,7 +71,9 @@ struct master {
 	size_t         door_count;
 	int            commands;        /* the socket of the queue commands */
 	int            lock;
-	bool           ready_said, stopping, queue_waits;
+	bool           ready_said, stopping;
+	bool           reloading;       /* the new configuration is not in force yet */
+	unsigned       warnings;        /* of it */
 	unsigned       failures;        /* in a row: deaths soon after the start */
 	struct timer   restart, deadline, look;
 	struct watch   watch;           /* the tables of the configuration in force */
@@ -236,6 +238,12 @@ count_role(const struct master *m, enum role_number role)
 		n += m->child[i] != NULL && m->child[i]->role == role && !m->child[i]->draining &&
 		    m->child[i]->generation == m->generation;
 	return n;
+}
+
+static unsigned
+wanted_role(const struct master *m, enum role_number role)
+{
+	return role == ROLE_SMTPD ? m->options.smtpds : role == ROLE_DELIVERY ? m->options.deliveries : 1;
 }
 
 static struct child *
@@ -440,8 +448,6 @@ static void
 fill_roles(void *arg)
 {
 	struct master *m = arg;
-	const unsigned wanted[ROLE_NUMBERS] = { [ROLE_SMTPD] = m->options.smtpds, [ROLE_QUEUE] = 1,
-	    [ROLE_DELIVERY] = m->options.deliveries };
 	static const enum role_number order[] = { ROLE_QUEUE, ROLE_SMTPD, ROLE_DELIVERY };
 
 	for (size_t i = 0; i < ROLE_NUMBERS && !m->stopping; i++) {
@@ -449,7 +455,7 @@ fill_roles(void *arg)
 
 		if (role == ROLE_QUEUE && queue_of(m) != NULL)
 			continue;
-		while (count_role(m, role) < wanted[role])
+		while (count_role(m, role) < wanted_role(m, role))
 			if (!start_child(m, role)) {
 				try_again_later(m);
 				return;
@@ -457,9 +463,13 @@ fill_roles(void *arg)
 	}
 }
 
+/* The configuration in force has everybody it needs. */
 static bool
 all_ready(const struct master *m)
 {
+	for (unsigned role = 0; role < ROLE_NUMBERS; role++)
+		if (count_role(m, role) < wanted_role(m, role))
+			return false;
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
 		if (m->child[i] != NULL && !m->child[i]->ready)
 			return false;
@@ -480,6 +490,17 @@ log_ready(struct master *m)
 	log_end(&l);
 	notify("READY=1");
 	buf_free(&doors);
+}
+
+static void
+log_reloaded(struct master *m)
+{
+	struct log_line l = log_event(&m->log, &EVENT_RELOADED, 0);
+
+	m->reloading = false;
+	log_text(&l, "file", m->options.file);
+	log_number(&l, "warnings", m->warnings);
+	log_end(&l);
 }
 
 /* The new generation stands: the old one may finish. */
@@ -514,6 +535,8 @@ child_ready(struct child *c, struct slice lacking)
 		m->ready_said = true;
 		log_ready(m);
 	}
+	if (m->reloading)
+		log_reloaded(m);
 	drain_old(m);
 }
 
@@ -705,8 +728,6 @@ same_house(struct master *m, const struct conf *fresh)
 static void
 adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnings)
 {
-	struct log_line l;
-
 	conf_free(m->conf);
 	files_free(&m->files);
 	m->conf = fresh;
@@ -716,10 +737,8 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	watch_begin(&m->watch, &m->files);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
-	l = log_event(&m->log, &EVENT_RELOADED, 0);
-	log_text(&l, "file", m->options.file);
-	log_number(&l, "warnings", warnings);
-	log_end(&l);
+	m->reloading = true;
+	m->warnings = warnings;
 }
 
 /* Many changes in a row: those who have had the longest time to finish get no more. */

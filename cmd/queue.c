@@ -27,6 +27,7 @@ struct asking {
 	struct clock  clock;
 	struct loop   loop;
 	struct files  files;
+	struct flaws  flaws;
 	struct conf  *conf;
 	struct spool *spool;            /* when nobody runs */
 	struct link  *link;             /* when somebody does */
@@ -355,21 +356,19 @@ read_words(struct asking *a, const struct words *words, struct arena *arena)
 static bool
 load(struct asking *a, const char *file)
 {
-	struct flaws flaws;
-	bool ok;
+	a->conf = conf_load(file, &a->files, &a->flaws);
+	return a->conf != NULL && a->conf->state.n > 0;
+}
 
-	flaws_begin(&flaws);
-	a->conf = conf_load(file, &a->files, &flaws);
-	ok = a->conf != NULL && a->conf->state.n > 0;
-	if (!ok) {
-		struct buf out = BUF(1 << 20);
+static int
+tell_flaws(const struct asking *a)
+{
+	struct buf out = BUF(1 << 20);
 
-		flaws_add_text(&out, &flaws);
-		fwrite(out.p, 1, out.n, stderr);
-		buf_free(&out);
-	}
-	flaws_end(&flaws);
-	return ok;
+	flaws_add_text(&out, &a->flaws);
+	fwrite(out.p, 1, out.n, stderr);
+	buf_free(&out);
+	return EX_CONFIG;
 }
 
 /* Socket and spool are named from there: a path may be longer than the kernel takes. */
@@ -381,7 +380,8 @@ go_to_state(const struct asking *a)
 	snprintf(state, sizeof state, "%.*s", FMT(a->conf->state));
 	if (chdir(state) == 0)
 		return true;
-	fprintf(stderr, "chainmail queue: cannot go to %s: %s\n", state, strerror(errno));
+	if (a->flaws.errors == 0)
+		fprintf(stderr, "chainmail queue: cannot go to %s: %s\n", state, strerror(errno));
 	return false;
 }
 
@@ -391,9 +391,9 @@ ask(struct asking *a, const char *file)
 	int fd;
 
 	if (!load(a, file))
-		return EX_CONFIG;
+		return tell_flaws(a);
 	if (!go_to_state(a))
-		return EX_NOINPUT;
+		return a->flaws.errors > 0 ? tell_flaws(a) : EX_NOINPUT;
 	loop_begin(&a->loop, &a->clock);
 	if ((fd = connect_control()) != -1)
 		ask_program(a, fd);
@@ -425,11 +425,13 @@ cmd_queue(int argc, char **argv)
 		return EX_USAGE;
 	a.request.from = slice(from);
 	a.request.to = slice(to);
+	flaws_begin(&a.flaws);
 	arena = arena_new(REQUEST_MOST);
 	if (read_words(&a, &words, arena))
 		code = ask(&a, file);
 	conf_free(a.conf);
 	files_free(&a.files);
+	flaws_end(&a.flaws);
 	arena_free(arena);
 	return code;
 }

@@ -98,8 +98,9 @@ def letter(subject=None, body="hello\n", **fields):
     """The bytes of a message; its subject is unlike any other's unless given."""
     head = {"From": "a@far.test", "To": "ann@local.test", "Date": email.utils.formatdate(),
             "Message-ID": f"<{next(_numbers)}.{os.getpid()}@far.test>",
-            "Subject": subject or f"letter {next(_numbers)}", **fields}
-    text = "".join(f"{name.replace('_', '-')}: {value}\n" for name, value in head.items()) + "\n" + body
+            "Subject": subject or f"letter {next(_numbers)}"}
+    head.update({name.replace("_", "-"): value for name, value in fields.items()})
+    text = "".join(f"{name}: {value}\n" for name, value in head.items()) + "\n" + body
     return text.replace("\n", "\r\n").encode()
 
 
@@ -229,14 +230,15 @@ class Chainmail:
     def client(self, **options):
         return smtplib.SMTP("127.0.0.1", options.pop("port", self.port), "client.far.test", DEADLINE, **options)
 
-    def send(self, sender, recipients, text, **options):
-        with self.client() as client:
-            return client.sendmail(sender, recipients, text, **options)
+    def send(self, sender, recipients, text, source="127.0.0.1"):
+        with self.client(source_address=(source, 0)) as client:
+            refused = client.sendmail(sender, recipients, text)
+        assert refused == {}
 
-    def command(self, *arguments, program=None):
-        """`chainmail queue ...` and the like."""
+    def command(self, *arguments):
+        """`chainmail queue ...` and the like, always with sanitizers."""
         verb, *rest = map(str, arguments)
-        return subprocess.run([str(program or self.program), verb, *rest[:1], "-c", str(self.file), *rest[1:]],
+        return subprocess.run([str(SANITIZED), verb, *rest[:1], "-c", str(self.file), *rest[1:]],
                               text=True, capture_output=True, timeout=DEADLINE, env=ENVIRONMENT)
 
     def queue(self):

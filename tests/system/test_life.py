@@ -134,7 +134,6 @@ def test_sigterm_goes_through_while_an_old_configuration_still_serves(place):
         with Wire(program.port) as old:
             assert old.reply().startswith("220")
             program.reload()
-            program.wait("reloaded")
             until(lambda: len(program.children()) > 4, "both generations")
             program.process.send_signal(signal.SIGTERM)
             assert old.reply().startswith("421 ")
