@@ -10,13 +10,17 @@
 
 static const struct command COMMANDS[] = {
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
+	{ "dns-records", "[DOMAIN]", "the lines to publish in the DNS", cmd_dns_records },
 	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, release, drop",
 	    cmd_queue },
+	{ "report", "show FILE|-", "read a report on TLS that somebody sent (RFC 8460)", cmd_report },
 	{ "role", NULL, NULL, cmd_role },
+	{ "route", "ADDRESS [--connect]", "where mail goes from here, and what TLS must prove there", cmd_route },
 	{ "run", "[-c FILE]", "be the mail server, in the foreground", cmd_run },
 	{ "seal", "--domain D ... --authserv-id ID", "verify the ARC chain and add a set to it", cmd_seal },
 	{ "sign", "--domain D --selector S --key F", "put a DKIM-Signature on a message", cmd_sign },
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
+	{ "sts", "[VERB] [DOMAIN...]", "MTA-STS policies kept: list, show, refresh, forget, export", cmd_sts },
 	{ "version", "", "which version this is", cmd_version },
 };
 
