@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/pack.h"
+#include "cmd/certificates.h"
 #include "cmd/cmd.h"
 #include "cmd/master.h"
 #include "cmd/notify.h"
@@ -28,6 +29,7 @@ enum {
 	CHILDREN_MOST = ID_SLOTS, DOORS_MOST = 128,
 	STOP_MS = 30 * SECOND,          /* then those who still work are killed */
 	DRAIN_MS = 10 * MINUTE,         /* sessions of an old configuration */
+	WATCH_MS = 5 * SECOND,          /* at our certificates */
 	RESTART_MOST_MS = 10 * SECOND,
 	PACKED_MOST = 256 << 20,
 	PATH_BYTES = 4096,
@@ -72,6 +74,8 @@ struct master {
 	struct timer   restart, deadline;
 	struct event   on_child, on_term, on_int, on_hup;
 	int64_t        started;
+	struct certificates certificates;
+	struct timer   watch;
 	int            exit_code;
 };
 
@@ -684,6 +688,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	m->conf = fresh;
 	m->files = *files;
 	m->generation++;
+	certificates_begin(&m->certificates, fresh);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
 	l = log_event(&m->log, &EVENT_RELOADED, 0);
@@ -708,16 +713,13 @@ replace_children(struct master *m)
 }
 
 static void
-on_sighup(evutil_socket_t number, short what, void *arg)
+read_again(struct master *m)
 {
-	struct master *m = arg;
 	struct files files = { 0 };
 	struct flaws flaws;
 	struct conf *fresh;
 	struct error why;
 
-	(void)number;
-	(void)what;
 	flaws_begin(&flaws);
 	fresh = conf_load(m->options.file, &files, &flaws);
 	if (flaws.errors == 0)
@@ -740,6 +742,26 @@ on_sighup(evutil_socket_t number, short what, void *arg)
 	conf_free(fresh);
 	files_free(&files);
 	flaws_end(&flaws);
+}
+
+static void
+on_sighup(evutil_socket_t number, short what, void *arg)
+{
+	(void)number;
+	(void)what;
+	read_again(arg);
+}
+
+/* New certificates are taken as they come; old ones are complained about in time. */
+static void
+watch_certificates(void *arg)
+{
+	struct master *m = arg;
+
+	if (!m->stopping && certificates_changed(&m->certificates, m->conf))
+		read_again(m);
+	certificates_warn(&m->certificates, m->conf, &m->files, clock_now(&m->clock), &m->log);
+	timer_set(&m->loop, &m->watch, WATCH_MS, watch_certificates, m);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------ */
@@ -804,6 +826,8 @@ master_run(const struct master_options *o)
 	loop_begin(&m.loop, &m.clock);
 	watch_signals(&m);
 	fill_roles(&m);
+	certificates_begin(&m.certificates, m.conf);
+	timer_set(&m.loop, &m.watch, WATCH_MS, watch_certificates, &m);
 	loop_run(&m.loop);
 	return m.exit_code;
 }

@@ -141,9 +141,11 @@ plan_again(void *arg)
 	struct routing *r = arg;
 	bool policy = policy_found(r), planned;
 
+	if (r->planned)
+		return;                         /* it was woken twice */
 	r->question.sts = r->policy.applies ? &r->policy.policy : NULL;
 	planned = secure_plan(&r->plan, &r->question, &r->answers->inquiry.facts, r->arena);
-	if (policy && planned)
+	if ((r->planned = policy && planned))
 		loop_stop(&r->answers->loop);
 	else if (!planned)
 		inquiry_ask(&r->answers->inquiry, plan_again, r);
