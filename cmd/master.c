@@ -16,6 +16,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "base/pack.h"
+#include "cmd/certificates.h"
 #include "cmd/cmd.h"
 #include "cmd/master.h"
 #include "cmd/notify.h"
@@ -33,7 +34,7 @@ enum {
 	RESTART_MOST_MS = 10 * SECOND,
 	PACKED_MOST = 256 << 20,
 	PATH_BYTES = 4096,
-	WATCH_MS = 2 * SECOND,          /* how often tables are looked at */
+	WATCH_MS = 2 * SECOND,          /* how often files are looked at */
 	RELOAD_LEAST_MS = 10 * SECOND,  /* between two times that tables make us read again */
 };
 
@@ -76,11 +77,12 @@ struct master {
 	unsigned       warnings;        /* of it */
 	unsigned       failures;        /* in a row: deaths soon after the start */
 	struct timer   restart, deadline, look;
-	struct watch   watch;           /* the tables of the configuration in force */
+	struct watch   watch;           /* the files of the configuration in force */
 	int64_t        renewed;         /* ticks: when the secrets were looked at */
 	int64_t        adopted;         /* ticks: when the configuration came into force */
 	struct event   on_child, on_term, on_int, on_hup;
 	int64_t        started;
+	struct certificates certificates;
 	int            exit_code;
 };
 
@@ -735,6 +737,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	m->generation++;
 	m->adopted = clock_ticks(&m->clock);
 	watch_begin(&m->watch, &m->files);
+	certificates_begin(&m->certificates);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
 	m->reloading = true;
@@ -840,6 +843,7 @@ look_around(void *arg)
 	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
 	    (watch_changed(&m->watch) || secrets_changed(m)))
 		read_again(m);
+	certificates_warn(&m->certificates, m->conf, &m->files, clock_now(&m->clock), &m->log);
 	timer_set(&m->loop, &m->look, WATCH_MS, look_around, m);
 }
 
@@ -910,6 +914,7 @@ master_run(const struct master_options *o)
 	m.renewed = clock_ticks(&m.clock);
 	timer_set(&m.loop, &m.look, WATCH_MS, look_around, &m);
 	fill_roles(&m);
+	certificates_begin(&m.certificates);
 	loop_run(&m.loop);
 	return m.exit_code;
 }

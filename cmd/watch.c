@@ -22,10 +22,11 @@ same(const struct stat *a, const struct stat *b)
 }
 
 static bool
-is_table(const struct file *f)
+is_watched(const struct file *f)
 {
 	return f->purpose == FILE_ALIASES || f->purpose == FILE_USERS || f->purpose == FILE_MEMBERS ||
-	    f->purpose == FILE_TRUST || f->purpose == FILE_LISTS;
+	    f->purpose == FILE_TRUST || f->purpose == FILE_LISTS ||
+	    f->purpose == FILE_TLS_CERTIFICATE || f->purpose == FILE_TLS_KEY;
 }
 
 void
@@ -36,7 +37,7 @@ watch_begin(struct watch *w, const struct files *files)
 	for (size_t i = 0; i < files->count; i++) {
 		const struct file *f = files->file[i];
 
-		if (!is_table(f))
+		if (!is_watched(f))
 			continue;
 		w->each[w->count] = (struct watched){ .name = must_copy(f->name, f->name_length),
 		    .known = look_at(f->name) };

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * watch -- have the outside tables changed?  Aliases, users, members, trusted
- * sealers, the addresses of a list manager: people and programs write them and
- * tell nobody.
+ * watch -- have files changed that others write and tell nobody?  Aliases, users,
+ * members, trusted sealers, the addresses of a list manager, and the certificates
+ * that an ACME client renews.
  *
- * A change counts once a table has looked the same twice, so that one that is
+ * A change counts once a file has looked the same twice, so that one that is
  * being written is left alone, and it is told once.
  */
 #ifndef CMD_WATCH_H
@@ -24,7 +24,7 @@ struct watch {                          /* { 0 } watches nothing */
 	size_t          count;
 };
 
-/* Watch the tables among these files, as they are now. */
+/* Watch those of them that change without a signal, as they are now. */
 void watch_begin(struct watch *, const struct files *);
 void watch_end(struct watch *);
 /* To be asked now and then. */

@@ -23,7 +23,6 @@
 enum {
 	ATTEMPT_MEMORY = 24 << 20,      /* an order with 100,000 recipients */
 	DNS_MS = 30 * SECOND,
-	SMTP_PORT = 25,
 	STORY_MOST = 16 << 10,
 };
 
@@ -178,73 +177,23 @@ look(struct attempt *a)
 	return FLOW_WAIT;
 }
 
-static enum secure_floor
-floor_of(enum tls_need need)
-{
-	static const enum secure_floor floors[] = {
-		[TLS_OPPORTUNISTIC] = FLOOR_OPPORTUNISTIC, [TLS_ENCRYPT] = FLOOR_ENCRYPT,
-		[TLS_VERIFIED] = FLOOR_VERIFIED, [TLS_DANE] = FLOOR_DANE, [TLS_STS] = FLOOR_STS,
-		[TLS_DANE_OR_STS] = FLOOR_DANE_OR_STS,
-	};
-
-	return floors[need];
-}
-
-/* A server on a socket of this machine: nothing is looked up, nothing must be proved. */
-static void
-plan_socket(struct attempt *a, struct slice path)
-{
-	static const struct ip nowhere;
-	struct plan_host *h = arena_get(a->arena, sizeof *h);
-
-	bug_if(h == NULL);
-	*h = (struct plan_host){ .name = path, .addresses = &nowhere, .address_count = 1, .go = true };
-	a->plan = (struct plan){ .hosts = h, .count = 1 };
-	plan_make_key(h, 0);
-	a->step = &CHOOSE;
-}
-
-/* A fixed next hop or an LMTP server: the host itself, by name or by address. */
 static void
 ask_for_endpoint(struct attempt *a, const struct endpoint *e)
 {
-	char literal[IP_TEXT + 8];
-
-	a->step = &LOOK;
-	if (e->kind == ENDPOINT_UNIX) {
-		plan_socket(a, e->host);
-		return;
-	}
-	a->question.where.fixed = true;
-	a->question.where.local_allowed = true;
-	a->question.port = e->port;
-	a->question.where.domain = e->host;
-	if (e->kind == ENDPOINT_IP) {
-		ip_literal(e->ip, literal);
-		a->question.where.domain = arena_lower(a->arena, slice(literal));
-	}
+	a->step = aim_at_endpoint(e, a->arena, &a->question, &a->plan) ? &LOOK : &CHOOSE;
 }
 
 static void
 ask_for_domain(struct attempt *a)
 {
 	struct delivery *d = a->delivery;
-	const struct conf *conf = d->options.conf;
-	const struct destination_conf *dest = route_destination(conf, a->order.domain);
+	struct rng rng = rng_seeded(rng_next(&d->rng));
+	bool look = aim_at_domain(&d->aim, a->order.domain, rng, a->arena, &a->question, &a->plan);
 
-	a->question = (struct secure_question){
-		.where = { .domain = a->order.domain, .local_allowed = d->local_allowed,
-		    .rng = rng_seeded(rng_next(&d->rng)), .own_names = &conf->hostname,
-		    .own_name_count = 1, .own_addresses = d->own, .own_address_count = d->own_count },
-		.port = SMTP_PORT, .floor = floor_of(dest->tls),
-		.dane_off = !dest->dane, .sts_off = !dest->sts,
-		.message = a->order.requiretls ? MESSAGE_REQUIRETLS
-		    : a->order.tls_optional ? MESSAGE_TLS_OPTIONAL : MESSAGE_ORDINARY,
-		.null_sender = a->order.sender.n == 0,
-	};
-	a->step = &LOOK;
-	if (dest->via.kind != ENDPOINT_NONE)
-		ask_for_endpoint(a, &dest->via);
+	a->question.message = a->order.requiretls ? MESSAGE_REQUIRETLS
+	    : a->order.tls_optional ? MESSAGE_TLS_OPTIONAL : MESSAGE_ORDINARY;
+	a->question.null_sender = a->order.sender.n == 0;
+	a->step = look ? &LOOK : &CHOOSE;
 }
 
 /* --- counted for the domain's report (RFC 8460) --------------------------------------------- */
@@ -467,6 +416,7 @@ static void
 on_judged(void *arg, const struct secure_judgement *j)
 {
 	struct attempt *a = arg;
+	struct connection_facts f = connection_facts(a->connection);
 	struct log_line l;
 
 	count_session(a, &a->plan.hosts[a->host], j);
@@ -477,44 +427,26 @@ on_judged(void *arg, const struct secure_judgement *j)
 	log_text(&l, "direction", "out");
 	log_text(&l, "policy", plan_policy_name(a->plan.hosts[a->host].policy));
 	log_text(&l, "reason", tlsrpt_result_name(j->result));
-	log_text(&l, "why", j->reason);
+	if (f.tls != NULL)
+		log_text(&l, "version", f.tls);
+	log_slice(&l, "why", f.broke.n > 0 ? f.broke : slice(j->reason));
+	if (f.seen.n > 0)
+		log_slice(&l, "certificate", f.seen);
 	log_end(&l);
 }
 
 static const struct connection_user CONNECTION = { on_ready, on_sent, on_over, on_judged };
-
-static struct peer
-peer_to_try(const struct attempt *a)
-{
-	const struct plan_host *h = &a->plan.hosts[a->host];
-	struct peer p = { .ip = h->addresses[a->address], .port = a->plan.port };
-
-	if (a->plan.port == 0)                  /* a socket of this machine */
-		snprintf(p.path, sizeof p.path, "%.*s", FMT(h->name));
-	return p;
-}
-
-/* The address the configuration wants us to come from, or NULL; to loopback only one of its own. */
-static const struct ip *
-source_for(const struct delivery_conf *c, const struct peer *peer)
-{
-	const struct ip *source = peer->ip.n == 4 ? &c->source4 : &c->source6;
-
-	if (peer->path[0] != '\0' || source->n == 0 || (ip_loopback(peer->ip) && !ip_loopback(*source)))
-		return NULL;
-	return source;
-}
 
 static enum flow
 talk(struct attempt *a)
 {
 	struct delivery *d = a->delivery;
 	const struct plan_host *host = &a->plan.hosts[a->host];
-	struct peer peer = peer_to_try(a);
+	struct peer peer = aim_peer(&a->plan, a->host, a->address);
 	struct connection_options o = {
 		.loop = d->loop, .tls = d->options.tls, .hostname = d->options.conf->hostname,
 		.lmtp = a->order.kind == ORDER_LMTP, .in_clear = a->in_clear,
-		.from = source_for(&d->options.conf->delivery, &peer),
+		.from = aim_source(&d->aim, &peer), .sessions = d->sessions,
 	};
 	struct error why;
 

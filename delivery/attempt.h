@@ -9,10 +9,12 @@
 #ifndef DELIVERY_ATTEMPT_H
 #define DELIVERY_ATTEMPT_H
 
+#include "delivery/aim.h"
 #include "delivery/connection.h"
 #include "delivery/delivery.h"
 #include "delivery/results.h"
 #include "delivery/secure.h"
+#include "delivery/sessions.h"
 #include "queue/order.h"
 #include "sts/tally.h"
 
@@ -24,15 +26,14 @@ struct delivery {
 	struct policies        *policies;
 	struct fetcher         *fetcher;
 	struct reports         *reports;
+	struct sessions        *sessions;
 	struct link            *queue;          /* NULL: none now */
 	struct results          results;
 	struct attempt         *attempts;
 	struct idle            *idle;
 	size_t                  idle_count;
 	struct rng              rng;
-	const struct ip        *own;            /* addresses we listen on */
-	size_t                  own_count;
-	bool                    local_allowed;  /* to loopback: we are not on a network ourselves */
+	struct aim              aim;
 	struct arena           *arena;
 	void                  (*drained)(void *arg);
 	void                   *drained_arg;

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/bug.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "delivery/connection.h"
+#include "delivery/sessions.h"
 #include "delivery/verify.h"
 #include "net/tls.h"
 
@@ -148,6 +151,16 @@ tell_ready(void *arg)
 		c->user->ready(c->arg);
 }
 
+/* Kept only when it proved whatever the plan looks at: a resumption proves nothing anew. */
+static void
+keep_session(struct connection *c)
+{
+	if (c->options.sessions != NULL && stream_secure(c->stream) &&
+	    c->judgement.result == TLSRPT_SUCCESS &&
+	    (c->host.watch < NEED_PKIX || c->judgement.trust == TRUST_VERIFIED))
+		sessions_keep(c->options.sessions, stream_ssl(c->stream), &c->host, &c->peer);
+}
+
 /* EHLO was answered: TLS first, or ready, or away. */
 static void
 said_hello(struct connection *c)
@@ -162,8 +175,10 @@ said_hello(struct connection *c)
 		react(c);
 		return;
 	}
-	if (judge(c))
+	if (judge(c)) {
+		keep_session(c);
 		loop_later(c->options.loop, &c->tell, tell_ready, c);
+	}
 }
 
 static void
@@ -179,6 +194,8 @@ begin_tls(struct connection *c)
 		over(c, (struct status){ 0, 4, 7, 5, slice(why.text) });
 		return;
 	}
+	if (c->options.sessions != NULL)
+		sessions_resume(c->options.sessions, ssl, &c->host, &c->peer);
 	stream_secure_client(c->stream, ssl);
 }
 
@@ -368,12 +385,23 @@ on_secured(void *arg)
 }
 
 static void
+show_words(char text[FOUND_TEXT], struct slice words)
+{
+	struct buf b = BUF(4 * sizeof ((struct error *)NULL)->text);
+
+	shown_add(&b, words);
+	snprintf(text, FOUND_TEXT, "%.*s", FMT(buf_slice(&b)));
+	buf_free(&b);
+}
+
+static void
 on_closed(void *arg, const struct error *why)
 {
 	struct connection *c = arg;
 
 	if (c->client.want == CLIENT_TLS) {
 		c->found.starttls = true;
+		show_words(c->found.broke, slice(why->text));
 		verify_read(stream_ssl(c->stream), &c->found);
 		if (judge(c))
 			over(c, (struct status){ 0, 4, 7, 5, slice(why->text) });
@@ -448,7 +476,8 @@ connection_facts(const struct connection *c)
 	const SSL *ssl = c->stream != NULL && stream_secure(c->stream) ? stream_ssl(c->stream) : NULL;
 
 	return (struct connection_facts){
-		.host = c->host.name, .peer = c->peer, .from = c->from, .greeting = c->client.greeting,
+		.host = c->host.name, .peer = c->peer, .from = c->from, .seen = slice(c->found.seen),
+		.broke = slice(c->found.broke), .greeting = c->client.greeting,
 		.tls = ssl ? tls_version(ssl) : NULL, .cipher = ssl ? tls_cipher(ssl) : NULL,
 		.trust = c->judgement.trust, .policy = c->host.policy, .mails = c->client.mails,
 		.dsn = c->client.offers.dsn,

@@ -48,6 +48,7 @@ struct connection_options {
 	bool           lmtp;
 	bool           in_clear;        /* the retry without TLS */
 	const struct ip *from;          /* our address, or NULL */
+	struct sessions *sessions;      /* to be resumed; NULL: full handshakes only */
 };
 
 /* The plan host is copied; NULL with *why when there is not even a socket. */
@@ -73,6 +74,8 @@ struct connection_facts {
 	enum secure_trust trust;
 	enum plan_policy  policy;
 	struct slice      greeting;
+	struct slice      seen;         /* of the certificate: names, last day, issuer; or empty */
+	struct slice      broke;        /* how the handshake broke off, or empty */
 	struct ip         from;         /* our address; n 0: never connected */
 	unsigned          mails;        /* sent through it before */
 	bool              dsn;          /* it knows RFC 3461 */

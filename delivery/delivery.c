@@ -8,7 +8,7 @@
 #include "delivery/reports.h"
 #include "net/link.h"
 
-enum { IDLE_MS = 5 * SECOND, ADDRESSES_MOST = 64, ROLE_MEMORY = 1 << 20, LABEL_MEMORY = 256 << 10 };
+enum { IDLE_MS = 5 * SECOND, ROLE_MEMORY = 1 << 20, LABEL_MEMORY = 256 << 10 };
 
 /* --- connections that wait for a next message -------------------------------------- */
 
@@ -236,28 +236,6 @@ delivery_queue(struct delivery *d, int fd)
 
 /* --- the role ---------------------------------------------------------------------------- */
 
-/* Addresses of doors: mail that would go there comes back to us (RFC 5321 5.1). */
-static void
-find_own_addresses(struct delivery *d)
-{
-	const struct conf *conf = d->options.conf;
-	struct ip *own = arena_get(d->arena, ADDRESSES_MOST * sizeof *own);
-	bool outside = false;
-
-	bug_if(own == NULL);
-	for (size_t i = 0; i < conf->listen_count; i++)
-		for (size_t j = 0; j < conf->listen[i].on_count; j++) {
-			const struct endpoint *e = &conf->listen[i].on[j];
-
-			outside = outside || e->kind == ENDPOINT_ANY ||
-			    (e->kind == ENDPOINT_IP && !ip_loopback(e->ip));
-			if (e->kind == ENDPOINT_IP && e->port == 25 && d->own_count < ADDRESSES_MOST)
-				own[d->own_count++] = e->ip;
-		}
-	d->own = own;
-	d->local_allowed = !outside;
-}
-
 struct delivery *
 delivery_start(struct loop *loop, const struct delivery_options *o)
 {
@@ -268,12 +246,13 @@ delivery_start(struct loop *loop, const struct delivery_options *o)
 	d->rng = rng_seeded(o->seed);
 	d->arena = arena_new(ROLE_MEMORY);
 	results_begin(&d->results);
-	find_own_addresses(d);
+	aim_begin(&d->aim, o->conf, d->arena);
 	d->fetcher = fetcher_new(loop, o->tls);
 	d->policies = policies_new(&(struct policies_options){ loop, o->resolver, d->fetcher, o->log,
 	    ask_policy, keep_policy, policy_refreshed, policy_failed, d });
+	d->sessions = sessions_new(loop->clock);
 	d->reports = reports_new(&(struct reports_options){ o->resolver, d->fetcher, loop,
-	    d->local_allowed, answer_queue, d });
+	    d->aim.local_allowed, answer_queue, d });
 	return d;
 }
 
@@ -313,6 +292,7 @@ delivery_end(struct delivery *d)
 	}
 	policies_free(d->policies);
 	reports_free(d->reports);
+	sessions_free(d->sessions);
 	fetcher_free(d->fetcher);
 	link_end(d->queue);
 	results_end(&d->results);

@@ -71,9 +71,11 @@ refusal(const struct plan_host *h, const struct secure_found *f, const struct fi
 	bool broke = f->starttls && !f->handshake;
 	bool final = h->policy == PLAN_REQUIRETLS && !broke;
 	struct status s = final ? STATUS(0, 5,7,10, "") : STATUS(0, 4,7,5, "");
+	const char *more = short_of->certificate ? f->seen : broke ? f->broke : "";
 
-	s.text = arena_printf(arena, short_of->certificate ? "%s: the certificate of %.*s %s"
-	    : "%s: %.*s %s", plan_policy_title(h->policy), FMT(h->name), short_of->says);
+	s.text = arena_printf(arena, short_of->certificate ? "%s: the certificate of %.*s %s%s%s%s"
+	    : "%s: %.*s %s%s%s%s", plan_policy_title(h->policy), FMT(h->name), short_of->says,
+	    *more ? " (" : "", more, *more ? ")" : "");
 	return s;
 }
 

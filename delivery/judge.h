@@ -11,6 +11,8 @@
 
 #include "delivery/plan.h"
 
+enum { FOUND_TEXT = 200 };
+
 /* What a session with one address of a host has found so far. */
 struct secure_found {
 	bool starttls;                  /* EHLO named it */
@@ -23,6 +25,9 @@ struct secure_found {
 	int  depth;                     /* … a certificate at this depth: 0 is the host's own */
 	bool greeted;                   /* EHLO inside TLS was answered … */
 	bool requiretls;                /* … and named REQUIRETLS */
+	/* For people, harmless to show: */
+	char seen[FOUND_TEXT];          /* of the certificate: names, last day, issuer */
+	char broke[FOUND_TEXT];         /* how the handshake broke off: alert, version, … */
 };
 
 enum secure_verdict {

@@ -1,10 +1,15 @@
 /* SPDX-License-Identifier: ISC */
 #include <openssl/err.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
+#include <time.h>
 
 #include "base/clock.h"
+#include "base/text.h"
 #include "delivery/verify.h"
 #include "mail/domain.h"
+
+enum { NAMES_SHOWN = 3, NAME_SHOWN = 60 };
 
 static bool
 fail(struct error *why, const char *what)
@@ -101,11 +106,54 @@ verify_setup(SSL *ssl, const struct plan_host *h, int64_t now, struct error *why
 	return h->watch == NEED_DANE ? set_dane(ssl, h, why) : set_pkix(ssl, h, why);
 }
 
+static void
+add_names(struct buf *b, X509 *c)
+{
+	GENERAL_NAMES *names = X509_get_ext_d2i(c, NID_subject_alt_name, NULL, NULL);
+	int shown = 0;
+
+	for (int i = 0; i < sk_GENERAL_NAME_num(names) && shown < NAMES_SHOWN; i++) {
+		const GENERAL_NAME *name = sk_GENERAL_NAME_value(names, i);
+
+		if (name->type != GEN_DNS)
+			continue;
+		buf_add(b, shown++ > 0 ? S(" ") : NONE);
+		shown_add(b, slice_head(slice_of(ASN1_STRING_get0_data(name->d.dNSName),
+		    (size_t)ASN1_STRING_length(name->d.dNSName)), NAME_SHOWN));
+	}
+	if (shown == 0)
+		buf_add(b, S("no names"));
+	GENERAL_NAMES_free(names);
+}
+
+/* "mx.a.test mx2.a.test, until 2027-01-31, by Example CA" */
+static void
+describe(X509 *c, char text[FOUND_TEXT])
+{
+	struct buf b = BUF(4096);
+	char issuer[NAME_SHOWN + 1];
+	struct tm t;
+
+	add_names(&b, c);
+	if (ASN1_TIME_to_tm(X509_get0_notAfter(c), &t) == 1)
+		buf_printf(&b, ", until %04d-%02d-%02d", t.tm_year + 1900, t.tm_mon + 1, t.tm_mday);
+	if (X509_NAME_get_text_by_NID(X509_get_issuer_name(c), NID_commonName, issuer, sizeof issuer) > 0) {
+		buf_add(&b, S(", by "));
+		shown_add(&b, slice(issuer));
+	}
+	snprintf(text, FOUND_TEXT, "%.*s", FMT(buf_slice(&b)));
+	buf_free(&b);
+}
+
 void
 verify_read(SSL *ssl, struct secure_found *found)
 {
+	X509 *c = SSL_get0_peer_certificate(ssl);
+
+	if (c != NULL)
+		describe(c, found->seen);
 	found->handshake = SSL_is_init_finished(ssl);
-	found->certificate = SSL_get0_peer_certificate(ssl) != NULL;
+	found->certificate = c != NULL;
 	found->resumed = SSL_session_reused(ssl);
 	found->verify = (int)SSL_get_verify_result(ssl);
 	found->depth = SSL_get0_dane_authority(ssl, NULL, NULL);

@@ -1,0 +1,333 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * chainmail dns-records -- the lines to publish so that others believe and reach
+ * the domains of this configuration: MX, SPF, DKIM, DMARC, MTA-STS, TLSRPT and,
+ * for the host itself, TLSA of the certificate's key and of the next one.
+ *
+ * The next key is the file that is called like the key of a listener with
+ * ".next" behind it: published before it is used, so that no sender ever meets
+ * a key that his cache does not know (RFC 7671 8.1).
+ */
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "base/sha256.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/kept.h"
+#include "cmd/shown.h"
+#include "config.h"
+#include "mail/domain.h"
+
+enum { KEY_FILE_MOST = 1 << 20, PATH_BYTES = 4096, TEXT_MOST = 8192, STRING_MOST = 255 };
+
+struct writing {
+	const struct conf *conf;
+	bool   json;
+	int    code;
+	struct words seen;              /* TLSA records that stand there already */
+	char   texts[16][2 * SHA256_BYTES + 1];
+};
+
+/* --- one line ------------------------------------------------------------------------ */
+
+static void
+print_json(const char *type, struct slice name, struct slice data)
+{
+	shown_print(json_pack("{s:o, s:s, s:o}", "name", shown_json(name), "type", type, "data",
+	    shown_json(data)));
+}
+
+/* A TXT record is made of strings of up to 255 octets (RFC 1035 3.3). */
+static void
+print_strings(struct slice text)
+{
+	for (bool first = true; text.n > 0; text = slice_skip(text, STRING_MOST), first = false)
+		printf("%s\"%.*s\"", first ? "" : " ", FMT(slice_head(text, STRING_MOST)));
+	putchar('\n');
+}
+
+__attribute__((format(printf, 4, 5))) static void
+say(const struct writing *w, const char *type, struct slice name, const char *format, ...)
+{
+	char text[TEXT_MOST];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof text, format, args);
+	va_end(args);
+	if (w->json) {
+		print_json(type, name, slice(text));
+		return;
+	}
+	printf("%.*s.%*s IN %-5s ", FMT(name), (int)(name.n < 40 ? 40 - name.n : 0), "", type);
+	if (strcmp(type, "TXT") == 0)
+		print_strings(slice(text));
+	else
+		puts(text);
+}
+
+static struct slice
+below(char name[300], const char *prefix, struct slice domain)
+{
+	snprintf(name, 300, "%s.%.*s", prefix, FMT(domain));
+	return slice(name);
+}
+
+/* --- keys ------------------------------------------------------------------------------- */
+
+static int
+no_password(char *to, int size, int writing, void *arg)
+{
+	(void)to, (void)size, (void)writing, (void)arg;
+	return -1;
+}
+
+static bool
+read_file(struct slice name, const char *more, struct buf *bytes, struct error *why)
+{
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof path, "%.*s%s", FMT(name), more);
+	return file_read(path, bytes, why);
+}
+
+static EVP_PKEY *
+private_key(struct slice pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	EVP_PKEY *key = PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL);
+
+	BIO_free(bio);
+	return key;
+}
+
+static EVP_PKEY *
+key_of_certificate(struct slice pem)
+{
+	BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
+	X509 *c = PEM_read_bio_X509(bio, NULL, no_password, NULL);
+	EVP_PKEY *key = c != NULL ? X509_get_pubkey(c) : NULL;
+
+	X509_free(c);
+	BIO_free(bio);
+	return key;
+}
+
+/* What cannot be read is told, and the other lines are printed all the same. */
+static void
+cannot(struct writing *w, struct slice name, const char *why)
+{
+	fprintf(stderr, "chainmail dns-records: %.*s: %s\n", FMT(name), why);
+	w->code = EX_NOINPUT;
+}
+
+/* --- DKIM (RFC 6376 3.6.1, RFC 8463 4) ------------------------------------------------------- */
+
+static bool
+public_bytes(EVP_PKEY *key, struct buf *to)
+{
+	unsigned char raw[32], *der = NULL;
+	size_t n = sizeof raw;
+	int length;
+
+	if (EVP_PKEY_base_id(key) == EVP_PKEY_ED25519)
+		return EVP_PKEY_get_raw_public_key(key, raw, &n) == 1 && buf_add(to, slice_of(raw, n));
+	length = i2d_PUBKEY(key, &der);
+	if (length > 0)
+		buf_add(to, slice_of(der, (size_t)length));
+	OPENSSL_free(der);
+	return length > 0;
+}
+
+static void
+say_key(struct writing *w, const struct key_conf *k, EVP_PKEY *key)
+{
+	struct buf bytes = BUF(KEY_FILE_MOST), text = BUF(TEXT_MOST);
+	char selector[100], name[300];
+
+	snprintf(selector, sizeof selector, "%.*s._domainkey", FMT(k->selector));
+	if (public_bytes(key, &bytes)) {
+		base64_add(&text, buf_slice(&bytes));
+		say(w, "TXT", below(name, selector, k->domain), "v=DKIM1; k=%s; p=%.*s",
+		    EVP_PKEY_base_id(key) == EVP_PKEY_ED25519 ? "ed25519" : "rsa", FMT(buf_slice(&text)));
+	}
+	buf_free(&bytes), buf_free(&text);
+}
+
+static void
+say_dkim(struct writing *w, struct slice domain)
+{
+	for (size_t i = 0; i < w->conf->key_count; i++) {
+		const struct key_conf *k = &w->conf->key[i];
+		struct buf bytes = BUF(KEY_FILE_MOST);
+		struct error why = { .text = "there is no private key in it" };
+		EVP_PKEY *key = NULL;
+
+		if (!slice_eq(k->domain, domain))
+			continue;
+		if (read_file(k->file, "", &bytes, &why))
+			key = private_key(buf_slice(&bytes));
+		if (key != NULL)
+			say_key(w, k, key);
+		else
+			cannot(w, k->file, why.text);
+		EVP_PKEY_free(key);
+		buf_free(&bytes);
+	}
+}
+
+/* --- TLSA (RFC 7672 3.1.1: DANE-EE, the key, SHA2-256) ------------------------------------------ */
+
+static void
+say_tlsa(struct writing *w, EVP_PKEY *key)
+{
+	unsigned char *der = NULL, digest[SHA256_BYTES];
+	struct buf hex = BUF(2 * SHA256_BYTES);
+	int n = i2d_PUBKEY(key, &der);
+	char name[300];
+
+	if (n > 0)
+		sha256_of(slice_of(der, (size_t)n), digest);
+	hex_add(&hex, slice_of(digest, sizeof digest));
+	OPENSSL_free(der);
+	for (size_t i = 0; i < w->seen.n; i++)
+		if (slice_eq(buf_slice(&hex), slice(w->seen.word[i])))
+			n = 0;                  /* two doors, one key */
+	if (n > 0) {
+		say(w, "TLSA", below(name, "_25._tcp", w->conf->hostname), "3 1 1 %.*s", FMT(buf_slice(&hex)));
+		if (w->seen.n < sizeof w->texts / sizeof *w->texts) {
+			snprintf(w->texts[w->seen.n], sizeof *w->texts, "%.*s", FMT(buf_slice(&hex)));
+			w->seen.word[w->seen.n] = w->texts[w->seen.n];
+			w->seen.n++;
+		}
+	}
+	buf_free(&hex);
+}
+
+static bool
+takes_mail(const struct listen_conf *l)
+{
+	for (size_t i = 0; i < l->on_count; i++)
+		if (l->on[i].port == 25)
+			return !l->tls_implicit;
+	return false;
+}
+
+static void
+say_host(struct writing *w)
+{
+	for (size_t i = 0; i < w->conf->listen_count; i++) {
+		const struct listen_conf *l = &w->conf->listen[i];
+		struct buf now = BUF(KEY_FILE_MOST), next = BUF(KEY_FILE_MOST);
+		struct error why = { .text = "there is no certificate in it" };
+		EVP_PKEY *key = NULL, *later = NULL;
+
+		if (l->tls_cert.n == 0 || !takes_mail(l))
+			continue;
+		if (read_file(l->tls_cert, "", &now, &why))
+			key = key_of_certificate(buf_slice(&now));
+		if (read_file(l->tls_key, ".next", &next, NULL))
+			later = private_key(buf_slice(&next));
+		if (key != NULL)
+			say_tlsa(w, key);
+		else
+			cannot(w, l->tls_cert, why.text);
+		if (later != NULL)
+			say_tlsa(w, later);
+		EVP_PKEY_free(key), EVP_PKEY_free(later);
+		buf_free(&now), buf_free(&next);
+	}
+}
+
+/* --- a domain ---------------------------------------------------------------------------------------- */
+
+/*
+ * The id of the policy is a digest of it: whoever changes the policy changes the
+ * id, whoever does not, does not (RFC 8461 3.1).
+ */
+static void
+say_sts(struct writing *w, struct slice domain)
+{
+	char name[300], policy[400];
+	unsigned char digest[SHA256_BYTES];
+	struct buf id = BUF(64);
+
+	snprintf(policy, sizeof policy, "version: STSv1\r\nmode: testing\r\nmx: %.*s\r\nmax_age: 604800\r\n",
+	    FMT(w->conf->hostname));
+	sha256_of(slice(policy), digest);
+	hex_add(&id, slice_of(digest, 10));
+	say(w, "TXT", below(name, "_mta-sts", domain), "v=STSv1; id=%.*s", FMT(buf_slice(&id)));
+	if (!w->json) {
+		struct slice rest = slice(policy), line;
+
+		printf("; https://mta-sts.%.*s/.well-known/mta-sts.txt shall hold:\n", FMT(domain));
+		while (slice_cut(&rest, '\n', &line))
+			printf(";     %.*s\n", FMT(slice_trim(line)));
+	}
+	buf_free(&id);
+}
+
+static void
+say_domain(struct writing *w, struct slice domain)
+{
+	char name[300];
+
+	say(w, "MX", domain, "10 %.*s.", FMT(w->conf->hostname));
+	say(w, "TXT", domain, "v=spf1 mx ~all");
+	say_dkim(w, domain);
+	say(w, "TXT", below(name, "_dmarc", domain), "v=DMARC1; p=none; rua=mailto:postmaster@%.*s", FMT(domain));
+	say_sts(w, domain);
+	say(w, "TXT", below(name, "_smtp._tls", domain), "v=TLSRPTv1; rua=mailto:postmaster@%.*s", FMT(domain));
+}
+
+static void
+say_all(struct writing *w, const char *only)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < w->conf->domain_count; i++)
+		if (only == NULL || slice_eqi(w->conf->domain[i].name, slice(only))) {
+			say_domain(w, w->conf->domain[i].name);
+			found = true;
+		}
+	if (only != NULL && !found) {
+		fprintf(stderr, "chainmail dns-records: %s is no domain of this configuration\n", only);
+		w->code = EX_BAD;
+		return;
+	}
+	if (map_get(&w->conf->domains, w->conf->hostname) == NULL)
+		say(w, "TXT", w->conf->hostname, "v=spf1 a -all");      /* for reports (RFC 7208 2.3) */
+	say_host(w);
+}
+
+int
+cmd_dns_records(int argc, char **argv)
+{
+	struct writing w = { .json = false };
+	const char *file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf";
+	const struct option_row rows[] = {
+		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
+		{ "--json", OPTION_FLAG, &w.json, NULL, "an object a line" },
+		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	struct words words = { .n = 0 };
+	struct files files = { 0 };
+	struct conf *conf;
+
+	if (!options_read(argc, argv, "dns-records [DOMAIN]", rows, &words, 1))
+		return EX_USAGE;
+	if ((w.conf = conf = kept_conf(file, &files)) != NULL)
+		say_all(&w, words.n > 0 ? words.word[0] : NULL);
+	else
+		w.code = EX_CONFIG;
+	conf_free(conf);
+	files_free(&files);
+	return w.code;
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * chainmail sts -- the MTA-STS policies of the domains we send to, as they are
+ * kept: list, show, refresh, forget, export.
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/kept.h"
+#include "cmd/shown.h"
+#include "config.h"
+#include "mail/domain.h"
+#include "sts/cache.h"
+
+enum { ENTRY_MEMORY = 1 << 20, WORDS_MEMORY = 64 << 10, SPAN = 24, PATH_BYTES = 4096 };
+
+struct asking {
+	struct kept  kept;
+	bool         json;
+	const char  *directory;         /* of export */
+	const char  *verb;
+	size_t       rows;
+	int          code;
+};
+
+static int
+complain(const char *verb, const char *what, int code)
+{
+	fprintf(stderr, "chainmail sts%s%s: %s\n", *verb ? " " : "", verb, what);
+	return code;
+}
+
+/* --- an entry ------------------------------------------------------------------------- */
+
+/* "in 3d07h", "2h14m ago", "never" */
+static void
+span_text(int64_t from, int64_t to, char text[SPAN])
+{
+	int64_t s = (to - from) / SECOND, a = s < 0 ? -s : s;
+	char span[16];
+
+	if (a < 3600)
+		snprintf(span, sizeof span, "%dm%02ds", (int)(a / 60), (int)(a % 60));
+	else if (a < 48 * 3600)
+		snprintf(span, sizeof span, "%dh%02dm", (int)(a / 3600), (int)(a / 60 % 60));
+	else
+		snprintf(span, sizeof span, "%dd%02dh", (int)(a / 86400 % 100000), (int)(a / 3600 % 24));
+	if (to == 0)
+		snprintf(text, SPAN, "never");
+	else
+		snprintf(text, SPAN, s < 0 ? "%s ago" : "in %s", span);
+}
+
+static void
+print_row(struct asking *a, struct slice domain, const struct sts_entry *e)
+{
+	int64_t now = clock_now(&a->kept.clock);
+	char expires[SPAN], fetched[SPAN];
+
+	span_text(now, e->known ? e->expires : 0, expires);
+	span_text(now, e->known ? e->fetched : 0, fetched);
+	if (a->rows == 0)
+		printf("%-32s %-8s %-20s %-14s %-14s %s\n", "DOMAIN", "MODE", "ID", "FETCHED", "EXPIRES", "LAST TRY");
+	printf("%-32.*s %-8s %-20.*s %-14s %-14s %s\n", FMT(domain),
+	    e->known ? sts_mode_name(e->policy.mode) : "-", FMT(e->known ? e->id : S("-")), fetched, expires,
+	    e->failed != TLSRPT_SUCCESS ? tlsrpt_result_name(e->failed) : "ok");
+}
+
+/* Keys are only ever added. */
+static json_t *
+entry_json(struct slice domain, const struct sts_entry *e)
+{
+	json_t *j = json_object(), *mx = json_array();
+
+	json_object_set_new(j, "domain", shown_json(domain));
+	json_object_set_new(j, "mode", e->known ? json_string(sts_mode_name(e->policy.mode)) : json_null());
+	json_object_set_new(j, "id", e->known ? shown_json(e->id) : json_null());
+	for (size_t i = 0; e->known && i < e->policy.mx_count; i++)
+		json_array_append_new(mx, shown_json(e->policy.mx[i]));
+	json_object_set_new(j, "mx", mx);
+	json_object_set_new(j, "max_age", json_integer(e->known ? e->policy.max_age : 0));
+	json_object_set_new(j, "fetched", json_integer(e->fetched / SECOND));
+	json_object_set_new(j, "expires", json_integer(e->expires / SECOND));
+	json_object_set_new(j, "tried", json_integer(e->tried / SECOND));
+	json_object_set_new(j, "failed",
+	    e->failed != TLSRPT_SUCCESS ? json_string(tlsrpt_result_name(e->failed)) : json_null());
+	json_object_set_new(j, "used", json_integer(e->used / SECOND));
+	return j;
+}
+
+static void
+print_policy(struct slice text)
+{
+	struct slice line;
+
+	while (sts_policy_line(&text, &line)) {
+		struct buf shown = BUF(4 * STS_POLICY_MOST);
+
+		shown_add(&shown, line);
+		printf("    %.*s\n", FMT(buf_slice(&shown)));
+		buf_free(&shown);
+	}
+}
+
+static void
+take(void *arg, struct slice domain, struct slice packed)
+{
+	struct asking *a = arg;
+	struct arena *arena = arena_new(ENTRY_MEMORY);
+	struct sts_entry e;
+
+	if (!sts_entry_unpack(&e, packed, arena)) {
+		complain(a->verb, "there is an entry that cannot be read", 0);
+	} else {
+		if (a->json)
+			shown_print(entry_json(domain, &e));
+		else
+			print_row(a, domain, &e);
+		if (!a->json && e.known && strcmp(a->verb, "list") != 0)
+			print_policy(e.policy.text);
+		a->rows++;
+	}
+	arena_free(arena);
+}
+
+/* --- export: each policy as it was served, in DIR/DOMAIN.txt ------------------------------- */
+
+static void
+export_one(void *arg, struct slice domain, struct slice packed)
+{
+	struct asking *a = arg;
+	struct arena *arena = arena_new(ENTRY_MEMORY);
+	char path[PATH_BYTES];
+	struct sts_entry e;
+	struct error why;
+
+	snprintf(path, sizeof path, "%s/%.*s.txt", a->directory, FMT(domain));
+	if (domain_valid(domain) && sts_entry_unpack(&e, packed, arena) && e.known) {
+		if (file_replace(path, e.policy.text, 0644, &why))
+			a->rows++;
+		else
+			a->code = complain(a->verb, why.text, EX_CANTCREAT);
+	}
+	arena_free(arena);
+}
+
+/* --- verbs ------------------------------------------------------------------------------------ */
+
+static int
+failed(const struct asking *a, const struct error *why)
+{
+	bool nobody = !kept_running(&a->kept) && strcmp(a->verb, "refresh") == 0;
+
+	return complain(a->verb, why->text, nobody ? EX_UNAVAILABLE : EX_TEMPFAIL);
+}
+
+static int
+list(struct asking *a)
+{
+	struct error why;
+
+	if (!kept_ask(&a->kept, "list", NONE, take, a, &why))
+		return failed(a, &why);
+	if (!a->json && a->rows == 0)
+		puts("no policy is kept");
+	return 0;
+}
+
+static int
+about_domain(struct asking *a, struct slice domain)
+{
+	struct error why;
+
+	if (!kept_ask(&a->kept, a->verb, domain, take, a, &why))
+		return failed(a, &why);
+	if (strcmp(a->verb, "forget") == 0) {
+		if (!a->json)
+			printf("%.*s is forgotten\n", FMT(domain));
+	} else if (a->rows == 0) {
+		fprintf(stderr, "chainmail sts %s: nothing is kept of %.*s\n", a->verb, FMT(domain));
+		return EX_BAD;
+	}
+	return 0;
+}
+
+static int
+export(struct asking *a, const char *directory)
+{
+	struct error why;
+
+	a->directory = directory;
+	if (!dir_make(directory, 0755, &why))
+		return complain(a->verb, why.text, EX_CANTCREAT);
+	if (!kept_ask(&a->kept, "list", NONE, export_one, a, &why))
+		return failed(a, &why);
+	printf("%zu polic%s in %s\n", a->rows, a->rows == 1 ? "y" : "ies", directory);
+	return a->code;
+}
+
+static int
+each_domain(struct asking *a, const struct words *words)
+{
+	struct arena *arena = arena_new(WORDS_MEMORY);
+	int code = 0;
+
+	for (size_t i = 1; i < words->n; i++) {
+		struct slice domain = domain_normal(slice(words->word[i]), arena);
+		int one = domain.n > 0 ? about_domain(a, domain)
+		    : complain(a->verb, "that is no domain", EX_USAGE);
+
+		code = code == 0 ? one : code;
+	}
+	arena_free(arena);
+	return code;
+}
+
+static bool
+knows(const char *verb)
+{
+	static const char *const verbs[] = { "list", "show", "refresh", "forget", "export" };
+
+	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+		if (strcmp(verb, verbs[i]) == 0)
+			return true;
+	return false;
+}
+
+static int
+run(struct asking *a, const struct words *words, const struct conf *conf)
+{
+	struct error why = { 0 };
+	int code;
+
+	if (!kept_begin(&a->kept, conf, &why))
+		code = complain("", why.text, EX_UNAVAILABLE);
+	else if (strcmp(a->verb, "list") == 0)
+		code = list(a);
+	else if (strcmp(a->verb, "export") == 0)
+		code = export(a, words->word[1]);
+	else
+		code = each_domain(a, words);
+	kept_end(&a->kept);
+	return code;
+}
+
+int
+cmd_sts(int argc, char **argv)
+{
+	struct asking a = { .verb = "list" };
+	const char *file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf";
+	const struct option_row rows[] = {
+		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
+		{ "--json", OPTION_FLAG, &a.json, NULL, "an object a line" },
+		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	struct words words = { .n = 0 };
+	struct files files = { 0 };
+	struct conf *conf;
+	int code = EX_CONFIG;
+
+	if (!options_read(argc, argv, "sts [list | show DOMAIN... | refresh DOMAIN... | forget DOMAIN... | "
+	    "export DIR]", rows, &words, sizeof words.word / sizeof *words.word))
+		return EX_USAGE;
+	if (words.n > 0)
+		a.verb = words.word[0];
+	if (!knows(a.verb))
+		return complain("", "it can list, show, refresh, forget, export", EX_USAGE);
+	if ((strcmp(a.verb, "list") == 0) != (words.n < 2) ||
+	    (strcmp(a.verb, "export") == 0 && words.n != 2))
+		return complain(a.verb, "which domain, or which directory?", EX_USAGE);
+	if ((conf = kept_conf(file, &files)) != NULL) {
+		code = run(&a, &words, conf);
+		conf_free(conf);
+	}
+	files_free(&files);
+	return code;
+}

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: ISC
+"""
+Transport security as an administrator sees it: route, sts, dns-records, report,
+the log of a session that failed, certificates that are replaced.
+"""
+import base64
+import gzip
+import hashlib
+import json
+import shutil
+import socketserver
+import subprocess
+import threading
+
+import pytest
+
+from chainmail import (Chainmail, DEADLINE, EX_UNAVAILABLE, PLAIN, Sink, letter, make_certificate)
+
+SITE = """
+hostname mx.local.test
+state    {dir}/state
+log      json
+roots    {dir}/cert.pem
+resolver { facts {dir}/facts }
+listen mx { on 127.0.0.1:{port}; tls cert {dir}/cert.pem key {dir}/key.pem; allow relay from 127.0.0.1 }
+domain local.test { deliver to discard; alias team -> ann, ben@far.test }
+key arc2026 { domain local.test; file {dir}/dkim.pem }
+delivery { retry after 1h; to far.test { via mx.local.test:{far} } }
+"""
+# Addresses of the host that far.test goes to, and what its key is.
+FACTS = "@secure local.test.\nlocal.test. MX 10 mx.local.test.\nmx.local.test. A 127.0.0.1\n"
+
+
+def tlsa(place, port, digest=None):
+    der = subprocess.run(["openssl", "x509", "-in", place / "cert.pem", "-noout", "-pubkey"], check=True,
+                         capture_output=True, text=True).stdout
+    key = base64.b64decode("".join(der.splitlines()[1:-1]))
+    return f"_{port}._tcp.mx.local.test. TLSA 3 1 1 {digest or hashlib.sha256(key).hexdigest()}\n"
+
+
+@pytest.fixture
+def far(place):
+    with Sink(certificate=place) as sink:
+        yield sink
+
+
+def chainmail(program, *arguments):
+    return subprocess.run([PLAIN, *map(str, arguments), "-c", program.file], text=True, capture_output=True,
+                          timeout=DEADLINE)
+
+
+def route(program, *arguments):
+    return chainmail(program, "route", *arguments)
+
+
+def test_route_says_what_a_deliverer_does(place, far):
+    (place / "facts").write_text(FACTS + tlsa(place, far.port))
+    with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+        got = route(program, "ben@far.test", "--connect")
+        assert got.returncode == 0, got.stdout + got.stderr
+        assert "needs dane 3.1.1" in got.stdout
+        assert "ok    mx.local.test [127.0.0.1:" in got.stdout and "verified" in got.stdout
+        assert "certificate  mx.local.test, until 20" in got.stdout
+        assert not far.taken                                    # nothing is sent
+        program.send("a@x.test", ["ben@far.test"], letter("x"))
+        assert program.wait("delivered")["policy"] == "dane"
+
+
+def test_route_follows_aliases_and_prints_json(place, far):
+    (place / "facts").write_text(FACTS)
+    program = Chainmail(place, SITE, far=far.port)              # which does not run
+    got = route(program, "team@local.test", "--json")
+    ends = json.loads(got.stdout)["ends"]
+    assert [end["address"] for end in ends] == ["ann@local.test", "ben@far.test"]
+    assert ends[0]["kind"] == "discard"
+    [host] = ends[1]["route"]["hosts"]
+    assert host["host"] == "mx.local.test" and host["needs"] == "nothing" and host["go"]
+
+
+def test_a_key_that_does_not_match_is_told_everywhere(place, far):
+    (place / "facts").write_text(FACTS + tlsa(place, far.port, "00" * 32))
+    with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+        got = route(program, "ben@far.test", "--connect")
+        assert got.returncode == 1
+        assert "FAIL  mx.local.test" in got.stdout and "DANE: the certificate of mx.local.test" in got.stdout
+        program.send("a@x.test", ["ben@far.test"], letter("x"))
+        failed = program.wait("tls-failed")
+        assert failed["policy"] == "dane" and failed["certificate"].startswith("mx.local.test, until 20")
+        program.wait("deferred")
+        assert not far.taken
+        assert chainmail(program, "queue", "drop", "all").returncode == 0
+
+
+class NoTls(socketserver.StreamRequestHandler):
+    """Says that it goes on with TLS, and does not."""
+
+    def handle(self):
+        self.wfile.write(b"220 sink\r\n")
+        self.rfile.readline()
+        self.wfile.write(b"250-sink\r\n250 STARTTLS\r\n")
+        self.rfile.readline()
+        self.wfile.write(b"220 go\r\n")
+        self.rfile.read(5)
+        self.wfile.write(b"this is no TLS\r\n")
+
+
+def test_a_handshake_that_breaks_keeps_its_words(place):
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), NoTls) as server:
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        port = server.server_address[1]
+        (place / "facts").write_text(FACTS + tlsa(place, port))
+        got = route(Chainmail(place, SITE, far=port), "ben@far.test", "--connect", "--json")
+        server.shutdown()
+        assert got.returncode == 1
+        [session] = json.loads(got.stdout)["ends"][0]["route"]["hosts"][0]["sessions"]
+        assert "fails in the TLS handshake (" in session["refused"]["why"]
+
+
+def sts(program, *arguments):
+    return chainmail(program, "sts", *arguments)
+
+
+def test_policies_are_seen_and_forgotten_while_it_runs_and_while_it_does_not(place, far):
+    (place / "facts").write_text(FACTS + "_mta-sts.far.test. TXT \"v=STSv1; id=1\"\n"
+                                 "mta-sts.far.test. A 127.0.0.1\n")
+    with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+        assert sts(program).stdout == "no policy is kept\n"
+        got = sts(program, "refresh", "none.test")
+        assert got.returncode == 75 and "no valid record" in got.stderr
+        got = sts(program, "refresh", "far.test")               # nobody listens on 443, or not with that name
+        assert got.returncode == 75 and got.stderr.startswith("chainmail sts refresh: ")
+        assert program.wait("policy", domain="far.test")["result"].startswith("sts-")
+        [row] = map(json.loads, sts(program, "list", "--json").stdout.splitlines())
+        assert row["domain"] == "far.test" and row["mode"] is None and row["failed"].startswith("sts-")
+        got = sts(program, "show", "nothing.test")
+        assert got.returncode == 1 and "nothing is kept" in got.stderr
+        assert program.stop() == 0
+        assert "far.test" in sts(program).stdout                # from the disk
+        assert sts(program, "refresh", "far.test").returncode == EX_UNAVAILABLE
+        assert sts(program, "forget", "far.test").returncode == 0
+        assert sts(program).stdout == "no policy is kept\n"
+        got = sts(program, "export", place / "policies")
+        assert got.returncode == 0 and got.stdout.startswith("0 policies in ")
+
+
+def test_records_to_publish(place, far):
+    program = Chainmail(place, SITE.replace("127.0.0.1:{port}", "127.0.0.1:25"), far=far.port)
+    got = chainmail(program, "dns-records", "--json")
+    assert got.returncode == 0, got.stderr
+    rows = [json.loads(line) for line in got.stdout.splitlines()]
+    data = {(row["type"], row["name"]): row["data"] for row in rows}
+    assert data["MX", "local.test"] == "10 mx.local.test."
+    assert data["TXT", "_smtp._tls.local.test"].startswith("v=TLSRPTv1; rua=")
+    assert data["TXT", "_mta-sts.local.test"].startswith("v=STSv1; id=")
+    assert data["TXT", "arc2026._domainkey.local.test"].startswith("v=DKIM1; k=rsa; p=MII")
+    assert data["TLSA", "_25._tcp.mx.local.test"] in tlsa(place, 25)
+    shutil.copy(place / "dkim.pem", place / "key.pem.next")     # the key that comes next
+    got = chainmail(program, "dns-records")
+    assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 2
+    zone = place / "zone"                                       # and our own reader takes what we print
+    zone.write_text("".join(line + "\n" for line in got.stdout.splitlines()))
+    got = subprocess.run([PLAIN, "route", "x@local.test", "--dns", zone], text=True, capture_output=True)
+    assert "MX    local.test" in got.stdout
+
+
+def test_certificates_are_taken_as_they_come(place, far):
+    (place / "facts").write_text(FACTS)
+    with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+        fresh = place / "fresh"
+        fresh.mkdir()
+        make_certificate(fresh)
+        for name in "cert.pem", "key.pem":
+            (fresh / name).rename(place / name)
+        program.wait("reloaded", seconds=60)
+
+
+@pytest.mark.parametrize("days, told", [(30, False), (10, True)])
+def test_the_end_of_a_certificate_is_foretold(place, far, days, told):
+    subprocess.run(["openssl", "req", "-x509", "-key", place / "key.pem", "-out", place / "cert.pem", "-days",
+                    str(days), "-subj", "/CN=mx.local.test", "-addext", "subjectAltName=DNS:mx.local.test"],
+                   check=True, capture_output=True)
+    with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+        if told:
+            line = program.wait("certificate", seconds=30)
+            assert line["days"] in (9, "9") and line["file"].endswith("cert.pem")
+        else:
+            assert chainmail(program, "queue").returncode == 0
+            assert not program.events("certificate")
+
+
+def test_a_report_that_somebody_sent(tmp_path):
+    report = {"organization-name": "Far", "policies": [{
+        "policy": {"policy-type": "sts", "policy-domain": "local.test"},
+        "summary": {"total-successful-session-count": 5, "total-failure-session-count": 1},
+        "failure-details": [{"result-type": "certificate-expired", "failed-session-count": 1}]}]}
+    zipped = gzip.compress(json.dumps(report).encode())
+    (tmp_path / "r.gz").write_bytes(zipped)
+    mail = ("From: a@far.test\nContent-Type: application/tlsrpt+gzip\nContent-Transfer-Encoding: base64\n\n" +
+            base64.encodebytes(zipped).decode())
+    (tmp_path / "r.eml").write_text(mail)
+    want = "Far\nlocal.test  sts  5 good, 1 failed\n       1  certificate-expired\n"
+    for name in "r.gz", "r.eml":
+        got = subprocess.run([PLAIN, "report", "show", tmp_path / name], text=True, capture_output=True)
+        assert got.returncode == 0 and got.stdout == want, got.stderr
+    got = subprocess.run([PLAIN, "report", "show", "-"], input=b"hello", capture_output=True)
+    assert got.returncode == 65 and b"no report" in got.stderr
