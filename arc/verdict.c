@@ -179,6 +179,9 @@ verdict_decide(struct verdict *v, const struct verdict_question *q, const struct
 	e.sealer = v->voucher;
 	e.seal_count = list_seals(v, seals);
 	v->decision = policy_decide(t->policy, &e, v->arena);
+	e.sealer = v->would_vouch;
+	v->trust_matters = v->would_vouch.n > 0 &&
+	    policy_decide(t->policy, &e, v->arena).action != v->decision.action;
 }
 
 /* --- as Authentication-Results ------------------------------------------------------------ */
@@ -261,17 +264,26 @@ verdict_results(const struct verdict *v, const struct verdict_question *q, struc
 
 enum { RECORD_VERSION = 1 };
 
+struct verdict_record
+verdict_record(const struct verdict *v, struct slice results)
+{
+	return (struct verdict_record){ .arc = v->arc.result, .sets = v->arc.count,
+	    .dmarc = v->dmarc.result,
+	    .asked = v->dmarc.policy_domain.n > 0 ? v->dmarc.policy : DMARC_P_NONE,
+	    .action = v->decision.action, .author = v->from.domain, .results = results };
+}
+
 void
-verdict_pack(const struct verdict *v, struct slice results, struct buf *b)
+verdict_pack(const struct verdict_record *r, struct buf *b)
 {
 	pack_u8(b, RECORD_VERSION);
-	pack_u8(b, v->arc.result);
-	pack_u8(b, (uint8_t)v->arc.count);
-	pack_u8(b, v->dmarc.result);
-	pack_u8(b, (uint8_t)(v->dmarc.policy_domain.n > 0 ? v->dmarc.policy : DMARC_P_NONE));
-	pack_u8(b, v->decision.action);
-	pack_slice(b, v->from.domain);
-	pack_slice(b, results);
+	pack_u8(b, r->arc);
+	pack_u8(b, (uint8_t)r->sets);
+	pack_u8(b, r->dmarc);
+	pack_u8(b, (uint8_t)r->asked);
+	pack_u8(b, r->action);
+	pack_slice(b, r->author);
+	pack_slice(b, r->results);
 }
 
 bool

@@ -7,7 +7,7 @@
  *     verdict_evaluate()   when the body has passed: until all methods have concluded
  *     verdict_decide()     local policy, with the trusted sealers
  *     verdict_results()    as Authentication-Results
- *     verdict_pack()       what the queue needs to seal the message when it leaves
+ *     verdict_record()     what the queue needs to seal the message when it leaves
  *
  * Pure over facts.  All methods run beside each other; each is concluded once.
  * The struct is large and lives in the transaction's arena.
@@ -50,6 +50,7 @@ struct verdict {
 	struct slice         voucher;           /* a trusted sealer who saw this author proved, or empty */
 	struct slice         would_vouch;       /* the same, if everybody were trusted */
 	struct decision      decision;
+	bool                 trust_matters;     /* it would be another one if everybody were trusted */
 };
 
 /* False when the arena is full: a 452. */
@@ -84,7 +85,8 @@ struct verdict_record {
 	struct slice    results;        /* payload of Authentication-Results, our id in front */
 };
 
-void verdict_pack(const struct verdict *, struct slice results, struct buf *);
+struct verdict_record verdict_record(const struct verdict *, struct slice results);
+void verdict_pack(const struct verdict_record *, struct buf *);
 /* Slices point into the bytes. False: no record. */
 bool verdict_unpack(struct verdict_record *, struct slice);
 

@@ -8,14 +8,17 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "arc/verdict.h"
 #include "base/bug.h"
 #include "mail/domain.h"
+#include "mail/ticket.h"
 #include "queue/inside.h"
 #include "queue/order.h"
 
 enum {
 	WORKS_MOST = 500,               /* attempts under way, in all */
 	TOGETHER_MOST = 100,            /* recipients of one order (RFC 5321 4.5.3.1.8) */
+	LOOK_MOST = 400,                /* recipients looked at for one order */
 	WORK_MEMORY = 8 << 20,
 	ORDER_MOST = LINK_FRAME_MOST,
 	HEAD_MOST = 1 << 20,
@@ -135,7 +138,8 @@ static bool
 same_place(const struct place_to_go *a, const struct place_to_go *b)
 {
 	return a->kind == b->kind && slice_eq(a->key, b->key) && slice_eq(a->place, b->place) &&
-	    (a->place.n > 0 || slice_eqi(a->domain, b->domain)) && slice_eqi(a->seal, b->seal);
+	    (a->place.n > 0 || slice_eqi(a->domain, b->domain)) && slice_eqi(a->seal, b->seal) &&
+	    slice_eq(a->sender, b->sender) && a->ticket == b->ticket;
 }
 
 /*
@@ -157,12 +161,13 @@ gather(struct work *w)
 	other = must_alloc(count * sizeof *other);
 	for (uint32_t i = 0; i < count; i++) {
 		const struct recipient *r = w->recipients[i];
+		bool looks = kept < TOGETHER_MOST && i < LOOK_MOST && (i == 0 || !w->place.alone);
 
-		if (kept < TOGETHER_MOST)
+		if (looks)
 			place_find(q, &w->stored.envelope, r, w->arena, &place);
 		if (i == 0)
 			w->place = place;
-		if (kept < TOGETHER_MOST && same_place(&place, &w->place)) {
+		if (looks && same_place(&place, &w->place)) {
 			w->recipients[kept] = r;
 			keep[kept++] = task_recipients(t)[i];
 		} else {
@@ -192,7 +197,7 @@ order_of(struct work *w, struct slice head)
 	uint64_t body = e->header_size < e->size ? e->header_size : e->size;
 	struct order o = {
 		.number = w->number, .id = e->id, .kind = order_kind(w->place.kind),
-		.domain = w->place.domain, .sender = e->sender, .count = w->task->count,
+		.domain = w->place.domain, .sender = w->place.sender, .count = w->task->count,
 		.eight_bit = e->eight_bit, .smtputf8 = e->smtputf8, .requiretls = e->requiretls,
 		.tls_optional = e->tls_optional, .uncounted = e->uncounted, .ret = e->ret,
 		.envid = e->envid, .arrived = e->arrival, .head = head,
@@ -216,16 +221,42 @@ order_of(struct work *w, struct slice head)
 }
 
 /* RFC 5321 4.4: who delivers for good writes down the envelope. */
+static void
+add_return_path(const struct work *w, struct buf *b)
+{
+	buf_printf(b, "Return-Path: <%.*s>\r\nDelivered-To: %.*s\r\n", FMT(w->stored.envelope.sender),
+	    FMT(w->recipients[0]->address));
+}
+
+/* A list manager gets our verdict with the post, and brings it back (mail/ticket.h). */
+static void
+add_ticket(const struct work *w, struct slice head, struct buf *b)
+{
+	const struct envelope *e = &w->stored.envelope;
+	struct verdict_record v;
+	struct header header;
+	struct ticket t = { .id = e->id, .arrived = e->arrival };
+
+	if (w->queue->secrets.tickets.count == 0 || !verdict_unpack(&v, e->verdict) ||
+	    !header_parse(&header, head, w->arena, NULL))
+		return;
+	t.arc = slice(arc_result_name(v.arc));
+	t.results = v.results;
+	ticket_add(b, &t, &header, w->queue->secrets.tickets);
+}
+
 static struct slice
-with_return_path(struct work *w, struct slice head)
+with_marks(struct work *w, struct slice head)
 {
 	struct buf b = BUF(HEAD_MOST);
 	struct slice all;
 
-	if (w->place.kind != PLACE_MAILDIR)
+	if (w->place.kind == PLACE_MAILDIR)
+		add_return_path(w, &b);
+	if (w->place.ticket)
+		add_ticket(w, head, &b);
+	if (b.n == 0)
 		return head;
-	buf_printf(&b, "Return-Path: <%.*s>\r\nDelivered-To: %.*s\r\n", FMT(w->stored.envelope.sender),
-	    FMT(w->recipients[0]->address));
 	buf_add(&b, head);
 	all = arena_copy(w->arena, buf_slice(&b));
 	buf_free(&b);
@@ -246,7 +277,7 @@ send_order(void *arg, struct slice head)
 		queue_work_over(q);
 		return;
 	}
-	o = order_of(w, with_return_path(w, head));
+	o = order_of(w, with_marks(w, head));
 	order_pack(&o, &packed);
 	if (packed.full) {
 		buf_free(&packed);

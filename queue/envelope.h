@@ -63,6 +63,7 @@ struct envelope {
 	bool         requiretls;        /* RFC 8689 2 */
 	bool         tls_optional;      /* RFC 8689 5: TLS-Required: No */
 	bool         uncounted;         /* our report on TLS: its own sessions are in none (RFC 8460 3) */
+	bool         srs;               /* forwarded it needs a sender of ours: SPF would fail */
 	enum ret     ret;
 	struct slice envid;             /* decoded (RFC 3461 4.4); empty: none */
 

@@ -5,9 +5,11 @@
  *
  *     queue.c     beginning, end, links, the spool's voice
  *     entry.c     messages coming in from listeners
- *     plan.c      who gets what next: recipients to tasks, expansion
+ *     plan.c      who gets what next: recipients to tasks
+ *     expand.c    one recipient becomes others
  *     dispatch.c  tasks to orders, and results back to their tasks
  *     settle.c    results to states, reports and the next time
+ *     senders.c   whose name stands in MAIL FROM, and the way back
  *     outgoing.c  what a message looks like when it leaves: signatures and seals
  *     lists.c     the post of a list
  *     tell.c      reports to senders
@@ -22,6 +24,8 @@
 #include "auth/signing_key.h"
 #include "base/ids.h"
 #include "base/kv.h"
+#include "conf/listing.h"
+#include "conf/secrets.h"
 #include "net/job.h"
 #include "net/link.h"
 #include "queue/order.h"
@@ -48,6 +52,8 @@ struct queue {
 	struct ids             ids;
 	struct queue_key      *keys;
 	size_t                 key_count;
+	struct arena          *arena;           /* of the secrets */
+	struct secret_set      secrets;         /* of SRS addresses and tickets */
 	struct event           spool_rings;
 	struct timer           tidy, wake;
 	struct later           dispatch, again;
@@ -117,6 +123,10 @@ struct place_to_go {
 	struct slice    key;            /* of the destination: "mx x.test", "maildir /m/ann" */
 	struct slice    domain, place;  /* for the order */
 	struct slice    seal;           /* the domain that seals, or empty */
+	struct slice    sender;         /* for MAIL FROM */
+	bool            alone;          /* the sender is made for this recipient */
+	bool            ticket;         /* a list manager: with our verdict */
+	struct address  instead;        /* EXPAND: what it stands for, when no alias says it */
 	struct destination_terms terms;
 	struct route    route;
 };
@@ -131,11 +141,27 @@ const struct recipient **plan_find_recipients(struct queue *, const struct envel
 void place_find(struct queue *, const struct envelope *, const struct recipient *, struct arena *,
     struct place_to_go *);
 
-/* PLACE_EXPAND: replace the recipient by what the configuration makes of it. */
+/* A task for one recipient; `state` is NULL when there is nothing to tell of it yet. */
+void plan_recipient(struct queue *, struct message *, const struct envelope *, uint32_t number,
+    const struct recipient *, const struct recipient_state *state);
+
+/* expand.c: PLACE_EXPAND: replace the recipients by what the configuration makes of them. */
 void plan_expand(struct queue *, struct task *);
 
 /* A recipient is finished for good; the message goes when it was the last one. */
 void plan_recipient_over(struct queue *, struct message *, const struct recipient_state *);
+
+/* --- senders.c ------------------------------------------------------------------------- */
+
+/* The envelope sender for the way to this recipient. */
+struct slice sender_onward(const struct queue *, const struct envelope *, const struct recipient *,
+    struct arena *);
+/* Where a bounce goes that came to an SRS address of ours; false: nowhere. */
+bool sender_back(const struct queue *, const struct address *to, struct arena *,
+    struct address *back_r);
+/* The member of a list that a bounce is about; false: it does not say. */
+bool sender_member(const struct route *, const struct address *to, struct arena *,
+    struct address *member_r);
 
 /* --- dispatch.c ------------------------------------------------------------------------ */
 

@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * lists -- the post of a list (RFC 5321 3.9.2): a new message, made from one
- * that came in, with the list's marks on it and the list's owner as sender.
+ * that came in, with the list's marks on it and NAME-bounces as sender.
  *
  * The message that came in stays as it is; what was seen at its arrival goes
  * with the post and is what the seal will say (RFC 8617 5.1).
  */
 #include <stdlib.h>
 
+#include "arc/verdict.h"
+#include "auth/authres.h"
+#include "auth/from.h"
 #include "base/bug.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "conf/events.h"
 #include "mail/decorate.h"
+#include "mail/domain.h"
 #include "mail/listheader.h"
 #include "queue/inside.h"
 
-enum { POST_MEMORY = 32 << 20, PIECE = 65536, HEADER_MOST = 1 << 20 };
+enum { POST_MEMORY = 32 << 20, PIECE = 65536, HEADER_MOST = 1 << 20, ADDRESSED_MOST = 1000 };
 
 struct post {
 	struct queue       *queue;
@@ -29,6 +33,9 @@ struct post {
 	struct decoration   what;
 	struct own          own;
 	struct envelope     envelope;
+	struct list_identity id;
+	struct verdict_record verdict;      /* of the arrival */
+	struct slice        author;         /* address in From, or empty */
 	struct error        why;
 };
 
@@ -50,23 +57,6 @@ read_header(struct post *p)
 	buf_free(&raw);
 	buf_free(&all);
 	return ok;
-}
-
-/* "members.list.test": what readers sort by (RFC 2919 3). */
-static struct list_identity
-identity(const struct post *p)
-{
-	const struct address *a = &p->list->conf->address.address;
-	struct buf owner = BUF(1000);
-	struct list_identity id = {
-		.id = arena_printf(p->arena, "%.*s.%.*s", FMT(a->local), FMT(a->domain)),
-		.address = *a,
-	};
-
-	mailto_add(&owner, &p->list->conf->owner.address);
-	id.owner = arena_copy(p->arena, buf_slice(&owner));
-	buf_free(&owner);
-	return id;
 }
 
 /* --- the body ------------------------------------------------------------------------- */
@@ -126,13 +116,46 @@ decide_marks(struct post *p)
 	    .boundary = arena_printf(p->arena, "=_%s", id) };
 }
 
+/* Did a signature of the author's domain verify when the post came? */
 static bool
-make(struct post *p, const struct list_identity *id)
+author_signed(const struct post *p)
+{
+	const struct authres_result *r = NULL;
+	struct authres saw;
+
+	if (!authres_parse(p->verdict.results, p->arena, &saw))
+		return false;
+	while ((r = authres_find(&saw, "dkim", r)) != NULL)
+		if (slice_eqi(r->result, S("pass")) &&
+		    domain_within(p->verdict.author, authres_value(r, "header.d")))
+			return true;
+	return false;
+}
+
+/*
+ * Would the author's domain have others refuse the post?  It asks for quarantine
+ * or reject, and no signature of it is left: the list changed what was signed, or
+ * there was none.  Our own domains have us sign.
+ */
+static bool
+needs_our_name(const struct post *p)
+{
+	bool changed = p->decorate.choice != DECORATE_LEFT || p->what.tag.n > 0;
+
+	return !p->list->conf->keep_from && p->verdict.asked != DMARC_P_NONE &&
+	    map_get(&p->queue->options.conf->domains, p->verdict.author) == NULL &&
+	    (changed || !author_signed(p));
+}
+
+static bool
+make(struct post *p)
 {
 	edit_begin(&p->edit, &p->header, p->arena);
-	listheader_write(&p->edit, id);
+	listheader_write(&p->edit, &p->id);
 	if (!decorate_begin(&p->decorate, &p->what, &p->header, p->arena, &p->why) ||
 	    !each_piece(p, look_at) || !decorate_plan(&p->decorate, &p->edit, &p->why))
+		return false;
+	if (needs_our_name(p) && !listheader_from(&p->edit, &p->id, &p->why))
 		return false;
 	if (p->edit.full)
 		return error_set(&p->why, "the header is too much for this machine");
@@ -143,18 +166,55 @@ make(struct post *p, const struct list_identity *id)
 	return each_piece(p, write_piece);
 }
 
+/* To and Cc: whom the post was sent to beside the list. */
+static void
+skip_addressed(const struct post *p, struct map *skipped)
+{
+	struct mailbox *box = arena_get(p->arena, ADDRESSED_MOST * sizeof *box);
+
+	for (size_t i = 0; box != NULL && i < p->header.count; i++) {
+		const struct field *f = &p->header.fields[i];
+		size_t n = 0;
+
+		if ((!field_is(f, "to") && !field_is(f, "cc")) ||
+		    !mailboxes_parse(f->value, p->arena, box, ADDRESSED_MOST, &n))
+			continue;
+		for (size_t k = 0; k < n && k < ADDRESSED_MOST; k++)
+			map_put(skipped, box[k].address.text, box);
+	}
+}
+
+/* Members who have the post already. */
+static void
+find_skipped(const struct post *p, struct map *skipped)
+{
+	const struct list_conf *c = p->list->conf;
+	void *yes = (void *)(uintptr_t)p;
+
+	if (c->skip_sender && p->stored->envelope.sender.n > 0)
+		map_put(skipped, p->stored->envelope.sender, yes);
+	if (c->skip_sender && p->author.n > 0)
+		map_put(skipped, p->author, yes);
+	if (c->skip_addressed)
+		skip_addressed(p, skipped);
+}
+
 static bool
 name_members(struct post *p)
 {
 	const struct list *l = p->list;
 	struct recipient *to = arena_get(p->arena, (l->member_count + 1) * sizeof *to);
+	struct map skipped = { 0 };
 
-	if (to == NULL || l->member_count == 0)
-		return error_set(&p->why, "the list has no members, or too many");
+	if (to == NULL)
+		return error_set(&p->why, "the list has too many members");
+	find_skipped(p, &skipped);
 	p->envelope.recipients = to;
 	for (const struct target *t = l->members; t != NULL; t = t->next)
-		to[p->envelope.count++] = (struct recipient){ .address = t->address.text,
-		    .parent = NO_RECIPIENT };
+		if (map_get(&skipped, t->address.text) == NULL)
+			to[p->envelope.count++] = (struct recipient){ .address = t->address.text,
+			    .parent = NO_RECIPIENT };
+	map_free(&skipped);
 	return true;
 }
 
@@ -165,7 +225,7 @@ fill_envelope(struct post *p, uint32_t recipient)
 
 	p->envelope.id = ids_next(&p->queue->ids);
 	p->envelope.arrival = clock_now(p->queue->loop->clock);
-	p->envelope.sender = p->list->conf->owner.address.text;
+	p->envelope.sender = listing_address(p->list->conf, "-bounces", p->arena).text;
 	p->envelope.smtputf8 = from->smtputf8;
 	p->envelope.eight_bit = from->eight_bit || !ascii_only(p->list->conf->footer);
 	p->envelope.requiretls = from->requiretls;      /* RFC 8689 6 */
@@ -190,32 +250,48 @@ log_post(const struct post *p)
 	log_end(&l);
 }
 
+/* Nothing is posted, and nobody needs to be told but the reader of the log. */
 static void
-log_loop(const struct post *p)
+drop(const struct post *p, const char *reason, void (*done)(void *, struct status), void *arg)
 {
 	struct log_line l = log_event(p->queue->options.log, &EVENT_DROPPED, p->stored->envelope.id);
 
 	log_path(&l, "from", p->stored->envelope.sender);
 	log_path(&l, "to", p->list->conf->address.address.text);
-	log_text(&l, "reason", "list-loop");
+	log_text(&l, "reason", reason);
 	log_end(&l);
+	queue_later_status(p->queue, STATUS(250, 2, 0, 0, "there is nothing to be posted"), done, arg);
+}
+
+/* Everything that is known before the post is made. */
+static bool
+look_at_message(struct post *p)
+{
+	p->id = listing_identity(p->list->conf, p->arena);
+	if (!verdict_unpack(&p->verdict, p->stored->envelope.verdict))
+		p->verdict = (struct verdict_record){ .asked = DMARC_P_NONE };
+	if (!read_header(p))
+		return false;
+	p->author = from_read(&p->header, p->arena).address;
+	return name_members(p);
 }
 
 void
 list_post(struct queue *q, const struct stored *stored, uint32_t recipient, const struct list *list,
-    void (*done)(void *, struct status), void *arg)
+    void (*done)(void *arg, struct status), void *arg)
 {
 	struct post p = { .queue = q, .stored = stored, .list = list, .arena = arena_new(POST_MEMORY),
 	    .own.file.fd = -1 };
-	struct list_identity id;
+	bool known;
 
 	fill_envelope(&p, recipient);
 	decide_marks(&p);
-	id = identity(&p);
-	if (read_header(&p) && listheader_loops(&p.header, &id)) {
-		log_loop(&p);
-		queue_later_status(q, STATUS(250, 2, 0, 0, "it has been through this list"), done, arg);
-	} else if (p.header.count > 0 && name_members(&p) && make(&p, &id)) {
+	known = look_at_message(&p);
+	if (known && listheader_loops(&p.header, &p.id)) {
+		drop(&p, "list-loop", done, arg);
+	} else if (known && p.envelope.count == 0) {
+		drop(&p, "no-member", done, arg);
+	} else if (known && make(&p)) {
 		log_post(&p);
 		own_store(&p.own, &p.envelope, done, arg);
 	} else {

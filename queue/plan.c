@@ -4,15 +4,13 @@
  *
  * Where a recipient goes is asked of the configuration each time, never frozen
  * in the envelope; only what an alias or a list makes of an address is done
- * once, and then written down.
+ * once, and then written down (expand.c).
  */
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "base/bug.h"
+#include "mail/srs.h"
 #include "queue/inside.h"
 
-enum { PLACE_MEMORY = 16 << 10, EXPAND_MEMORY = 64 << 20, MAILDIRS_AT_ONCE = 16 };
+enum { PLACE_MEMORY = 16 << 10, MAILDIRS_AT_ONCE = 16 };
 
 /* --- where a recipient goes ------------------------------------------------------- */
 
@@ -60,7 +58,8 @@ go_home(const struct route *r, struct arena *arena, struct place_to_go *p)
 		p->terms.most = MAILDIRS_AT_ONCE;
 	} else if (r->kind == ROUTE_LMTP) {
 		p->kind = PLACE_LMTP;
-		p->place = endpoint_text(&r->domain->lmtp, arena);
+		p->place = endpoint_text(r->lmtp, arena);
+		p->ticket = r->manager;
 		p->key = arena_printf(arena, "lmtp %.*s", FMT(p->place));
 		p->terms.most = MAILDIRS_AT_ONCE;
 	} else {
@@ -125,22 +124,63 @@ sealing_domain(struct queue *q, const struct envelope *e, const struct recipient
 	return NONE;
 }
 
+/* It becomes other recipients, which find their own way. */
+static void
+go_on(struct place_to_go *p)
+{
+	p->kind = PLACE_EXPAND;
+	p->key = S("expand");
+}
+
+/* A bounce to an address of ours that stands for a foreign one. */
+static void
+go_back(struct queue *q, const struct address *a, struct arena *arena, struct place_to_go *p)
+{
+	if (sender_back(q, a, arena, &p->instead))
+		go_on(p);
+}
+
+/* What somebody may not post goes to the moderator. */
+static void
+go_to_list(const struct envelope *e, struct arena *arena, struct place_to_go *p)
+{
+	const struct list *list = p->route.list;
+	struct address sender = { .text = NONE };
+
+	if (e->sender.n > 0)
+		address_parse(e->sender, arena, &sender);
+	if (!route_may_post(list, &sender)) {
+		p->route.refusal = STATUS(550, 5, 7, 2, "this sender may not post to the list");
+		if (list->moderator == NULL || sender.text.n == 0)
+			return;
+		p->instead = list->moderator->address;
+	}
+	go_on(p);
+}
+
 void
 place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
     struct arena *arena, struct place_to_go *p)
 {
 	struct address a;
 
-	*p = (struct place_to_go){ .kind = PLACE_NOWHERE, .key = S("nowhere"), .terms = { .most = 1 } };
+	*p = (struct place_to_go){ .kind = PLACE_NOWHERE, .key = S("nowhere"), .terms = { .most = 1 },
+	    .sender = e->sender };
 	if (!address_parse(r->address, arena, &a))
 		a = address_make(r->address, NONE, arena);      /* <postmaster> without a domain */
 	p->route = route_local(q->options.routes, &a, arena);
 	if (p->route.kind == ROUTE_ALIAS && r->parent != NO_RECIPIENT)
 		p->route = route_mailbox(q->options.routes, &a, arena);
+	if (p->route.kind != ROUTE_REMOTE && srs_is(&a)) {
+		go_back(q, &a, arena, p);
+		return;
+	}
 	switch (p->route.kind) {
 	case ROUTE_REMOTE:
 		go_remote(q, &a, arena, p);
 		p->seal = sealing_domain(q, e, r);
+		p->sender = sender_onward(q, e, r, arena);
+		p->alone = is_post(e) && !slice_eq(p->sender, e->sender);
 		break;
 	case ROUTE_MAILDIR:
 	case ROUTE_LMTP:
@@ -148,9 +188,10 @@ place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
 		go_home(&p->route, arena, p);
 		break;
 	case ROUTE_ALIAS:
+		go_on(p);
+		break;
 	case ROUTE_LIST:
-		p->kind = PLACE_EXPAND;
-		p->key = S("expand");
+		go_to_list(e, arena, p);
 		break;
 	case ROUTE_NO_USER:
 		break;
@@ -175,7 +216,7 @@ is_over(const struct recipient_state *s)
 	    s->stage == RECIPIENT_EXPANDED);
 }
 
-static void
+void
 plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uint32_t number,
     const struct recipient *r, const struct recipient_state *s)
 {
@@ -184,8 +225,8 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	struct task *t;
 
 	place_find(q, e, r, arena, &place);
-	t = schedule_add(&q->schedule, m, place.key, &place.terms, &number, 1, s ? s->until : 0,
-	    s ? s->attempts : 0);
+	t = (place.alone ? schedule_add_alone : schedule_add)(&q->schedule, m, place.key, &place.terms,
+	    &number, 1, s ? s->until : 0, s ? s->attempts : 0);
 	m->open++;
 	m->warned = m->warned || (s != NULL && s->told & NOTIFY_DELAY);
 	if (t->stage == TASK_WAITING && (s != NULL ? s->stage == RECIPIENT_HELD : e->hold))
@@ -257,121 +298,9 @@ plan_recipient_over(struct queue *q, struct message *m, const struct recipient_s
 	schedule_forget(&q->schedule, m);
 }
 
-/* --- aliases and lists -------------------------------------------------------------------- */
+/* --- recipients by their numbers ------------------------------------------------------------ */
 
-/* One recipient that becomes others, or a list's post. */
-struct expansion_work {
-	struct queue   *queue;
-	uint64_t        id;
-	uint32_t        recipient, attempts;
-	struct arena   *arena;
-	struct buf      bytes;
-	struct stored   stored;
-	struct recipient_state state;
-};
-
-static void
-free_expansion(struct expansion_work *w)
-{
-	if (w->stored.fd != -1)
-		close(w->stored.fd);
-	w->queue->expanding--;
-	buf_free(&w->bytes);
-	arena_free(w->arena);
-	free(w);
-}
-
-/* It did not work out: like any other recipient it is tried again later. */
-static void
-try_later(struct expansion_work *w)
-{
-	struct queue *q = w->queue;
-	struct message *m = schedule_find(&q->schedule, w->id);
-	struct destination_terms terms = { .most = 1 };
-
-	if (m != NULL)
-		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
-		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
-	free_expansion(w);
-	queue_work_over(q);
-}
-
-static void
-expanded(void *arg, struct status status)
-{
-	struct expansion_work *w = arg;
-	struct queue *q = w->queue;
-	struct message *m = schedule_find(&q->schedule, w->id);
-
-	if (!status_good(status)) {
-		try_later(w);
-		return;
-	}
-	for (size_t i = 0; m != NULL && i < w->state.count; i++)
-		plan_recipient(q, m, &w->stored.envelope, w->state.first + (uint32_t)i,
-		    &w->state.made[i], NULL);
-	if (m != NULL && --m->open == 0) {
-		spool_gone(q->spool, m->id, NULL, NULL);
-		schedule_forget(&q->schedule, m);
-	}
-	free_expansion(w);
-	queue_work_over(q);
-	queue_look(q);
-}
-
-static void
-posted(void *arg, struct status status)
-{
-	struct expansion_work *w = arg;
-
-	if (status_good(status))
-		spool_state(w->queue->spool, w->id, &w->state, expanded, w);
-	else
-		try_later(w);
-}
-
-/* NOTIFY and ORCPT go on with a single target; several would report too much (A13.8). */
-static bool
-make_recipients(struct expansion_work *w, const struct expansion *x, struct message *m,
-    const struct recipient *from)
-{
-	size_t n = 0;
-
-	w->state.first = m->total;
-	w->state.made = arena_get(w->arena, (x->count + 1) * sizeof *w->state.made);
-	if (w->state.made == NULL)
-		return false;
-	for (const struct reached *r = x->first; r != NULL; r = r->next) {
-		struct recipient *to = &w->state.made[n++];
-
-		*to = (struct recipient){ .address = r->path->address.text, .parent = w->recipient,
-		    .notify = from->notify };
-		if (x->count == 1)
-			to->orcpt = from->orcpt;
-		else if (from->notify != NOTIFY_NEVER)
-			to->notify = from->notify & ~(unsigned)NOTIFY_SUCCESS;
-	}
-	w->state.count = n;
-	m->total += (uint32_t)n;
-	return true;
-}
-
-static void
-expand_alias(struct expansion_work *w, struct message *m, const struct recipient *from,
-    const struct address *a)
-{
-	struct expansion x;
-
-	if (!route_expand(w->queue->options.routes, a, w->arena, &x) || x.count == 0 ||
-	    !make_recipients(w, &x, m, from)) {
-		queue_alarm(w->queue, "alias", "an alias leads to nobody, in a circle, or to too many");
-		try_later(w);
-		return;
-	}
-	spool_state(w->queue->spool, w->id, &w->state, expanded, w);
-}
-
-/* Recipients that expansions made, by their numbers. */
+/* Those that expansions made. */
 struct wanted {
 	const uint32_t          *numbers;
 	size_t                   n;
@@ -424,50 +353,4 @@ plan_find_recipients(struct queue *q, const struct envelope *e, const uint32_t *
 		if (w.found[i] == NULL)
 			return NULL;
 	return w.found;
-}
-
-static void
-expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempts)
-{
-	struct expansion_work *w = must_alloc(sizeof *w);
-	const struct recipient **found, *r;
-	struct place_to_go place;
-	struct address a;
-	struct error why = { 0 };
-
-	*w = (struct expansion_work){ .queue = q, .id = m->id, .recipient = number,
-	    .attempts = attempts, .arena = arena_new(EXPAND_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1 };
-	w->state = (struct recipient_state){ .recipient = number, .stage = RECIPIENT_EXPANDED };
-	q->expanding++;
-	if (!spool_read(q->spool, m->id, &w->bytes, w->arena, &w->stored, &why) ||
-	    (found = plan_find_recipients(q, &w->stored.envelope, &number, 1, w->arena)) == NULL) {
-		queue_alarm(q, "message", why.text);
-		try_later(w);
-		return;
-	}
-	r = found[0];
-	place_find(q, &w->stored.envelope, r, w->arena, &place);
-	if (place.route.kind == ROUTE_LIST) {
-		list_post(q, &w->stored, number, place.route.list, posted, w);
-	} else if (place.route.kind == ROUTE_ALIAS && address_parse(r->address, w->arena, &a)) {
-		expand_alias(w, m, r, &a);
-	} else {                                /* the configuration changed meanwhile */
-		plan_recipient(q, m, &w->stored.envelope, number, r, NULL);
-		m->open--;
-		free_expansion(w);
-		queue_work_over(q);
-	}
-}
-
-void
-plan_expand(struct queue *q, struct task *t)
-{
-	struct message *m = t->message;
-	uint32_t count = t->count, attempts = t->attempts, *numbers = must_alloc(count * sizeof *numbers);
-
-	memcpy(numbers, task_recipients(t), count * sizeof *numbers);
-	task_remove(&q->schedule, t);
-	for (uint32_t i = 0; i < count; i++)
-		expand_one(q, m, numbers[i], attempts);
-	free(numbers);
 }

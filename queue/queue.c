@@ -6,7 +6,7 @@
 #include "conf/events.h"
 #include "queue/inside.h"
 
-enum { PATH_BYTES = 4096, TIDY_MS = 1000 };
+enum { PATH_BYTES = 4096, TIDY_MS = 1000, SECRETS_MEMORY = 64 << 10 };
 
 /* --- voice ----------------------------------------------------------------------------- */
 
@@ -217,8 +217,11 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	q->options = *o;
 	q->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
 	schedule_begin(&q->schedule);
+	q->arena = arena_new(SECRETS_MEMORY);
+	secrets_read(&q->secrets, o->files, q->arena);
 	if (!read_keys(q, why) || !open_spool(q, why)) {
 		free_keys(q);
+		arena_free(q->arena);
 		schedule_end(&q->schedule);
 		free(q);
 		return NULL;
@@ -282,5 +285,6 @@ queue_end(struct queue *q)
 	later_cancel(q->loop, &q->drained);
 	schedule_end(&q->schedule);
 	free_keys(q);
+	arena_free(q->arena);
 	free(q);
 }

@@ -207,6 +207,24 @@ add_recipients(struct task *t, const uint32_t *recipients, uint32_t count)
 	t->count = all;
 }
 
+static struct task *
+new_task(struct schedule *s, struct message *m, struct destination *d, int64_t due,
+    uint32_t attempts)
+{
+	struct task *t = must_alloc(sizeof *t);
+
+	t->message = m;
+	t->destination = d;
+	t->attempts = attempts;
+	t->stage = TASK_WAITING;
+	t->next_of_message = m->tasks;
+	m->tasks = t;
+	s->tasks++;
+	d->waiting++;
+	heap_put(&s->waiting, &t->due, due);
+	return t;
+}
+
 struct task *
 schedule_add(struct schedule *s, struct message *m, struct slice key,
     const struct destination_terms *terms, const uint32_t *recipients, uint32_t count, int64_t due,
@@ -215,18 +233,19 @@ schedule_add(struct schedule *s, struct message *m, struct slice key,
 	struct destination *d = destination_of(s, key, terms);
 	struct task *t = fitting_task(m, d, due, attempts);
 
-	if (t == NULL) {
-		t = must_alloc(sizeof *t);
-		t->message = m;
-		t->destination = d;
-		t->attempts = attempts;
-		t->stage = TASK_WAITING;
-		t->next_of_message = m->tasks;
-		m->tasks = t;
-		s->tasks++;
-		d->waiting++;
-		heap_put(&s->waiting, &t->due, due);
-	}
+	if (t == NULL)
+		t = new_task(s, m, d, due, attempts);
+	add_recipients(t, recipients, count);
+	return t;
+}
+
+struct task *
+schedule_add_alone(struct schedule *s, struct message *m, struct slice key,
+    const struct destination_terms *terms, const uint32_t *recipients, uint32_t count, int64_t due,
+    uint32_t attempts)
+{
+	struct task *t = new_task(s, m, destination_of(s, key, terms), due, attempts);
+
 	add_recipients(t, recipients, count);
 	return t;
 }

@@ -107,6 +107,10 @@ struct destination_terms {
 struct task *schedule_add(struct schedule *, struct message *, struct slice destination,
     const struct destination_terms *, const uint32_t *recipients, uint32_t count, int64_t due,
     uint32_t attempts);
+/* The same, always a task of its own: nobody can go in one transaction with it. */
+struct task *schedule_add_alone(struct schedule *, struct message *, struct slice destination,
+    const struct destination_terms *, const uint32_t *recipients, uint32_t count, int64_t due,
+    uint32_t attempts);
 void task_remove(struct schedule *, struct task *);
 
 static inline const uint32_t *

@@ -106,7 +106,7 @@ choose(struct telling *t, const struct told *about, size_t n)
 
 /* The message as it was received, or its front when it is large. */
 static struct slice
-original(struct telling *t)
+received(struct telling *t)
 {
 	const struct stored *s = &t->stored;
 	size_t n = s->envelope.size < REPORT_FULL_MOST + 1 ? (size_t)s->envelope.size
@@ -117,6 +117,25 @@ original(struct telling *t)
 		return s->content;
 	to = arena_get(t->arena, n);
 	return to != NULL && file_read_at(s->fd, to, n, 0, NULL) ? slice_of(to, n) : NONE;
+}
+
+/* What was left out at arrival, forged results and tickets, stays with us. */
+static struct slice
+original(struct telling *t)
+{
+	const struct envelope *e = &t->stored.envelope;
+	struct slice all = received(t), left;
+	struct buf b = BUF(all.n);
+	struct piece piece;
+
+	if (e->omitted == 0)
+		return all;
+	for (size_t at = 0; envelope_piece(e, &at, &piece); )
+		if (!piece.trace && piece.span.at < all.n)
+			buf_add(&b, slice_head(slice_skip(all, (size_t)piece.span.at), (size_t)piece.span.n));
+	left = arena_copy(t->arena, buf_slice(&b));
+	buf_free(&b);
+	return left;
 }
 
 static void

@@ -12,9 +12,11 @@
  */
 #include <stdlib.h>
 
+#include "arc/forecast.h"
 #include "base/bug.h"
 #include "base/text.h"
 #include "conf/events.h"
+#include "mail/ticket.h"
 #include "smtpd/inside.h"
 #include "smtpd/trace.h"
 
@@ -31,6 +33,10 @@ struct accept {
 	struct inquiry             dns;
 	struct verdict_question    question;
 	bool                       judged;      /* a stranger's message: policy applies */
+	bool                       passes_on;   /* an alias or a list sends it on */
+	enum spf_result            onward;      /* SPF of its sender when it is sent on */
+	enum ticket_result         ticketed;
+	struct ticket              ticket;      /* when valid */
 	uint64_t                   id;
 	int64_t                    now, begun;  /* ms; microseconds, for the log */
 	struct status              status;
@@ -105,9 +111,28 @@ runs_in_a_circle(const struct accept *a)
 	return header_count(&a->intake->header, "Received") > a->smtpd->options.conf->limits.received;
 }
 
+static bool
+is_ours(const struct accept *a, struct slice domain)
+{
+	return map_get(&a->smtpd->options.conf->domains, domain) != NULL;
+}
+
+/* Sent on, would its sender fail SPF?  Asked beside everything else. */
+static bool
+look_onward(struct accept *a)
+{
+	const struct address *sender = &a->session->mail.sender;
+
+	if (!a->passes_on || !a->smtpd->options.conf->delivery.srs || sender->domain.n == 0 ||
+	    is_ours(a, sender->domain))
+		return true;
+	return forecast_spf(a->smtpd->options.conf->hostname, sender, a->now, &a->dns.facts, &a->onward);
+}
+
 static enum flow
 evaluate(struct accept *a)
 {
+	bool judged, onward;
 	struct intake *in = a->intake;
 	struct status flaw = session_text_flaw(a->session);
 
@@ -118,7 +143,9 @@ evaluate(struct accept *a)
 	if (runs_in_a_circle(a))
 		return refuse(a, STATUS(554, 5, 4, 6,
 		    "too many Received fields: the message runs in a circle"));
-	if (!verdict_evaluate(in->verdict, &a->question, &in->bodies, a->smtpd->keys, &a->dns.facts)) {
+	onward = look_onward(a);
+	judged = verdict_evaluate(in->verdict, &a->question, &in->bodies, a->smtpd->keys, &a->dns.facts);
+	if (!judged || !onward) {
 		inquiry_ask(&a->dns, run, a);
 		return FLOW_WAIT;
 	}
@@ -128,30 +155,13 @@ evaluate(struct accept *a)
 
 /* --- DECIDE ------------------------------------------------------------------------------ */
 
-/* Will it go on from here with our seal? */
-static bool
-will_be_sealed(const struct accept *a)
-{
-	const struct smtpd *s = a->smtpd;
-
-	if (s->options.conf->arc.seal == 0)
-		return false;
-	for (const struct session_recipient *r = a->session->mail.recipients; r != NULL; r = r->next) {
-		struct route route = route_local(s->options.routes, &r->address, a->intake->arena);
-
-		if (route.kind == ROUTE_ALIAS || route.kind == ROUTE_LIST)
-			return true;
-	}
-	return false;
-}
-
 static enum flow
 decide(struct accept *a)
 {
 	struct verdict *v = a->intake->verdict;
 	struct slice sender = a->session->mail.sender.text;
 	struct verdict_terms terms = { .policy = &a->smtpd->policy, .trust = a->smtpd->options.trust,
-	    .will_be_sealed = will_be_sealed(a),
+	    .will_be_sealed = a->passes_on && a->smtpd->options.conf->arc.seal != 0,
 	    .deferred_before = asked_before(a->smtpd->asked, sender, &a->intake->header) };
 
 	verdict_decide(v, &a->question, &terms);
@@ -190,22 +200,29 @@ write_trace(struct accept *a)
 	trace_add(&a->trace, &t);
 }
 
-/* RFC 8601 5: fields that claim to be ours are not passed on. */
+/*
+ * RFC 8601 5: fields that claim to be ours are not passed on; nor is a ticket,
+ * forged or true: it has been read.
+ */
 static bool
-find_forgeries(struct accept *a, struct envelope *e)
+leave_out(struct accept *a, struct envelope *e)
 {
 	const struct header *h = &a->intake->header;
 	struct authres_forged forged;
+	size_t next = 0;
 
 	if (!authres_forged(h, &a->smtpd->options.conf->hostname, 1, a->intake->arena, &forged))
 		return false;
-	e->omit = arena_get(a->intake->arena, (forged.count + 1) * sizeof *e->omit);
+	e->omit = arena_get(a->intake->arena, (h->count + 1) * sizeof *e->omit);
 	if (e->omit == NULL)
 		return false;
-	for (size_t i = 0; i < forged.count; i++) {
-		const struct slice whole = forged.fields[i]->whole;
+	for (size_t i = 0; i < h->count; i++) {
+		const struct field *f = &h->fields[i];
+		bool is_forged = next < forged.count && forged.fields[next] == f;
 
-		e->omit[e->omitted++] = (struct span){ (uint64_t)(whole.p - h->block.p), whole.n };
+		next += is_forged;
+		if (is_forged || ticket_field(f))
+			e->omit[e->omitted++] = (struct span){ (uint64_t)(f->whole.p - h->block.p), f->whole.n };
 	}
 	return true;
 }
@@ -235,6 +252,23 @@ tls_optional(const struct accept *a)
 	    slice_eqi(slice_trim(f->value), S("No")) && !a->session->mail.requiretls;
 }
 
+/*
+ * What a seal of ours will say: what we see now, or, when a list manager hands a
+ * post back, what was seen when it arrived (mail/ticket.h).
+ */
+static void
+pack_verdict(struct accept *a)
+{
+	struct verdict_record r = verdict_record(a->intake->verdict, buf_slice(&a->results));
+
+	if (a->ticketed == TICKET_VALID) {
+		r.results = a->ticket.results;
+		r.arc = slice_eq(a->ticket.arc, S("pass")) ? ARC_PASS
+		    : slice_eq(a->ticket.arc, S("fail")) ? ARC_FAIL : ARC_NONE;
+	}
+	verdict_pack(&r, &a->packed);
+}
+
 static bool
 fill_envelope(struct accept *a, struct envelope *e)
 {
@@ -242,7 +276,7 @@ fill_envelope(struct accept *a, struct envelope *e)
 	const struct intake *in = a->intake;
 	const struct body_hash *hash = bodies_get(&in->bodies, CANON_RELAXED, BODY_WHOLE);
 
-	verdict_pack(in->verdict, buf_slice(&a->results), &a->packed);
+	pack_verdict(a);
 	*e = (struct envelope){
 		.id = a->id, .arrival = a->now, .sender = m->sender.text,
 		.listener = a->client.listener->name, .client = a->client.ip, .helo = a->session->helo,
@@ -250,11 +284,11 @@ fill_envelope(struct accept *a, struct envelope *e)
 		.requiretls = m->requiretls, .tls_optional = tls_optional(a), .ret = m->ret,
 		.envid = m->envid, .trace = buf_slice(&a->trace), .header_size = in->header.block.n,
 		.size = in->size, .verdict = buf_slice(&a->packed), .hashed = hash != NULL,
-		.hold = false,
+		.hold = false, .srs = forecast_spf_hurts(a->onward),
 	};
 	if (hash != NULL)
 		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);
-	return name_recipients(a, e) && find_forgeries(a, e);
+	return name_recipients(a, e) && leave_out(a, e);
 }
 
 static void
@@ -314,6 +348,8 @@ log_verdict(struct log_line *l, const struct accept *a)
 	log_dkim(l, v);
 	log_text(l, "dmarc", dmarc_result_name(v->dmarc.result));
 	log_text(l, "arc", arc_result_name(v->arc.result));
+	if (v->trust_matters)
+		log_slice(l, "untrusted", v->would_vouch);
 }
 
 static void
@@ -341,6 +377,8 @@ log_end_of_data(const struct accept *a)
 		log_verdict(&l, a);
 	if (good && in->verdict->voucher.n > 0)
 		log_slice(&l, "override", in->verdict->voucher);
+	if (a->ticketed != TICKET_NONE)
+		log_text(&l, "ticket", ticket_result_name(a->ticketed));
 	if (!good) {
 		struct buf dsn = BUF(100);
 
@@ -370,6 +408,28 @@ reply(struct accept *a)
 
 /* --- beginning --------------------------------------------------------------------------------- */
 
+static bool
+passes_on(const struct accept *a)
+{
+	for (const struct session_recipient *r = a->session->mail.recipients; r != NULL; r = r->next) {
+		struct route route = route_local(a->smtpd->options.routes, &r->address, a->intake->arena);
+
+		if (route.kind == ROUTE_ALIAS || route.kind == ROUTE_LIST)
+			return true;
+	}
+	return false;
+}
+
+/* Only the door of a list manager, and only he, may bring one. */
+static void
+read_ticket(struct accept *a)
+{
+	a->ticketed = TICKET_NONE;
+	if (a->client.listener->seal_arc && a->client.relay && a->intake->flaw.class == 0)
+		a->ticketed = ticket_read(&a->intake->header, a->smtpd->secrets.tickets, a->now,
+		    a->intake->arena, &a->ticket);
+}
+
 struct accept *
 accept_begin(struct smtpd *smtpd, const struct accept_client *client, const struct session *session,
     struct intake *intake, void (*done)(void *, struct status), void *arg)
@@ -385,6 +445,8 @@ accept_begin(struct smtpd *smtpd, const struct accept_client *client, const stru
 	a->question = (struct verdict_question){ .client = a->judged ? client->ip : (struct ip){ .n = 0 },
 	    .helo = session->helo, .sender = session->mail.sender,
 	    .hostname = smtpd->options.conf->hostname, .now = a->now };
+	a->passes_on = passes_on(a);
+	read_ticket(a);
 	inquiry_begin(&a->dns, smtpd->options.resolver, intake->arena);
 	inquiry_limit(&a->dns, EVALUATE_MS);
 	loop_later(smtpd->loop, &a->go, run, a);

@@ -12,6 +12,7 @@
 
 #include "arc/verdict.h"
 #include "base/ids.h"
+#include "conf/secrets.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "net/tls.h"
@@ -40,6 +41,8 @@ struct smtpd {
 	size_t               visit_count;
 	struct storage      *storage;
 	struct rates        *rates;
+	struct arena        *arena;             /* of the secrets */
+	struct secret_set    secrets;           /* of SRS addresses and tickets */
 	struct asked        *asked;
 	bool                 draining, hurried;
 	struct later         drained;

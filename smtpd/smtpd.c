@@ -4,7 +4,7 @@
 #include "base/bug.h"
 #include "smtpd/inside.h"
 
-enum { KEYS_KEPT = 512, LISTENERS_MOST = 64 };
+enum { KEYS_KEPT = 512, LISTENERS_MOST = 64, SECRETS_MEMORY = 64 << 10 };
 
 /* --- doors --------------------------------------------------------------------------- */
 
@@ -79,6 +79,8 @@ smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 	s->keys = keys_new(KEYS_KEPT);
 	s->storage = storage_new(s);
 	s->rates = rates_new();
+	s->arena = arena_new(SECRETS_MEMORY);
+	secrets_read(&s->secrets, o->files, s->arena);
 	s->asked = asked_new();
 	s->doors = must_alloc(o->conf->listen_count * sizeof *s->doors);
 	for (size_t i = 0; i < o->conf->listen_count; i++) {
@@ -152,6 +154,7 @@ smtpd_end(struct smtpd *s)
 	free(s->doors);
 	storage_end(s->storage);
 	rates_free(s->rates);
+	arena_free(s->arena);
 	asked_free(s->asked);
 	keys_free(s->keys);
 	later_cancel(s->loop, &s->drained);

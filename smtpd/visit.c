@@ -8,6 +8,7 @@
 
 #include "base/bug.h"
 #include "conf/events.h"
+#include "mail/srs.h"
 #include "smtpd/inside.h"
 
 enum {
@@ -36,6 +37,35 @@ static void pump(struct visit *v);
 
 /* --- what the session asks ---------------------------------------------------------- */
 
+/* An SRS address of ours takes bounces, and only while it is good (mail/srs.h). */
+static struct status
+say_rewritten(struct visit *v, const struct address *address, struct arena *arena)
+{
+	struct srs srs = { address->domain, v->smtpd->secrets.srs };
+	struct address back;
+	enum srs_result r = srs_back(&srs, address, clock_now(v->smtpd->loop->clock), arena, &back);
+
+	if (r != SRS_OK)
+		return (struct status){ 550, 5, 1, 1, arena_printf(arena,
+		    "no such user here: the forwarding address is %s", srs_result_name(r)) };
+	if (v->session.mail.sender.text.n > 0)
+		return STATUS(550, 5, 7, 1, "a forwarding address takes bounces only");
+	return STATUS(250, 2, 1, 5, "recipient ok");
+}
+
+static struct status
+say_post(const struct visit *v, const struct list *list)
+{
+	if (route_may_post(list, &v->session.mail.sender) ||
+	    (list->moderator != NULL && v->session.mail.sender.text.n > 0))
+		return STATUS(250, 2, 1, 5, "recipient ok");
+	if (v->session.mail.sender.text.n == 0)
+		return STATUS(550, 5, 7, 2, "a post needs a sender");
+	return list->conf->post == POST_MEMBERS
+	    ? STATUS(550, 5, 7, 2, "only members may send to this list")
+	    : STATUS(550, 5, 7, 2, "only its moderator may send to this list");
+}
+
 static struct status
 say_recipient(void *arg, const struct address *address)
 {
@@ -43,6 +73,8 @@ say_recipient(void *arg, const struct address *address)
 	struct arena *arena = v->session.mail.arena;
 	struct route r = route_local(v->smtpd->options.routes, address, arena);
 
+	if (r.kind != ROUTE_REMOTE && srs_is(address))
+		return say_rewritten(v, address, arena);
 	switch (r.kind) {
 	case ROUTE_REMOTE:
 		return v->terms.relay ? STATUS(250, 2, 1, 5, "recipient ok")
@@ -50,9 +82,7 @@ say_recipient(void *arg, const struct address *address)
 	case ROUTE_NO_USER:
 		return r.refusal;
 	case ROUTE_LIST:
-		if (!route_may_post(r.list, &v->session.mail.sender))
-			return STATUS(550, 5, 7, 2, "only members may send to this list");
-		return STATUS(250, 2, 1, 5, "recipient ok");
+		return say_post(v, r.list);
 	default:
 		return STATUS(250, 2, 1, 5, "recipient ok");
 	}

@@ -1,0 +1,280 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * expand -- one recipient becomes others: what an alias makes of it, the post of a
+ * list, the moderator, or the stranger behind an SRS address.
+ *
+ * It is done once and written down with the state of the recipient; a crash before
+ * that does it again, and then somebody may get a second copy, never none.
+ */
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "conf/events.h"
+#include "queue/inside.h"
+
+enum { PLACE_MEMORY = 16 << 10, EXPAND_MEMORY = 64 << 20 };
+
+/* One recipient that becomes others, or a list's post. */
+struct expansion_work {
+	struct queue   *queue;
+	uint64_t        id;
+	uint32_t        recipient, attempts;
+	struct arena   *arena;
+	struct buf      bytes;
+	struct stored   stored;
+	struct recipient_state state;
+	struct map     *seen;           /* addresses that get the message already; while it is begun */
+};
+
+static void
+free_expansion(struct expansion_work *w)
+{
+	if (w->stored.fd != -1)
+		close(w->stored.fd);
+	w->queue->expanding--;
+	buf_free(&w->bytes);
+	arena_free(w->arena);
+	free(w);
+}
+
+/* It did not work out: like any other recipient it is tried again later. */
+static void
+try_later(struct expansion_work *w)
+{
+	struct queue *q = w->queue;
+	struct message *m = schedule_find(&q->schedule, w->id);
+	struct destination_terms terms = { .most = 1 };
+
+	if (m != NULL)
+		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
+		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
+	free_expansion(w);
+	queue_work_over(q);
+}
+
+static void
+expanded(void *arg, struct status status)
+{
+	struct expansion_work *w = arg;
+	struct queue *q = w->queue;
+	struct message *m = schedule_find(&q->schedule, w->id);
+
+	if (!status_good(status)) {
+		try_later(w);
+		return;
+	}
+	for (size_t i = 0; m != NULL && i < w->state.count; i++)
+		plan_recipient(q, m, &w->stored.envelope, w->state.first + (uint32_t)i,
+		    &w->state.made[i], NULL);
+	if (m != NULL && --m->open == 0) {
+		spool_gone(q->spool, m->id, NULL, NULL);
+		schedule_forget(&q->schedule, m);
+	}
+	free_expansion(w);
+	queue_work_over(q);
+	queue_look(q);
+}
+
+static void
+posted(void *arg, struct status status)
+{
+	struct expansion_work *w = arg;
+
+	if (status_good(status))
+		spool_state(w->queue->spool, w->id, &w->state, expanded, w);
+	else
+		try_later(w);
+}
+
+/* The keys lie beside the values, each in one piece. */
+static void
+seen_add(struct map *seen, struct slice text)
+{
+	struct slice *copy;
+
+	if (map_get(seen, text) != NULL)
+		return;
+	copy = must_alloc(sizeof *copy + text.n);
+	*copy = slice_of(copy + 1, text.n);
+	memcpy(copy + 1, text.p, text.n);
+	map_put(seen, *copy, copy);
+}
+
+static void
+seen_free(struct map *seen)
+{
+	void *copy;
+
+	for (size_t at = 0; (copy = map_next(seen, &at)) != NULL; )
+		free(copy);
+	map_free(seen);
+}
+
+/* Who gets it already, by another alias or directly, gets it once. */
+static bool
+seen_before(struct expansion_work *w, const struct reached *r)
+{
+	struct slice text = r->path->address.text;
+
+	/* Local parts of others may differ in case alone (RFC 5321 2.4). */
+	if (map_get(w->seen, text) != NULL)
+		return r->route.kind != ROUTE_REMOTE || slice_eq(text, *(struct slice *)map_get(w->seen, text));
+	seen_add(w->seen, text);
+	return false;
+}
+
+/*
+ * NOTIFY and ORCPT go on with a single target; several would report too much
+ * (A13.8).  The parent is always one of the envelope: whom a stranger wrote to.
+ */
+static bool
+make_recipients(struct expansion_work *w, const struct expansion *x, struct message *m,
+    const struct recipient *from)
+{
+	uint32_t parent = from->parent != NO_RECIPIENT ? from->parent : w->recipient;
+	size_t n = 0;
+
+	w->state.first = m->total;
+	w->state.made = arena_get(w->arena, (x->count + 1) * sizeof *w->state.made);
+	if (w->state.made == NULL)
+		return false;
+	for (const struct reached *r = x->first; r != NULL; r = r->next) {
+		struct recipient *to = &w->state.made[n];
+
+		if (seen_before(w, r))
+			continue;
+		n++;
+		*to = (struct recipient){ .address = r->path->address.text, .parent = parent,
+		    .notify = from->notify };
+		if (x->count == 1)
+			to->orcpt = from->orcpt;
+		else if (from->notify != NOTIFY_NEVER)
+			to->notify = from->notify & ~(unsigned)NOTIFY_SUCCESS;
+	}
+	w->state.count = n;
+	m->total += (uint32_t)n;
+	return true;
+}
+
+static void
+expand_alias(struct expansion_work *w, struct message *m, const struct recipient *from,
+    const struct address *a)
+{
+	struct expansion x;
+
+	if (!route_expand(w->queue->options.routes, a, w->arena, &x) || x.count == 0 ||
+	    !make_recipients(w, &x, m, from)) {
+		queue_alarm(w->queue, "alias", "an alias leads to nobody, in a circle, or to too many");
+		try_later(w);
+		return;
+	}
+	spool_state(w->queue->spool, w->id, &w->state, expanded, w);
+}
+
+/* Something came back to a list: its owner gets it, the log says whom it is about. */
+static void
+log_bounce(struct queue *q, const struct envelope *e, const struct route *r, const struct address *to,
+    struct arena *arena)
+{
+	struct address member;
+	struct log_line l;
+
+	if (r->bounces == NULL)
+		return;
+	l = log_event(q->options.log, &EVENT_LIST_BOUNCE, e->id);
+	log_path(&l, "from", e->sender);
+	log_slice(&l, "list", r->bounces->conf->address.address.text);
+	if (sender_member(r, to, arena, &member))
+		log_path(&l, "member", member.text);
+	log_end(&l);
+}
+
+/* What the configuration makes of it now. */
+static void
+expand_now(struct expansion_work *w, struct message *m, const struct recipient *r)
+{
+	struct queue *q = w->queue;
+	const struct envelope *e = &w->stored.envelope;
+	struct place_to_go place;
+	struct address a = { .text = NONE };
+	bool expands;
+
+	place_find(q, e, r, w->arena, &place);
+	expands = place.kind == PLACE_EXPAND && address_parse(r->address, w->arena, &a);
+	if (expands && place.instead.text.n > 0) {
+		expand_alias(w, m, r, &place.instead);
+	} else if (expands && place.route.kind == ROUTE_LIST) {
+		list_post(q, &w->stored, w->recipient, place.route.list, posted, w);
+	} else if (expands) {
+		log_bounce(q, e, &place.route, &a, w->arena);
+		expand_alias(w, m, r, &a);
+	} else {                                /* the configuration changed meanwhile */
+		plan_recipient(q, m, e, w->recipient, r, NULL);
+		m->open--;
+		free_expansion(w);
+		queue_work_over(q);
+	}
+}
+
+static void
+expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempts,
+    struct map *seen)
+{
+	struct expansion_work *w = must_alloc(sizeof *w);
+	const struct recipient **found;
+	struct error why = { 0 };
+
+	*w = (struct expansion_work){ .queue = q, .id = m->id, .recipient = number, .attempts = attempts,
+	    .arena = arena_new(EXPAND_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1, .seen = seen };
+	w->state = (struct recipient_state){ .recipient = number, .stage = RECIPIENT_EXPANDED };
+	q->expanding++;
+	if (!spool_read(q->spool, m->id, &w->bytes, w->arena, &w->stored, &why) ||
+	    (found = plan_find_recipients(q, &w->stored.envelope, &number, 1, w->arena)) == NULL) {
+		queue_alarm(q, "message", why.text);
+		try_later(w);
+		return;
+	}
+	expand_now(w, m, found[0]);
+}
+
+struct direct {
+	struct queue *queue;
+	struct map   *seen;
+};
+
+/* Whoever is written to directly. */
+static bool
+see_direct(void *arg, const struct found *f)
+{
+	struct direct *d = arg;
+	struct arena *arena = arena_new(PLACE_MEMORY);
+
+	for (size_t i = 0; i < f->summary.count; i++) {
+		struct place_to_go place;
+
+		place_find(d->queue, &f->summary, &f->summary.recipients[i], arena, &place);
+		if (place.kind != PLACE_EXPAND && place.kind != PLACE_NOWHERE)
+			seen_add(d->seen, f->summary.recipients[i].address);
+		arena_reset(arena);
+	}
+	arena_free(arena);
+	return true;
+}
+
+void
+plan_expand(struct queue *q, struct task *t)
+{
+	struct message *m = t->message;
+	uint32_t count = t->count, attempts = t->attempts, *numbers = must_alloc(count * sizeof *numbers);
+	struct map seen = { 0 };
+	struct direct direct = { q, &seen };
+
+	memcpy(numbers, task_recipients(t), count * sizeof *numbers);
+	task_remove(&q->schedule, t);
+	spool_look(q->spool, m->id, see_direct, &direct, NULL);
+	for (uint32_t i = 0; i < count; i++)
+		expand_one(q, m, numbers[i], attempts, &seen);
+	seen_free(&seen);
+	free(numbers);
+}

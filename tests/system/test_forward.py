@@ -1,0 +1,384 @@
+# SPDX-License-Identifier: ISC
+"""Forwards, lists and list managers: the running program, its configuration, and what others get to see."""
+import base64
+import email
+import os
+import re
+import smtplib
+import subprocess
+import time
+
+import dkim
+import pytest
+
+from chainmail import PLAIN, Chainmail, Sink, letter, until
+
+SITE = """
+hostname mx.local.test
+state    {dir}/state
+log      json
+resolver { facts {dir}/facts }
+listen mx { on 127.0.0.1:{port} }
+listen back { on 127.0.0.1:{second}; allow relay from 127.0.0.1; seal arc; sign dkim local.test }
+domain local.test {
+    deliver to maildir {dir}/mail/%u; users ann, owen, mona
+    alias team -> ann, ben@far.test
+    alias crew -> team, ben@far.test, cid@far.test
+    list news { members ben@far.test, cid@far.test, owen; owner owen; tag subject "[news]"
+        footer "-- \\nnews"; name "News"; archive "https://local.test/archive" }
+    list plain { members ben@far.test; owner owen; skip sender, addressed; members dan@far.test, eva@far.test; verp off }
+    list kept { members ben@far.test; owner owen; tag subject "[kept]"; from keep }
+    list shut { members ben@far.test; post members; moderator mona; owner owen }
+    list closed { members ben@far.test; post members; owner owen }
+    lists from mailman {dir}/map
+}
+key      arc2026 { domain local.test; file {dir}/dkim.pem }
+arc      { trust from file {dir}/sealers }
+delivery { via 127.0.0.1:{via}; retry after 1s; expire after 1h }
+"""
+
+FACTS = """
+mx.local.test.        A   192.0.2.1
+local.test.           MX  10 mx.local.test.
+local.test.           TXT "v=spf1 a:mx.local.test -all"
+_dmarc.local.test.    TXT "v=DMARC1; p=reject"
+strict.test.          TXT "v=spf1 ip4:127.0.0.1 -all"
+_dmarc.strict.test.   TXT "v=DMARC1; p=reject"
+loose.test.           A   192.0.2.9
+_dmarc.loose.test.    TXT "v=DMARC1; p=none"
+both.test.            TXT "v=spf1 ip4:127.0.0.1 ip4:192.0.2.1 -all"
+other.test.           TXT "v=spf1 ip4:127.0.0.1 -all"
+"""
+
+OURS = "SRS0=[A-Z2-7]{6}=[A-Z2-7]{2}=strict.test=a@local.test"
+
+
+def public(key):
+    der = subprocess.run(["openssl", "pkey", "-in", str(key), "-pubout", "-outform", "DER"], check=True,
+                         capture_output=True, timeout=60).stdout
+    return f'TXT "v=DKIM1; k=rsa; p={base64.b64encode(der).decode()}"'
+
+
+@pytest.fixture
+def site(place):
+    record = public(place / "dkim.pem")
+    keys = [f"{name} {record}" for name in ("arc2026._domainkey.local.test.", "s._domainkey.strict.test.",
+                                            "s._domainkey.loose.test.", "s._domainkey.hop.test.")]
+    (place / "facts").write_text(FACTS + "\n".join(keys) + "\n")
+    (place / "sealers").write_text("# nobody\n")
+    with Sink() as far, Sink(lmtp=True) as manager:
+        (place / "map").write_text("# made by Mailman\n" + "".join(
+            f"mm{suffix}@local.test  lmtp:[127.0.0.1]:{manager.port}\n" for suffix in ("", "-bounces", "-request")))
+        with Chainmail(place, SITE, via=far.port) as program:
+            program.far, program.manager = far, manager
+            yield program
+
+
+def signed(program, text, domain="strict.test", selector=b"s"):
+    key = (program.directory / "dkim.pem").read_bytes()
+    return dkim.sign(text, selector, domain.encode(), key, include_headers=[b"From", b"To", b"Subject", b"Date"]) + text
+
+
+def sealed_by(program, text, domain, results):
+    """A seal of somebody else's, over what he says he saw."""
+    key = (program.directory / "dkim.pem").read_bytes()
+    text = f"Authentication-Results: mx.{domain}; arc=none; {results}\r\n".encode() + text
+    return b"".join(dkim.arc_sign(text, b"s", domain.encode(), key, f"mx.{domain}".encode())) + text
+
+
+def arc_of(program, text):
+    """What python3-dkim says of the chain."""
+    records = {}
+    for line in (program.directory / "facts").read_text().splitlines():
+        found = re.match(r'(\S+_domainkey\S+)\s+TXT "(.*)"', line)
+        if found:
+            records[found[1].encode()] = found[2].encode()
+    cv, _, reason = dkim.arc_verify(text, dnsfunc=lambda name, timeout=5: records.get(name))
+    return (cv or b"none").decode(), reason
+
+
+def path(line):
+    """The address in "FROM:<a@b> SIZE=1"."""
+    return re.search(r"<(.*?)>", line)[1]
+
+
+def refused(program, sender, recipient):
+    with program.client() as client:
+        client.ehlo()
+        assert client.mail(sender)[0] == 250
+        code, text = client.rcpt(recipient)
+        return f"{code} {text.decode()}"
+
+
+# --- forwards -----------------------------------------------------------------------------
+
+
+FORWARDED = [
+    ("a@strict.test", OURS),                            # SPF would fail for it
+    ("a@other.test", "SRS0=.*=other.test=a@local.test"),
+    ("a@both.test", "a@both.test"),                     # SPF names us too
+    ("a@loose.test", "a@loose.test"),                   # no SPF: nothing can fail
+    ("ann@local.test", "ann@local.test"),               # our own
+    ("SRS0=AAAA=BB=first.test=x@other.test", "SRS1=[A-Z2-7]{6}=other.test==AAAA=BB=first.test=x@local.test"),
+    ("", ""),
+]
+
+
+@pytest.mark.parametrize("sender, onward", FORWARDED, ids=[s or "null" for s, _ in FORWARDED])
+def test_a_forward_gets_a_sender_of_ours_where_spf_would_fail(site, sender, onward):
+    site.send(sender, ["team@local.test"], letter(From="x@loose.test"))
+    taken = site.far.wait(program=site)
+    assert re.fullmatch(onward, path(taken.sender))
+    site.wait("delivered", to="ann@local.test")
+    assert site.maildir("ann")[0].startswith(b"Return-Path: <%s>\n" % sender.encode())       # at home it stays
+
+
+def test_a_bounce_finds_back_and_nothing_else_does(site):
+    site.send("a@strict.test", ["team@local.test"], letter())
+    ours = path(site.far.wait(program=site).sender)
+    assert refused(site, "spam@loose.test", ours).startswith("550 5.7.1")
+    forged = ours.replace("SRS0=", "SRS0=A" if ours[5] != "A" else "SRS0=B", 1)
+    forged = forged[:6] + forged[7:]
+    assert refused(site, "", forged) == "550 5.1.1 no such user here: the forwarding address is forged"
+    assert refused(site, "", "SRS0=x@local.test").startswith("550 5.1.1")
+    # what it stands for survives a restart: the secret is kept
+    assert oct((site.directory / "state" / "secrets").stat().st_mode & 0o777) == "0o600"
+    site.stop()
+    site.start()
+    site.send("", [ours.lower()], letter("it came back"))       # others fold the case
+    back = site.far.wait(2, program=site)
+    assert path(back.recipients[0]) == "a@strict.test" and path(back.sender) == ""
+    site.wait_empty()
+
+
+def test_who_is_reached_twice_gets_one_copy(site):
+    site.send("a@loose.test", ["team@local.test", "crew@local.test", "ann@local.test"], letter("once"))
+    site.wait("delivered", 3)
+    site.wait_empty()
+    assert len(site.maildir("ann")) == 1
+    got = sorted(path(r) for t in site.far.taken for r in t.recipients)
+    assert got == ["ben@far.test", "cid@far.test"]
+
+
+# --- lists that are run here -----------------------------------------------------------------
+
+
+def posts(program, count):
+    program.far.wait(count, program=program)
+    return {path(t.recipients[0]): t for t in program.far.taken}
+
+
+def test_a_post_has_the_marks_of_its_list(site):
+    site.send("a@loose.test", ["news@local.test"], signed(site, letter("hello", From="A <a@loose.test>"), "loose.test"))
+    got = posts(site, 2)
+    assert sorted(got) == ["ben@far.test", "cid@far.test"]
+    for member, taken in got.items():
+        assert path(taken.sender) == f"news-bounces+{member.replace('@', '=')}@local.test"
+    message = email.message_from_bytes(taken.text)
+    assert message["Subject"] == "[news] hello" and message["From"] == "A <a@loose.test>"     # p=none: it is his
+    assert message["List-Id"] == "News <news.local.test>"
+    assert message["List-Post"] == "<mailto:news@local.test>"
+    assert message["List-Owner"] == "<mailto:news-owner@local.test>"
+    assert message["List-Unsubscribe"] == "<mailto:news-owner@local.test?subject=unsubscribe>"
+    assert message["List-Archive"] == "<https://local.test/archive>"
+    assert message.get_payload().endswith("-- \r\nnews\r\n")
+    assert arc_of(site, taken.text)[0] == "pass"
+    assert "dkim=pass" in message["ARC-Authentication-Results"] and "i=1" in message["ARC-Seal"]
+    assert message["DKIM-Signature"].find("d=local.test") >= 0
+    assert dkim.verify(taken.text, dnsfunc=lambda name, timeout=5: public(site.directory / "dkim.pem")[5:-1].encode())
+    site.wait("delivered", to="owen@local.test")
+
+
+AUTHORS = [
+    ("news", "strict.test", True, "A via News <news@local.test>"),      # tag and footer: his signature breaks
+    ("plain", "strict.test", True, None),                               # it survives
+    ("plain", "strict.test", False, "A via plain <plain@local.test>"),  # there was none
+    ("kept", "strict.test", True, None),
+    ("news", "loose.test", True, None),
+    ("news", "local.test", False, None),                                # ours: we sign
+]
+
+
+@pytest.mark.parametrize("name, domain, sign, author", AUTHORS)
+def test_the_list_becomes_the_author_only_where_it_must(site, name, domain, sign, author):
+    text = letter("hello", From=f"A <a@{domain}>")
+    site.send(f"a@{domain}", [f"{name}@local.test"], signed(site, text, domain) if sign else text)
+    message = email.message_from_bytes(posts(site, 1)["ben@far.test"].text)
+    assert re.sub(r"\s+", " ", message["From"]).replace('"', "") == (author or f"A <a@{domain}>")
+    if author:
+        assert message["Reply-To"] == message["X-Original-From"] == f"A <a@{domain}>"
+    site.wait_empty()
+
+
+def test_a_bounce_of_a_post_goes_to_the_owner_and_names_the_member(site):
+    site.send("", ["news-bounces+ben=far.test@local.test"], letter("failed"))
+    event = site.wait("list-bounce")
+    assert event["list"] == "news@local.test" and event["member"] == "<ben@far.test>".strip("<>")
+    site.wait("delivered", to="owen@local.test")
+    assert b"Subject: failed" in site.maildir("owen")[0]
+
+
+def test_who_may_not_post_goes_to_the_moderator_or_away(site):
+    assert refused(site, "x@loose.test", "closed@local.test").startswith("550 5.7.2")
+    assert refused(site, "", "news@local.test").startswith("550 5.7.2")
+    site.send("x@loose.test", ["shut@local.test"], letter("please"))
+    site.wait("delivered", to="mona@local.test")
+    assert not site.far.taken
+    site.send("mona@local.test", ["shut@local.test"], letter("approved", From="mona@local.test"))
+    assert site.far.wait(program=site).subject == "approved"
+    site.send("ben@far.test", ["shut@local.test"], letter("of a member", From="ben@far.test"))
+    assert site.far.wait(2, program=site).subject == "of a member"
+
+
+def test_who_has_a_post_already_gets_no_copy(site):
+    site.send("ben@far.test", ["plain@local.test"],
+              letter(From="ben@far.test", To="plain@local.test", Cc="Eva <eva@FAR.test>"))
+    taken = site.far.wait(program=site)
+    assert [path(r) for r in taken.recipients] == ["dan@far.test"]
+    assert path(taken.sender) == "plain-bounces@local.test"             # verp off
+    site.wait_empty()
+    assert len(site.far.taken) == 1
+
+
+def test_a_post_does_not_go_round(site):
+    site.send("a@loose.test", ["plain@local.test"], letter(List_Id="<plain.local.test>"))
+    site.wait("dropped", reason="list-loop")
+    site.wait_empty()
+
+
+# --- list managers ------------------------------------------------------------------------------
+
+
+def hand_back(program, text, recipients=("ben@far.test",), sender="mm-bounces@local.test"):
+    with smtplib.SMTP("127.0.0.1", program.second, "localhost", 20) as client:
+        client.sendmail(sender, list(recipients), text)
+
+
+def changed(text):
+    """As a list manager does: folds anew, a tag, a footer."""
+    text = text.replace(b"Subject: ", b"Subject: [mm] ", 1)
+    return text + b"-- \r\nfooter\r\n"
+
+
+def test_a_post_keeps_what_was_seen_when_it_arrived(site):
+    site.send("a@strict.test", ["mm@local.test"], signed(site, letter("hello", From="a@strict.test")))
+    got = site.manager.wait(program=site)
+    assert path(got.recipients[0]) == "mm@local.test" and got.text.startswith(b"X-Chainmail-Ticket: v=1;")
+    hand_back(site, changed(got.text))
+    taken = site.far.wait(program=site)
+    message = email.message_from_bytes(taken.text)
+    assert site.wait("received", listener="back")["ticket"] == "valid"
+    assert b"Ticket" not in taken.text
+    assert arc_of(site, taken.text) == ("pass", "success")
+    saw = re.sub(r"\s+", " ", message["ARC-Authentication-Results"])
+    assert saw.startswith("i=1; mx.local.test;") and "dkim=pass" in saw and "dmarc=pass header.from=strict.test" in saw
+    assert "spf=pass smtp.mailfrom=strict.test" in saw and "cv=none" in message["ARC-Seal"]
+    # what is true of it now is not what is sealed
+    assert "dmarc=pass" not in (message["Authentication-Results"] or "")
+
+
+def test_a_chain_is_continued_behind_a_list_manager(site):
+    text = signed(site, letter("hello", From="a@strict.test"))
+    site.send("a@hop.test", ["mm@local.test"],
+              sealed_by(site, text, "hop.test", "dmarc=pass header.from=strict.test"))
+    hand_back(site, changed(site.manager.wait(program=site).text))
+    taken = site.far.wait(program=site)
+    assert arc_of(site, taken.text) == ("pass", "success")
+    seals = email.message_from_bytes(taken.text).get_all("ARC-Seal")
+    assert "i=2" in seals[0] and "cv=pass" in seals[0] and "d=local.test" in seals[0]
+
+
+TICKETS = [
+    ("none", lambda text: re.sub(rb"X-Chainmail-Ticket:.*\r\n(?:[ \t].*\r\n)*", b"", text), None),
+    ("on another message", lambda text: re.sub(rb"Message-ID: <", b"Message-ID: <x", text), "forged"),
+    ("two of them", lambda text: text[:text.index(b"Received")] + text, "malformed"),
+    ("changed", lambda text: text.replace(b"arc=none", b"arc=pass", 1), "forged"),
+]
+
+
+@pytest.mark.parametrize("change, word", [t[1:] for t in TICKETS], ids=[t[0] for t in TICKETS])
+def test_without_a_good_ticket_it_is_looked_at_as_it_is(site, change, word):
+    site.send("a@strict.test", ["mm@local.test"], signed(site, letter("hello", From="a@strict.test")))
+    hand_back(site, changed(change(site.manager.wait(program=site).text)))
+    taken = site.far.wait(program=site)
+    assert site.wait("received", listener="back").get("ticket") == word
+    assert b"Ticket" not in taken.text
+    assert "dkim=fail" in email.message_from_bytes(taken.text)["ARC-Authentication-Results"]
+
+
+def test_a_ticket_from_outside_is_worth_nothing_and_goes_nowhere(site):
+    site.send("a@strict.test", ["mm@local.test"], letter("first", From="a@strict.test"))
+    mine = site.manager.wait(program=site).text
+    site.send("evil@loose.test", ["ann@local.test", "team@local.test", "mm@local.test"], mine)
+    event = site.wait("received", count=2)
+    assert "ticket" not in event
+    site.far.wait(program=site)
+    again = site.manager.wait(2, program=site).text
+    site.wait("delivered", to="ann@local.test", count=1)
+    assert b"Ticket" not in site.far.taken[0].text and b"Ticket" not in site.maildir("ann")[0]
+    assert len(re.findall(rb"(?m)^X-Chainmail-Ticket:", again)) == 1
+    assert mine.split(b"h=")[1][:30] != again.split(b"h=")[1][:30]
+
+
+def test_a_report_about_a_post_shows_no_ticket(site):
+    site.far.reply = lambda verb, argument: "550 5.1.1 nobody" if verb == "RCPT" and "gone@" in argument else None
+    site.send("a@strict.test", ["mm@local.test"], signed(site, letter("hello", From="a@strict.test")))
+    hand_back(site, changed(site.manager.wait(program=site).text), ["gone@far.test"])
+    report = site.manager.wait(2, program=site)                 # to mm-bounces: the manager's own
+    assert path(report.recipients[0]) == "mm-bounces@local.test"
+    assert len(re.findall(rb"(?m)^X-Chainmail-Ticket:", report.text)) == 1      # that of the report itself
+    assert report.text.index(b"X-Chainmail-Ticket:") == 0
+
+
+def test_the_map_of_a_list_manager_is_followed(site):
+    assert refused(site, "a@loose.test", "fresh@local.test").startswith("550 5.1.1")
+    assert refused(site, "a@loose.test", "mm-nonsense@local.test").startswith("550 5.1.1")
+    site.send("a@loose.test", ["mm-request+x@local.test"], letter())
+    site.manager.wait(program=site)
+    time.sleep(max(0, 10 - (time.monotonic() - site.manager.taken[0].when)))
+    new = site.directory / "map.new"
+    new.write_text((site.directory / "map").read_text() + f"fresh@local.test lmtp:[127.0.0.1]:{site.manager.port}\n")
+    os.rename(new, site.directory / "map")
+    site.wait("reloaded", seconds=30)
+    until(lambda: not refused(site, "a@loose.test", "fresh@local.test").startswith("550"), "the new list")
+    site.send("a@loose.test", ["fresh@local.test"], letter("to the new one"))
+    assert site.manager.wait(2, program=site).subject == "to the new one"
+
+
+# --- trust ----------------------------------------------------------------------------------------
+
+
+def forged_but_vouched_for(program):
+    """It fails DMARC here; hop.test has sealed that it passed there."""
+    return sealed_by(program, letter("vouched", From="a@strict.test"), "hop.test", "dmarc=pass header.from=strict.test")
+
+
+def test_trust_is_read_again_and_what_it_would_change_is_told(site):
+    began = time.monotonic()
+    text = forged_but_vouched_for(site)
+    site.send("a@hop.test", ["ann@local.test"], text)
+    event = site.wait("received")
+    assert event["dmarc"] == "fail" and event["arc"] == "pass" and event["untrusted"] == "hop.test"
+    site.wait("delivered")
+    found = re.sub(r"\s+", " ", site.maildir("ann")[0].decode())
+    assert "local_policy" not in found
+    time.sleep(max(0, 10 - (time.monotonic() - began)))
+    (site.directory / "sealers").write_text("hop.test s\n")
+    site.wait("reloaded", seconds=30)
+    until(lambda: (site.send("a@hop.test", ["ann@local.test"], text), site.events("received", override="hop.test"))[1],
+          "trust")
+    event = site.events("received", override="hop.test")[0]
+    assert "untrusted" not in event
+    site.wait_empty()
+    newest = [re.sub(r"\s+", " ", m.decode()) for m in site.maildir("ann") if b"local_policy" in m]
+    assert newest and 'dmarc=fail reason="local_policy arc=pass as[1].d=hop.test as[1].s=s' in newest[0]
+
+
+def test_the_configuration_of_the_readme_is_good(place):
+    """`route` and `config explain` say who is a list manager."""
+    (place / "map").write_text("mm@lists.example.net lmtp:[127.0.0.1]:8024\n")
+    conf = place / "c"
+    conf.write_text(f"hostname mx.example.net\ndomain example.net {{ lists from mailman {place}/map }}\n"
+                    f"key k {{ domain example.net; file {place}/dkim.pem }}\nlisten mx {{ on *:2525 }}\n")
+    got = subprocess.run([PLAIN, "config", "check", str(conf)], capture_output=True, text=True, timeout=20)
+    assert "the list manager of example.net has no door for its posts" in got.stdout + got.stderr
