@@ -12,6 +12,8 @@
  * An address in its plainest form: the local part with its quotes and quoted
  * pairs undone, the domain normal (domain.h) or a literal in brackets.  The
  * null reverse-path has neither; "postmaster" may stand without a domain.
+ *
+ * What is parsed lies in the arena: the input may go.
  */
 struct address {
 	struct slice local;
