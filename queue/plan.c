@@ -125,15 +125,22 @@ sealing_domain(struct queue *q, const struct envelope *e, const struct recipient
 	return NONE;
 }
 
+/* <postmaster> may stand without a domain (RFC 5321 4.5.1). */
+static struct address
+address_of(const struct recipient *r, struct arena *arena)
+{
+	struct address a;
+
+	return address_parse(r->address, arena, &a) ? a : address_make(r->address, NONE, arena);
+}
+
 void
 place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
     struct arena *arena, struct place_to_go *p)
 {
-	struct address a;
+	struct address a = address_of(r, arena);
 
 	*p = (struct place_to_go){ .kind = PLACE_NOWHERE, .key = S("nowhere"), .terms = { .most = 1 } };
-	if (!address_parse(r->address, arena, &a))
-		a = address_make(r->address, NONE, arena);      /* <postmaster> without a domain */
 	p->route = route_local(q->options.routes, &a, arena);
 	if (p->route.kind == ROUTE_ALIAS && r->parent != NO_RECIPIENT)
 		p->route = route_mailbox(q->options.routes, &a, arena);
@@ -271,8 +278,9 @@ struct expansion_work {
 };
 
 static void
-free_expansion(struct expansion_work *w)
+end_expansion(struct expansion_work *w)
 {
+	w->queue->expanding--;
 	if (w->stored.fd != -1)
 		close(w->stored.fd);
 	buf_free(&w->bytes);
@@ -291,8 +299,9 @@ try_later(struct expansion_work *w)
 	if (m != NULL)
 		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
 		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
-	free_expansion(w);
+	end_expansion(w);
 	queue_work_over(q);
+	queue_look(q);
 }
 
 static void
@@ -313,7 +322,7 @@ expanded(void *arg, struct status status)
 		spool_gone(q->spool, m->id, NULL, NULL);
 		schedule_forget(&q->schedule, m);
 	}
-	free_expansion(w);
+	end_expansion(w);
 	queue_work_over(q);
 	queue_look(q);
 }
@@ -448,12 +457,13 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 	place_find(q, &w->stored.envelope, r, w->arena, &place);
 	if (place.route.kind == ROUTE_LIST) {
 		list_post(q, &w->stored, number, place.route.list, posted, w);
-	} else if (place.route.kind == ROUTE_ALIAS && address_parse(r->address, w->arena, &a)) {
+	} else if (place.route.kind == ROUTE_ALIAS) {
+		a = address_of(r, w->arena);
 		expand_alias(w, m, r, &a);
 	} else {                                /* the configuration changed meanwhile */
 		plan_recipient(q, m, &w->stored.envelope, number, r, NULL);
 		m->open--;
-		free_expansion(w);
+		end_expansion(w);
 		queue_work_over(q);
 	}
 }
