@@ -525,12 +525,27 @@ draw_arrivals(const struct drawing *d)
 /* --- what was not delivered --------------------------------------------------------------------------- */
 
 static void
-draw_failure(const struct drawing *d, const struct sending *s, const struct leg *l)
+draw_failure(const struct drawing *d, const struct leg *l)
 {
-	(void)s;
 	if (!event_is(l->last, "delivered"))
 		buf_printf(d->out, "\n  Not delivered: %.*s, %.*s\n    \"%.*s\"\n", FMT(l->to), FMT(fate(d, l)),
 		    FMT(key(d, l->last, "reply")));
+}
+
+/* The leg itself, and those of whoever took it on. */
+static void
+draw_failures(const struct drawing *d, const struct sending *s, const struct leg *l)
+{
+	struct leg *further = must_alloc(LEGS_MOST * sizeof *further);
+	size_t count = 0;
+
+	(void)s;
+	draw_failure(d, l);
+	if (l->next.citizen != NULL && l->next.id.n > 0)
+		count = find_legs(d, &l->next, further);
+	for (size_t i = 0; i < count; i++)
+		draw_failure(d, &further[i]);
+	free(further);
 }
 
 static void
@@ -572,7 +587,7 @@ picture_draw(const struct play *p, struct buf *b)
 	draw_title(&d);
 	each_leg(&d, draw_leg);
 	draw_arrivals(&d);
-	each_leg(&d, draw_failure);
+	each_leg(&d, draw_failures);
 	draw_refusals(&d);
 	buf_byte(b, '\n');
 }
