@@ -117,6 +117,8 @@ site_open(struct world *w, struct slice domain, const struct statement *sts,
 	    .certificate = { BUF(POLICY_MOST), BUF(POLICY_MOST) } };
 	w->sites = s;
 	write_policy(s, hosts, count);
+	if (ip.n == 0)
+		return error_set(why, "the world has too many policy hosts");
 	return publish(s, &ip, why) && serve(s, &ip, why);
 }
 
