@@ -81,8 +81,8 @@ static const struct {
 	{ "lab {\n" AB "expect mesage to y@b.test }", "4:8: expected \"delivered\", \"deferred\", \"bounced\", "
 	    "\"expired\" or \"refused\", not \"mesage\"|"
 	    "expect (delivered | deferred | bounced | expired | refused) to MAILBOX [{ ... }]\n" },
-	{ "lab {\n" AB "expect message to y@b.test { tls verified by ssl } }",
-	    "4:46: expected \"sts\", \"dane\" or \"pkix\", not \"ssl\"|did you mean \"sts\"?\n" },
+	{ "lab {\n" AB "expect message to y@b.test { tls verified by dnae } }",
+	    "4:46: expected \"sts\", \"dane\" or \"pkix\", not \"dnae\"|did you mean \"dane\"?\n" },
 };
 
 static struct scenario *
