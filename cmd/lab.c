@@ -48,7 +48,8 @@ tell_people(const struct play *p, int64_t micros)
 		if (!l->holds) {
 			buf_add(&b, S("  "));
 			add_place(&b, l->statement);
-			buf_printf(&b, ": expected %.*s\n      but it was: %.*s\n", FMT(l->about), FMT(l->came));
+			buf_printf(&b, ": expected %.*s\n      but it was: %.*s\n", FMT(l->about),
+			    FMT(l->came));
 		}
 	buf_printf(&b, "  %u of %u expectations hold (%lld.%lld s)\n", p->held, p->expected,
 	    (long long)(micros / 1000000), (long long)(micros / 100000 % 10));

@@ -153,7 +153,7 @@ open_doors(struct host *h, struct error *why)
 			int fd;
 
 			if (e->kind != ENDPOINT_IP || h->door_count == DOORS_MOST)
-				return error_set(why, "a host of a lab listens at a few addresses of its own");
+				return error_set(why, "a host of a lab listens at few addresses, its own");
 			if ((fd = places_listen(h->options.places, &at, why)) == -1)
 				return false;
 			h->doors[h->door_count++] = at;

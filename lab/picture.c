@@ -282,7 +282,8 @@ policy_in(const struct drawing *d, struct slice payload)
 
 	if (slice_starts(slice_trim(payload), S("i=")))
 		payload = slice_skip(payload, slice_find(payload, ';') + 1);
-	if (!authres_parse(payload, d->arena, &results) || (r = authres_find(&results, "dmarc", NULL)) == NULL)
+	if (!authres_parse(payload, d->arena, &results) ||
+	    (r = authres_find(&results, "dmarc", NULL)) == NULL)
 		return NONE;
 	return authres_value(r, "policy.dmarc");
 }
@@ -403,7 +404,8 @@ add_branch(const struct drawing *d, const struct fan *f, size_t row)
 	if (row % 2 == 1) {
 		buf_add(d->out, leg + 1 < f->count ? S("│") : NONE);
 	} else if (leg < f->count) {
-		buf_add(d->out, f->count == 1 ? S("─") : leg == 0 ? S("┬") : leg + 1 == f->count ? S("└") : S("├"));
+		buf_add(d->out, f->count == 1 ? S("─") : leg == 0 ? S("┬")
+		    : leg + 1 == f->count ? S("└") : S("├"));
 		buf_add(d->out, S("──▶ "));
 		add_leg(d, f, &f->legs[leg]);
 	}
@@ -575,8 +577,8 @@ static void
 draw_failure(const struct drawing *d, const struct leg *l)
 {
 	if (!event_is(l->last, "delivered"))
-		buf_printf(d->out, "\n  Not delivered: %.*s, %.*s\n    \"%.*s\"\n", FMT(l->to), FMT(fate(d, l)),
-		    FMT(key(d, l->last, "reply")));
+		buf_printf(d->out, "\n  Not delivered: %.*s, %.*s\n    \"%.*s\"\n", FMT(l->to),
+		    FMT(fate(d, l)), FMT(key(d, l->last, "reply")));
 }
 
 /* The leg itself, and those of whoever took it on. */
@@ -596,15 +598,22 @@ draw_failures(const struct drawing *d, const struct sending *s, const struct leg
 }
 
 static void
+draw_refusal(const struct drawing *d, const struct sending *s, const struct sending_to *to)
+{
+	const struct status *st = &to->status;
+
+	buf_printf(d->out, "\n  Refused at once: %.*s to %.*s, %u %u.%u.%u\n    \"%.*s\"\n",
+	    FMT(s->from.n > 0 ? s->from : S("<>")), FMT(to->address), st->reply, st->class, st->subject,
+	    st->detail, FMT(st->text));
+}
+
+static void
 draw_refusals(const struct drawing *d)
 {
 	for (const struct sending *s = senders_first(d->play->senders); s != NULL; s = s->next)
 		for (size_t i = 0; i < s->count; i++)
 			if (s->over && !status_good(s->to[i].status))
-				buf_printf(d->out, "\n  Refused at once: %.*s to %.*s, %u %u.%u.%u\n    \"%.*s\"\n",
-				    FMT(s->from.n > 0 ? s->from : S("<>")), FMT(s->to[i].address),
-				    s->to[i].status.reply, s->to[i].status.class, s->to[i].status.subject,
-				    s->to[i].status.detail, FMT(s->to[i].status.text));
+				draw_refusal(d, s, &s->to[i]);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------ */
@@ -639,7 +648,7 @@ picture_draw(const struct play *p, struct buf *b)
 	buf_byte(b, '\n');
 }
 
-/* --- the transcript --------------------------------------------------------------------------------------- */
+/* --- the transcript ------------------------------------------------------------------------- */
 
 static void
 write_configuration(const struct citizen *c, struct buf *b)

@@ -74,7 +74,8 @@ read_host(struct slice value, struct slice *host)
 	uint64_t port;
 	size_t colon = slice_find(value, ':');
 
-	if (!is_visible(value) || (colon < value.n && !slice_number(slice_skip(value, colon + 1), 65535, &port)))
+	if (!is_visible(value) ||
+	    (colon < value.n && !slice_number(slice_skip(value, colon + 1), 65535, &port)))
 		return false;
 	*host = slice_head(value, colon);
 	return true;
