@@ -48,7 +48,8 @@ tell_people(const struct play *p, int64_t micros)
 		if (!l->holds) {
 			buf_add(&b, S("  "));
 			add_place(&b, l->statement);
-			buf_printf(&b, ": expected %.*s\n      but it was: %.*s\n", FMT(l->about), FMT(l->came));
+			buf_printf(&b, ": expected %.*s\n      but it was: %.*s\n", FMT(l->about),
+			    FMT(l->came));
 		}
 	buf_printf(&b, "  %u of %u expectations hold (%lld.%lld s)\n", p->held, p->expected,
 	    (long long)(micros / 1000000), (long long)(micros / 100000 % 10));
@@ -290,7 +291,7 @@ print_manual(void)
 int
 cmd_lab(int argc, char **argv)
 {
-	static const char synopsis[] = "lab run FILE... [--json | --tap] [--transcript] [--keep]";
+	static const char synopsis[] = "lab run FILE... [--json | --tap | --transcript] [--keep]";
 	struct run r = { .all = json_array() };
 	const struct option_row rows[] = {
 		{ "--json", OPTION_FLAG, &r.json, NULL, "results, messages and logs as one JSON text" },
@@ -306,7 +307,7 @@ cmd_lab(int argc, char **argv)
 		return EX_USAGE;
 	if (words.n == 1 && strcmp(words.word[0], "manual") == 0) {
 		code = print_manual();
-	} else if (words.n >= 2 && strcmp(words.word[0], "run") == 0 && !(r.json && r.tap)) {
+	} else if (words.n >= 2 && strcmp(words.word[0], "run") == 0 && r.json + r.tap + r.transcript <= 1) {
 		memmove(words.word, words.word + 1, --words.n * sizeof *words.word);
 		code = run_all(&r, &words);
 	} else {

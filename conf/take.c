@@ -454,7 +454,8 @@ TAKER(take_source)
 		bug_if(!ip_parse(w->text, &ip));
 		to = ip.n == 4 ? &d->source4 : &d->source6;
 		if (to->n > 0)
-			flaw_error(b->flaws, w->place, "there is a source for IPv%d already", ip.n == 4 ? 4 : 6);
+			flaw_error(b->flaws, w->place, "there is a source for IPv%d already",
+			    ip.n == 4 ? 4 : 6);
 		*to = ip;
 	}
 }

@@ -67,7 +67,8 @@ read_one(struct look *l, const char *path, struct slice file, struct slice addre
 		buf_free(&text);
 		return false;
 	}
-	*c = (struct captured){ .citizen = l->citizen, .file = arena_copy(cs->arena, file), .address = address };
+	*c = (struct captured){ .citizen = l->citizen, .file = arena_copy(cs->arena, file),
+	    .address = address };
 	c->id = id_of(c->file);
 	c->bytes = wire_lines(cs, buf_slice(&text));
 	buf_free(&text);

@@ -99,11 +99,12 @@ protection(const struct expecting *x)
 }
 
 static struct slice
-dkim_results(const struct expecting *x)
+dkim_seen(const struct expecting *x, const struct statement *s)
 {
 	struct buf b = BUF(4096);
 	struct slice copy;
 
+	(void)s;
 	for (const struct authres_result *r = x->has_results ? authres_find(&x->results, "dkim", NULL) : NULL;
 	    r != NULL; r = authres_find(&x->results, "dkim", r))
 		buf_printf(&b, "%sdkim %.*s for %.*s", b.n > 0 ? ", " : "", FMT(r->result),
@@ -114,19 +115,21 @@ dkim_results(const struct expecting *x)
 }
 
 static struct slice
-arc_seen(const struct expecting *x)
+arc_seen(const struct expecting *x, const struct statement *s)
 {
 	size_t sets = header_count(&x->message->header, "ARC-Seal");
 
+	(void)s;
 	return arena_printf(x->play->arena, "arc %.*s with %zu %s", FMT(result_of(x, "arc")), sets,
 	    sets == 1 ? "set" : "sets");
 }
 
 static struct slice
-dmarc_seen(const struct expecting *x)
+dmarc_seen(const struct expecting *x, const struct statement *s)
 {
 	struct slice voucher = event_key(x, captured_arrival(x->message), "override");
 
+	(void)s;
 	if (voucher.n == 0)
 		return arena_printf(x->play->arena, "dmarc %.*s", FMT(result_of(x, "dmarc")));
 	return arena_printf(x->play->arena, "dmarc %.*s, accepted because arc %.*s",
@@ -134,10 +137,11 @@ dmarc_seen(const struct expecting *x)
 }
 
 static struct slice
-subject_of(const struct expecting *x)
+subject_seen(const struct expecting *x, const struct statement *s)
 {
 	const struct field *f = header_find(&x->message->header, "Subject");
 
+	(void)s;
 	return f != NULL ? field_unfolded(f, x->play->arena) : NONE;
 }
 
@@ -231,48 +235,101 @@ number_holds(const struct statement *s, int64_t n)
 	return n == (int64_t)wanted;
 }
 
+/* Each: does it hold, and what came, in the words of the statement. */
+struct aspect {
+	int          id;
+	bool       (*holds)(const struct expecting *, const struct statement *);
+	struct slice (*seen)(const struct expecting *, const struct statement *);
+};
+
+static struct slice
+from_seen(const struct expecting *x, const struct statement *s)
+{
+	(void)s;
+	return captured_sender(x->message, x->play->arena);
+}
+
+static bool
+from_holds(const struct expecting *x, const struct statement *s)
+{
+	return slice_eqi(from_seen(x, s), value_first(s) != NULL ? value_first(s)->text : NONE);
+}
+
+static bool
+subject_holds(const struct expecting *x, const struct statement *s)
+{
+	return slice_eq(subject_seen(x, s), value_first(s)->text);
+}
+
+static bool
+body_holds(const struct expecting *x, const struct statement *s)
+{
+	return contains(x->message->body, value_first(s)->text);
+}
+
+static struct slice
+body_seen(const struct expecting *x, const struct statement *s)
+{
+	(void)x, (void)s;
+	return S("another body");
+}
+
+static struct slice
+spf_seen(const struct expecting *x, const struct statement *s)
+{
+	(void)s;
+	return arena_printf(x->play->arena, "spf %.*s", FMT(result_of(x, "spf")));
+}
+
+static struct slice
+tls_seen(const struct expecting *x, const struct statement *s)
+{
+	(void)s;
+	return arena_printf(x->play->arena, "tls %.*s", FMT(protection(x)));
+}
+
+/* Those whose words are exactly what would have been said. */
+static bool
+spf_holds(const struct expecting *x, const struct statement *s)
+{
+	return slice_eq(spf_seen(x, s), statement_words(s, x->play->arena));
+}
+
+static bool
+tls_holds(const struct expecting *x, const struct statement *s)
+{
+	return slice_eq(tls_seen(x, s), statement_words(s, x->play->arena));
+}
+
+static bool
+attempts_hold(const struct expecting *x, const struct statement *s)
+{
+	return number_holds(s, attempts_of(captured_hop(x->message, x->play->arena)));
+}
+
+static struct slice
+attempts_seen(const struct expecting *x, const struct statement *s)
+{
+	(void)s;
+	return number_text(x, attempts_of(captured_hop(x->message, x->play->arena)));
+}
+
+static const struct aspect ASPECTS[] = {
+	{ LAB_MESSAGE_FROM, from_holds, from_seen }, { LAB_MESSAGE_SUBJECT, subject_holds, subject_seen },
+	{ LAB_MESSAGE_HEADER, header_holds, header_seen }, { LAB_MESSAGE_BODY, body_holds, body_seen },
+	{ LAB_MESSAGE_SPF, spf_holds, spf_seen }, { LAB_MESSAGE_DKIM, dkim_holds, dkim_seen },
+	{ LAB_MESSAGE_DMARC, dmarc_holds, dmarc_seen }, { LAB_MESSAGE_ARC, arc_holds, arc_seen },
+	{ LAB_MESSAGE_TLS, tls_holds, tls_seen }, { LAB_MESSAGE_ATTEMPTS, attempts_hold, attempts_seen },
+};
+
 static void
 check_about(struct expecting *x, const struct statement *s)
 {
-	struct arena *arena = x->play->arena;
-	struct slice value = value_first(s) != NULL ? value_first(s)->text : NONE, seen;
-	const struct event_line *hop;
+	const struct aspect *a = ASPECTS;
 
-	switch (statement_id(s)) {
-	case LAB_MESSAGE_FROM:
-		seen = captured_sender(x->message, arena);
-		add_line(x, s, slice_eqi(seen, value), seen.n > 0 ? seen : S("null"));
-		break;
-	case LAB_MESSAGE_SUBJECT:
-		add_line(x, s, slice_eq(subject_of(x), value), subject_of(x));
-		break;
-	case LAB_MESSAGE_HEADER:
-		add_line(x, s, header_holds(x, s), header_seen(x, s));
-		break;
-	case LAB_MESSAGE_BODY:
-		add_line(x, s, contains(x->message->body, value), S("another body"));
-		break;
-	case LAB_MESSAGE_SPF:
-		seen = result_of(x, "spf");
-		add_line(x, s, slice_eq(seen, literal_of(s)), arena_printf(arena, "spf %.*s", FMT(seen)));
-		break;
-	case LAB_MESSAGE_DKIM:
-		add_line(x, s, dkim_holds(x, s), dkim_results(x));
-		break;
-	case LAB_MESSAGE_DMARC:
-		add_line(x, s, dmarc_holds(x, s), dmarc_seen(x));
-		break;
-	case LAB_MESSAGE_ARC:
-		add_line(x, s, arc_holds(x, s), arc_seen(x));
-		break;
-	case LAB_MESSAGE_TLS:
-		seen = arena_printf(arena, "tls %.*s", FMT(protection(x)));
-		add_line(x, s, slice_eq(seen, statement_words(s, arena)), seen);
-		break;
-	default:
-		hop = captured_hop(x->message, arena);
-		add_line(x, s, number_holds(s, attempts_of(hop)), number_text(x, attempts_of(hop)));
-	}
+	while (a->id != statement_id(s))
+		bug_if(++a == ASPECTS + sizeof ASPECTS / sizeof *ASPECTS);
+	add_line(x, s, a->holds(x, s), or_nothing(a->seen(x, s)));
 }
 
 /* --- messages ------------------------------------------------------------------------------------- */

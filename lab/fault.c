@@ -67,7 +67,8 @@ faults_dns(void *arg, struct slice name, uint16_t type)
 	for (struct fault *f = fs->first; f != NULL; f = f->next)
 		if (f->kind == FAULT_DNS && slice_eqi(f->name, name) && (f->type == 0 || f->type == type) &&
 		    strikes(fs, f))
-			return statement_find(f->block, LAB_FAULT_SILENCE) != NULL ? DNS_SILENCE : DNS_SERVFAIL;
+			return statement_find(f->block, LAB_FAULT_SILENCE) != NULL ? DNS_SILENCE
+			    : DNS_SERVFAIL;
 	return zones_fault_for(w->zones, name, type);
 }
 

@@ -17,7 +17,7 @@
 #include "smtpd/smtpd.h"
 
 enum { SLOT_SMTPD, SLOT_QUEUE, SLOTS }; /* of one machine: base/ids.h */
-enum { SEGMENT = 1 << 20 };
+enum { SEGMENT = 1 << 20, DOORS_MOST = 16 };
 
 struct host {
 	struct host_options options;
@@ -37,6 +37,8 @@ struct host {
 	struct smtpd    *smtpd;
 	struct queue    *queue;
 	struct delivery *delivery;
+	struct peer      doors[DOORS_MOST];
+	size_t           door_count;
 };
 
 /* --- reading ------------------------------------------------------------------------- */
@@ -141,25 +143,20 @@ join_roles(struct host *h)
 
 /* --- doors ------------------------------------------------------------------------------------ */
 
-static struct peer
-place_of(const struct endpoint *e)
-{
-	return (struct peer){ .ip = e->ip, .port = e->port };
-}
-
 static bool
 open_doors(struct host *h, struct error *why)
 {
 	for (size_t i = 0; i < h->conf->listen_count; i++)
 		for (size_t j = 0; j < h->conf->listen[i].on_count; j++) {
 			const struct endpoint *e = &h->conf->listen[i].on[j];
-			struct peer at = place_of(e);
+			struct peer at = { .ip = e->ip, .port = e->port };
 			int fd;
 
-			if (e->kind != ENDPOINT_IP)
-				return error_set(why, "a host of a lab needs an address of its own");
+			if (e->kind != ENDPOINT_IP || h->door_count == DOORS_MOST)
+				return error_set(why, "a host of a lab listens at few addresses, its own");
 			if ((fd = places_listen(h->options.places, &at, why)) == -1)
 				return false;
+			h->doors[h->door_count++] = at;
 			smtpd_door(h->smtpd, (uint32_t)i, fd);
 		}
 	return true;
@@ -168,12 +165,8 @@ open_doors(struct host *h, struct error *why)
 static void
 leave_places(struct host *h)
 {
-	for (size_t i = 0; h->conf != NULL && i < h->conf->listen_count; i++)
-		for (size_t j = 0; j < h->conf->listen[i].on_count; j++) {
-			struct peer at = place_of(&h->conf->listen[i].on[j]);
-
-			places_leave(h->options.places, &at);
-		}
+	while (h->door_count > 0)
+		places_leave(h->options.places, &h->doors[--h->door_count]);
 }
 
 /* --- the whole ----------------------------------------------------------------------------------- */

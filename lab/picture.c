@@ -158,6 +158,15 @@ add_padded(struct buf *b, struct slice text, size_t columns)
 	buf_printf(b, "%*s", n < columns ? (int)(columns - n) : 0, "");
 }
 
+/* Nothing but what can be seen. */
+static void
+end_line(struct buf *b)
+{
+	while (b->n > 0 && b->p[b->n - 1] == ' ')
+		b->n--;
+	buf_byte(b, '\n');
+}
+
 /* --- what became of a leg ---------------------------------------------------------------------- */
 
 static const char *
@@ -273,7 +282,8 @@ policy_in(const struct drawing *d, struct slice payload)
 
 	if (slice_starts(slice_trim(payload), S("i=")))
 		payload = slice_skip(payload, slice_find(payload, ';') + 1);
-	if (!authres_parse(payload, d->arena, &results) || (r = authres_find(&results, "dmarc", NULL)) == NULL)
+	if (!authres_parse(payload, d->arena, &results) ||
+	    (r = authres_find(&results, "dmarc", NULL)) == NULL)
 		return NONE;
 	return authres_value(r, "policy.dmarc");
 }
@@ -322,24 +332,84 @@ note_changes(const struct drawing *d, const struct sending *s, const struct capt
 
 /* --- drawing ------------------------------------------------------------------------------------------ */
 
-static void
-add_leg(const struct drawing *d, const struct leg *l, size_t to_width, size_t fate_width)
+/* One hop with its legs, and how wide the columns are. */
+struct fan {
+	struct slice      from, origin, name;   /* who sent it, how it was, who took it on */
+	struct notes      changes;
+	const struct leg *legs;
+	size_t            count;
+	size_t            from_width, name_width, to_width, fate_width;
+};
+
+static size_t
+greater(size_t a, size_t b)
 {
-	add_padded(d->out, l->to, to_width + 3);
-	add_padded(d->out, fate(d, l), fate_width + 3);
-	buf_add(d->out, protection(d, l));
+	return a > b ? a : b;
 }
 
 static void
-measure(const struct drawing *d, const struct leg *legs, size_t count, size_t *to, size_t *fates)
+measure(const struct drawing *d, struct fan *f)
 {
-	*to = *fates = 0;
-	for (size_t i = 0; i < count; i++) {
-		size_t t = width(legs[i].to), f = width(fate(d, &legs[i]));
-
-		*to = t > *to ? t : *to;
-		*fates = f > *fates ? f : *fates;
+	f->from_width = greater(width(f->from), 1 + width(f->origin));
+	f->name_width = width(f->name);
+	for (size_t i = 0; i < f->changes.count; i++)
+		f->name_width = greater(f->name_width, width(f->changes.line[i]));
+	for (size_t i = 0; i < f->count; i++) {
+		f->to_width = greater(f->to_width, width(f->legs[i].to));
+		f->fate_width = greater(f->fate_width, width(fate(d, &f->legs[i])));
 	}
+}
+
+/* A name and the line that goes on behind it. */
+static void
+add_lined(struct buf *b, struct slice name, size_t columns)
+{
+	buf_add(b, name);
+	buf_byte(b, ' ');
+	for (size_t n = width(name); n < columns; n++)
+		buf_add(b, S("─"));
+}
+
+static void
+add_leg(const struct drawing *d, const struct fan *f, const struct leg *l)
+{
+	add_padded(d->out, l->to, f->to_width + 3);
+	add_padded(d->out, fate(d, l), f->fate_width + 3);
+	buf_add(d->out, protection(d, l));
+}
+
+/* The first row has the names, those below it the notes. */
+static void
+add_names(const struct drawing *d, const struct fan *f, size_t row)
+{
+	buf_printf(d->out, "%*s", ORIGIN_AT, "");
+	if (row == 0) {
+		add_lined(d->out, f->from, f->from_width);
+		buf_add(d->out, S("──▶ "));
+		add_lined(d->out, f->name, f->name_width);
+		buf_add(d->out, S("──"));
+		return;
+	}
+	buf_byte(d->out, ' ');
+	add_padded(d->out, row == 1 ? f->origin : NONE, f->from_width - 1 + 5);
+	add_padded(d->out, row <= f->changes.count ? f->changes.line[row - 1] : NONE, f->name_width + 3);
+}
+
+/* Every second row has a leg. */
+static void
+add_branch(const struct drawing *d, const struct fan *f, size_t row)
+{
+	size_t leg = row / 2;
+
+	if (row % 2 == 1) {
+		buf_add(d->out, leg + 1 < f->count ? S("│") : NONE);
+	} else if (leg < f->count) {
+		buf_add(d->out, f->count == 1 ? S("─") : leg == 0 ? S("┬")
+		    : leg + 1 == f->count ? S("└") : S("├"));
+		buf_add(d->out, S("──▶ "));
+		add_leg(d, f, &f->legs[leg]);
+	}
+	end_line(d->out);
 }
 
 /* From the host in the middle to everybody who got it from there. */
@@ -347,54 +417,39 @@ static void
 draw_fan(const struct drawing *d, const struct sending *s, const struct stay *middle,
     const struct leg *legs, size_t count)
 {
-	struct slice from = s->from.n > 0 ? s->from : S("<>"), name = middle->citizen->name;
-	size_t to_width, fate_width, lines;
-	struct notes changes = { .count = 0 };
+	struct fan f = { .from = s->from.n > 0 ? s->from : S("<>"), .name = middle->citizen->name,
+	    .legs = legs, .count = count };
 	const struct captured *end = NULL;
-	struct slice origin;
+	size_t rows;
 
 	for (size_t i = 0; i < count && end == NULL; i++)
 		end = legs[i].next.citizen != NULL ? captured_of(d, &legs[i].next) : NULL;
-	origin = origin_note(d, middle, end);
+	f.origin = origin_note(d, middle, end);
 	if (end != NULL)
-		note_changes(d, s, end, &changes);
-	measure(d, legs, count, &to_width, &fate_width);
-	lines = 2 * count - 1 > changes.count + 1 ? 2 * count - 1 : changes.count + 1;
-	for (size_t i = 0; i < lines; i++) {
-		struct slice left = i == 0 ? from : i == 1 ? origin : NONE;
-		struct slice here = i == 0 ? name : i <= changes.count ? changes.line[i - 1] : NONE;
-		bool leg = i % 2 == 0 && i / 2 < count;
-
-		buf_printf(d->out, "%*s%s", ORIGIN_AT, "", i == 1 ? " " : "");
-		add_padded(d->out, left, width(from) - (i == 1));
-		buf_add(d->out, i == 0 ? S(" ──▶ ") : S("     "));
-		add_padded(d->out, here, width(name));
-		if (width(here) > width(name))
-			buf_byte(d->out, ' ');
-		buf_add(d->out, i == 0 ? S(" ──") : width(here) > width(name) ? S("  ") : S("   "));
-		if (leg) {
-			buf_add(d->out, count == 1 ? S("──▶ ") : i == 0 ? S("┬──▶ ") : i / 2 + 1 == count
-			    ? S("└──▶ ") : S("├──▶ "));
-			add_leg(d, &legs[i / 2], to_width, fate_width);
-		} else if (i / 2 + 1 < count) {
-			buf_add(d->out, S("│"));
-		}
-		buf_byte(d->out, '\n');
+		note_changes(d, s, end, &f.changes);
+	measure(d, &f);
+	rows = greater(greater(2 * count - 1, f.changes.count + 1), f.origin.n > 0 ? 2 : 1);
+	for (size_t row = 0; row < rows; row++) {
+		add_names(d, &f, row);
+		add_branch(d, &f, row);
 	}
 }
 
 static void
 draw_straight(const struct drawing *d, const struct sending *s, const struct leg *l)
 {
-	struct slice note = NONE;
+	struct fan f = { .from = s->from.n > 0 ? s->from : S("<>"), .legs = l, .count = 1 };
 
-	buf_printf(d->out, "%*s%.*s ──▶ ", ORIGIN_AT, "", FMT(s->from.n > 0 ? s->from : S("<>")));
-	add_leg(d, l, width(l->to), width(fate(d, l)));
-	buf_byte(d->out, '\n');
 	if (l->next.citizen != NULL && l->next.id.n > 0)
-		note = origin_note(d, &l->next, captured_of(d, &l->next));
-	if (note.n > 0)
-		buf_printf(d->out, "%*s %.*s\n", ORIGIN_AT, "", FMT(note));
+		f.origin = origin_note(d, &l->next, captured_of(d, &l->next));
+	measure(d, &f);
+	buf_printf(d->out, "%*s", ORIGIN_AT, "");
+	add_lined(d->out, f.from, width(f.from));
+	buf_add(d->out, S("──▶ "));
+	add_leg(d, &f, l);
+	buf_byte(d->out, '\n');
+	if (f.origin.n > 0)
+		buf_printf(d->out, "%*s %.*s\n", ORIGIN_AT, "", FMT(f.origin));
 }
 
 /* Where the host of a leg took it on to others, the picture is of those. */
@@ -484,7 +539,7 @@ add_arrival(const struct drawing *d, const struct event_line *e, size_t columns,
 		    FMT(key(d, seal, "cv")));
 	if (voucher.n > 0)
 		buf_printf(d->out, " accepted: sealer %.*s is trusted here", FMT(voucher));
-	buf_byte(d->out, '\n');
+	end_line(d->out);
 	buf_free(&dkim);
 }
 
@@ -493,12 +548,6 @@ static bool
 is_judged(const struct drawing *d, const struct event_line *e)
 {
 	return event_is(e, "received") && key(d, e, "spf").n > 0;
-}
-
-static size_t
-greater(size_t a, size_t b)
-{
-	return a > b ? a : b;
 }
 
 static void
@@ -525,12 +574,37 @@ draw_arrivals(const struct drawing *d)
 /* --- what was not delivered --------------------------------------------------------------------------- */
 
 static void
-draw_failure(const struct drawing *d, const struct sending *s, const struct leg *l)
+draw_failure(const struct drawing *d, const struct leg *l)
 {
-	(void)s;
 	if (!event_is(l->last, "delivered"))
-		buf_printf(d->out, "\n  Not delivered: %.*s, %.*s\n    \"%.*s\"\n", FMT(l->to), FMT(fate(d, l)),
-		    FMT(key(d, l->last, "reply")));
+		buf_printf(d->out, "\n  Not delivered: %.*s, %.*s\n    \"%.*s\"\n", FMT(l->to),
+		    FMT(fate(d, l)), FMT(key(d, l->last, "reply")));
+}
+
+/* The leg itself, and those of whoever took it on. */
+static void
+draw_failures(const struct drawing *d, const struct sending *s, const struct leg *l)
+{
+	struct leg *further = must_alloc(LEGS_MOST * sizeof *further);
+	size_t count = 0;
+
+	(void)s;
+	draw_failure(d, l);
+	if (l->next.citizen != NULL && l->next.id.n > 0)
+		count = find_legs(d, &l->next, further);
+	for (size_t i = 0; i < count; i++)
+		draw_failure(d, &further[i]);
+	free(further);
+}
+
+static void
+draw_refusal(const struct drawing *d, const struct sending *s, const struct sending_to *to)
+{
+	const struct status *st = &to->status;
+
+	buf_printf(d->out, "\n  Refused at once: %.*s to %.*s, %u %u.%u.%u\n    \"%.*s\"\n",
+	    FMT(s->from.n > 0 ? s->from : S("<>")), FMT(to->address), st->reply, st->class, st->subject,
+	    st->detail, FMT(st->text));
 }
 
 static void
@@ -539,10 +613,7 @@ draw_refusals(const struct drawing *d)
 	for (const struct sending *s = senders_first(d->play->senders); s != NULL; s = s->next)
 		for (size_t i = 0; i < s->count; i++)
 			if (s->over && !status_good(s->to[i].status))
-				buf_printf(d->out, "\n  Refused at once: %.*s to %.*s, %u %u.%u.%u\n    \"%.*s\"\n",
-				    FMT(s->from.n > 0 ? s->from : S("<>")), FMT(s->to[i].address),
-				    s->to[i].status.reply, s->to[i].status.class, s->to[i].status.subject,
-				    s->to[i].status.detail, FMT(s->to[i].status.text));
+				draw_refusal(d, s, &s->to[i]);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------ */
@@ -572,12 +643,12 @@ picture_draw(const struct play *p, struct buf *b)
 	draw_title(&d);
 	each_leg(&d, draw_leg);
 	draw_arrivals(&d);
-	each_leg(&d, draw_failure);
+	each_leg(&d, draw_failures);
 	draw_refusals(&d);
 	buf_byte(b, '\n');
 }
 
-/* --- the transcript --------------------------------------------------------------------------------------- */
+/* --- the transcript ------------------------------------------------------------------------- */
 
 static void
 write_configuration(const struct citizen *c, struct buf *b)

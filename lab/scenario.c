@@ -192,17 +192,48 @@ check_send(struct check *c, const struct statement *s)
 	}
 }
 
+/* What can go wrong where. */
+static const struct { int id; const char *moments; } EFFECTS[] = {
+	{ LAB_FAULT_REPLY, "host" }, { LAB_FAULT_DELAY, "host" }, { LAB_FAULT_RESET, "host https" },
+	{ LAB_FAULT_SILENCE, "host https dns" }, { LAB_FAULT_SERVFAIL, "dns" }, { LAB_FAULT_HTTP, "https" },
+};
+
+static void
+check_effects(struct check *c, const struct statement *fault, const char *moment)
+{
+	unsigned count = 0;
+
+	for (size_t i = 0; i < sizeof EFFECTS / sizeof *EFFECTS; i++) {
+		const struct statement *s = statement_find(fault->block, EFFECTS[i].id);
+
+		if (s == NULL)
+			continue;
+		count++;
+		if (strstr(EFFECTS[i].moments, moment) == NULL)
+			flaw_error(c->flaws, s->words->place, "\"%s\" is nothing that can fail then",
+			    s->keyword->words);
+	}
+	if (count == 0) {
+		flaw_error(c->flaws, fault->words->place, "the fault does not say what");
+		flaw_hint(c->flaws, "reply CODE, reset, silence, servfail, ...");
+	}
+}
+
 static void
 check_fault(struct check *c, const struct statement *s)
 {
 	const struct statement *when = statement_find(s->block, LAB_FAULT_WHEN);
+	const char *moment;
 
 	if (when == NULL) {
 		flaw_error(c->flaws, s->words->place, "the fault does not say when");
 		flaw_hint(c->flaws, "when connect to HOST");
-	} else if (!statement_says(when, "dns") && !statement_says(when, "https")) {
-		must_be_known(c, &c->hosts, value_first(when), "host");
+		return;
 	}
+	moment = statement_says(when, "dns") ? "dns" : statement_says(when, "https") ? "https" : "host";
+	if (strcmp(moment, "host") == 0)
+		must_be_known(c, &c->hosts, value_first(when), "host");
+	check_effects(c, s, moment);
 }
 
 static void

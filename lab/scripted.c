@@ -14,7 +14,8 @@ struct guest {
 	struct guest    *next, **back;
 	struct scripted *host;
 	struct stream   *stream;
-	bool             in_text, handshake_next, waiting;
+	bool             in_text, handshake_next;
+	bool             waiting;       /* for its delay, or for ever: nothing is heard */
 	const struct script_row *row;   /* that is being obeyed after its delay */
 	enum script_moment moment;
 	struct timer     delay;
@@ -134,7 +135,7 @@ obey(struct guest *g)
 		return false;
 	}
 	if (row != NULL && row->then == SCRIPT_SILENCE)
-		return true;
+		return g->waiting = true;
 	if (row != NULL && row->say.n > 0)
 		stream_write(g->stream, row->say);
 	else
@@ -177,29 +178,52 @@ act(void *arg)
 		on_input(g);
 }
 
+/* The next whole line without its end; one without an end counts once it is too long. */
+static bool
+next_line(struct guest *g, struct slice *line)
+{
+	struct slice in = stream_input(g->stream);
+	size_t end = slice_find(in, '\n');
+
+	if (end == in.n && in.n < LINE_MOST)
+		return false;
+	*line = slice_trim(slice_head(in, end));
+	return true;
+}
+
+static void
+take_line(struct guest *g)
+{
+	struct slice in = stream_input(g->stream);
+	size_t end = slice_find(in, '\n');
+
+	stream_take(g->stream, end < in.n ? end + 1 : end);
+}
+
+/* A line of a message means nothing, a line with nothing but a dot ends it. */
+static bool
+take_moment(struct guest *g, struct slice line, enum script_moment *moment)
+{
+	bool dot = slice_eq(line, S("."));
+
+	*moment = g->in_text ? SCRIPT_TEXT : script_moment_of_line(line);
+	take_line(g);
+	if (g->in_text && !dot)
+		return false;
+	g->in_text = false;
+	return true;
+}
+
 static void
 on_input(void *arg)
 {
 	struct guest *g = arg;
+	enum script_moment moment;
+	struct slice line;
 
-	for (;;) {
-		struct slice in = stream_input(g->stream), line = slice_head(in, slice_find(in, '\n') + 1);
-		bool dot = slice_eq(line, S(".\r\n"));
-
-		if (g->waiting || (slice_find(in, '\n') == in.n && in.n < LINE_MOST))
+	while (!g->waiting && next_line(g, &line))
+		if (take_moment(g, line, &moment) && !meet(g, moment))
 			return;
-		line = slice_trim(line);
-		if (g->in_text && !dot) {
-			stream_take(g->stream, slice_find(in, '\n') + 1);
-			continue;
-		}
-		enum script_moment moment = g->in_text ? SCRIPT_TEXT : script_moment_of_line(line);
-
-		stream_take(g->stream, slice_find(in, '\n') + 1);
-		g->in_text = false;
-		if (!meet(g, moment))
-			return;
-	}
 }
 
 static void

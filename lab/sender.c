@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: ISC */
-#include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "base/bug.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "delivery/connection.h"
 #include "lab/sender.h"
+#include "mail/date.h"
 
 enum { MESSAGE_MOST = 64 << 20, RECIPIENTS_MOST = 1000 };
 
@@ -29,21 +28,6 @@ struct senders {
 
 /* --- the message ----------------------------------------------------------------------- */
 
-/* "Mon, 01 Jun 2026 12:00:00 +0000" (RFC 5322 3.3) */
-static void
-add_date(struct buf *b, int64_t now)
-{
-	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-	    "Oct", "Nov", "Dec" };
-	time_t seconds = (time_t)(now / 1000);
-	struct tm t;
-
-	bug_if(gmtime_r(&seconds, &t) == NULL);
-	buf_printf(b, "Date: %s, %d %s %04d %02d:%02d:%02d +0000\r\n", days[t.tm_wday], t.tm_mday,
-	    months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
-}
-
 /* Lines as they go over the wire: each ends with CRLF. */
 static void
 add_lines(struct buf *b, struct slice text)
@@ -63,13 +47,15 @@ write_message(const struct sender *s, unsigned number, struct buf *b)
 	const struct statement *block = s->sending.statement->block;
 	struct slice author = statement_text(block, LAB_SEND_AUTHOR);
 	struct slice domain;
+	char date[DATE_TEXT + 1];
 
 	if (author.n == 0)
 		author = s->sending.from.n > 0 ? s->sending.from : S("postmaster@client.test");
 	domain = slice_skip(author, slice_find(author, '@') + 1);
 	buf_printf(b, "From: %.*s\r\nTo: %.*s\r\nSubject: %.*s\r\n", FMT(author),
 	    FMT(s->sending.to[0].address), FMT(statement_text(block, LAB_SEND_SUBJECT)));
-	add_date(b, clock_now(&s->world->clock));
+	date_text(clock_now(&s->world->clock), date);
+	buf_printf(b, "Date: %s\r\n", date);
 	buf_printf(b, "Message-ID: <%u.%llu@%.*s>\r\n", number,
 	    (unsigned long long)s->world->scenario->seed, FMT(domain));
 	for (const struct statement *h = block; h != NULL; h = h->next)

@@ -25,7 +25,8 @@ struct site {
 static const char *
 mode_of(const struct statement *sts)
 {
-	return statement_says(sts, "enforce") ? "enforce" : statement_says(sts, "testing") ? "testing" : "none";
+	return statement_says(sts, "enforce") ? "enforce"
+	    : statement_says(sts, "testing") ? "testing" : "none";
 }
 
 /* RFC 8461 3.2 */
@@ -98,7 +99,8 @@ serve(struct site *s, const struct ip *ip, struct error *why)
 	certificate_make(w->authority, kind, &s->host, 1, &s->certificate);
 	id.certificate = buf_slice(&s->certificate.chain);
 	id.key = buf_slice(&s->certificate.key);
-	if ((s->tls = tls_server_new(&id, 1, why)) == NULL || (fd = places_listen(&w->places, &at, why)) == -1)
+	if ((s->tls = tls_server_new(&id, 1, why)) == NULL ||
+	    (fd = places_listen(&w->places, &at, why)) == -1)
 		return false;
 	s->responder = responder_new(&(struct responder_options){ &w->loop, s->tls, VISITORS_MOST,
 	    answer, s }, fd);
@@ -117,6 +119,8 @@ site_open(struct world *w, struct slice domain, const struct statement *sts,
 	    .certificate = { BUF(POLICY_MOST), BUF(POLICY_MOST) } };
 	w->sites = s;
 	write_policy(s, hosts, count);
+	if (ip.n == 0)
+		return error_set(why, "the world has too many policy hosts");
 	return publish(s, &ip, why) && serve(s, &ip, why);
 }
 

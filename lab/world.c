@@ -143,8 +143,9 @@ new_citizen(struct world *w, const struct statement *s, struct error *why)
 {
 	struct citizen *c = must_alloc(sizeof *c);
 
-	*c = (struct citizen){ .world = w, .statement = s, .name = domain_normal(value_first(s)->text, w->arena),
-	    .ip = world_address(w), .certificate = { BUF(PEM_MOST), BUF(PEM_MOST) } };
+	*c = (struct citizen){ .world = w, .statement = s,
+	    .name = domain_normal(value_first(s)->text, w->arena), .ip = world_address(w),
+	    .certificate = { BUF(PEM_MOST), BUF(PEM_MOST) } };
 	*w->last = c;
 	w->last = &c->next;
 	c->hostname = hostname_of(w, s, c->name);

@@ -372,8 +372,8 @@ log_end_of_data(const struct accept *a)
 	log_number(&l, "size", (int64_t)in->size);
 	if (a->client.tls != NULL)
 		log_text(&l, "tls", a->client.tls);
-	if (in->verdict != NULL && a->judged && (a->step == &REPLY && a->question.hostname.n > 0 && in->flaw.class == 0 &&
-	    in->verdict->dmarc.concluded))
+	if (in->verdict != NULL && a->judged && a->step == &REPLY && a->question.hostname.n > 0 &&
+	    in->flaw.class == 0 && in->verdict->dmarc.concluded)
 		log_verdict(&l, a);
 	if (good && in->verdict->voucher.n > 0)
 		log_slice(&l, "override", in->verdict->voucher);

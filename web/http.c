@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* pure */
-#include <time.h>
-
+#include "mail/date.h"
 #include "web/http.h"
 
 /* --- reading ------------------------------------------------------------------------ */
@@ -75,7 +74,8 @@ read_host(struct slice value, struct slice *host)
 	uint64_t port;
 	size_t colon = slice_find(value, ':');
 
-	if (!is_visible(value) || (colon < value.n && !slice_number(slice_skip(value, colon + 1), 65535, &port)))
+	if (!is_visible(value) ||
+	    (colon < value.n && !slice_number(slice_skip(value, colon + 1), 65535, &port)))
 		return false;
 	*host = slice_head(value, colon);
 	return true;
@@ -164,20 +164,14 @@ http_plain(unsigned status)
 	return (struct http_response){ .status = status, .type = S("text/plain"), .body = reason_of(status) };
 }
 
-/* "Mon, 01 Jun 2026 12:00:00 GMT" (RFC 9110 5.6.7), whatever the locale. */
+/* "Mon, 01 Jun 2026 12:00:00 GMT" (RFC 9110 5.6.7): as in mail, but for the zone. */
 static void
 add_date(struct buf *b, int64_t now)
 {
-	static const char days[][4] = { "Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat" };
-	static const char months[][4] = { "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep",
-	    "Oct", "Nov", "Dec" };
-	time_t seconds = (time_t)(now / 1000);
-	struct tm t;
+	char text[DATE_TEXT + 1];
 
-	if (gmtime_r(&seconds, &t) == NULL)
-		return;
-	buf_printf(b, "Date: %s, %02d %s %04d %02d:%02d:%02d GMT\r\n", days[t.tm_wday], t.tm_mday,
-	    months[t.tm_mon], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+	date_text(now, text);
+	buf_printf(b, "Date: %.*s GMT\r\n", (int)(sizeof "Mon, 01 Jun 2026 12:00:00" - 1), text);
 }
 
 void

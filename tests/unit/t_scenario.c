@@ -60,13 +60,19 @@ static const struct {
 	{ "lab {\n" AB "advance 5d; stop a.test; start a.test }", "" },
 	{ "lab {\n" AB "advance soon }",
 	    "4:9: expected a duration such as 30s, 5m, 4h or 5d, not \"soon\"|advance DURATION\n" },
-	{ "lab {\n" AB "stop c.test }", "4:6: there is no host \"c.test\"|did you mean \"a.test\"?\n" },
+	{ "lab {\n" AB "stop bb.test }", "4:6: there is no host \"bb.test\"|did you mean \"b.test\"?\n" },
 	/* faults */
 	{ "lab {\n" AB "fault f { when connect to b.test; times 1; reply 421 } }", "" },
 	{ "lab {\n" AB "fault f { when dns mx.b.test TLSA; servfail } }", "" },
 	{ "lab {\n" AB "fault f { when https to x.test; http 404; probability 50 } }", "" },
 	{ "lab {\n" AB "fault f { times 1 } }", "4:1: the fault does not say when|when connect to HOST\n" },
-	{ "lab {\n" AB "fault f { when rcpt to x.test; reset } }", "4:24: there is no host \"x.test\"\n" },
+	{ "lab {\n" AB "fault f { when rcpt to elsewhere.test; reset } }", "4:24: there is no host \"elsewhere.test\"\n" },
+	{ "lab {\n" AB "fault f { when dns x.test; reply 421 } }",
+	    "4:28: \"reply\" is nothing that can fail then\n" },
+	{ "lab {\n" AB "fault f { when connect to b.test; servfail } }",
+	    "4:35: \"servfail\" is nothing that can fail then\n" },
+	{ "lab {\n" AB "fault f { when mail to b.test; times 2 } }",
+	    "4:1: the fault does not say what|reply CODE, reset, silence, servfail, ...\n" },
 	/* what is expected */
 	{ "lab {\n" AB "expect message to y@b.test { arc pass with 1 set; dmarc fail, accepted because arc l.test; "
 	    "tls verified by sts; attempts 2; spf pass; dkim fail for c.test } }", "" },
@@ -75,8 +81,8 @@ static const struct {
 	{ "lab {\n" AB "expect mesage to y@b.test }", "4:8: expected \"delivered\", \"deferred\", \"bounced\", "
 	    "\"expired\" or \"refused\", not \"mesage\"|"
 	    "expect (delivered | deferred | bounced | expired | refused) to MAILBOX [{ ... }]\n" },
-	{ "lab {\n" AB "expect message to y@b.test { tls verified by ssl } }",
-	    "4:46: expected \"sts\", \"dane\" or \"pkix\", not \"ssl\"|did you mean \"sts\"?\n" },
+	{ "lab {\n" AB "expect message to y@b.test { tls verified by dnae } }",
+	    "4:46: expected \"sts\", \"dane\" or \"pkix\", not \"dnae\"|did you mean \"dane\"?\n" },
 };
 
 static struct scenario *
