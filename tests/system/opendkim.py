@@ -23,8 +23,12 @@ PROTOTYPES = {
 
 
 def found():
-    """Where it is, or None."""
-    return next(iter(glob.glob("peers/libopendkim11/usr/lib/*/libopendkim.so.11")), None)
+    """Where it is, or None: also when something that it needs is not on this machine."""
+    path = next(iter(glob.glob("peers/libopendkim11/usr/lib/*/libopendkim.so.11")), None)
+    try:
+        return path if path is not None and ctypes.CDLL(path) else None
+    except OSError:
+        return None
 
 
 class OpenDkim:
