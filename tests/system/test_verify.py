@@ -197,7 +197,7 @@ def test_the_explanation_is_a_tree(world):
     assert queries["PTR", "25.2.0.192.in-addr.arpa"]["security"] == "insecure"
     hop = next(step for step in steps if step["step"] == "set")
     assert {key: hop[key] for key in ("instance", "sealer", "cv", "ams", "as", "trusted", "authserv_id", "saw")} == {
-        "instance": "1", "sealer": "lists.example", "cv": "none", "ams": "ok", "as": "ok", "trusted": "no",
+        "instance": 1, "sealer": "lists.example", "cv": "none", "ams": "ok", "as": "ok", "trusted": "no",
         "authserv_id": "mx.lists.example", "saw": "spf=pass dkim=pass(bank.test) dmarc=pass"}
 
 
