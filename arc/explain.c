@@ -28,12 +28,6 @@ known(const struct telling *t, struct slice name, uint16_t type)
 	return NULL;
 }
 
-static void
-number_detail(struct telling *t, struct step *s, const char *name, int64_t number)
-{
-	step_detail(s, name, arena_printf(t->arena, "%lld", (long long)number));
-}
-
 /* --- SPF --------------------------------------------------------------------------- */
 
 void
@@ -84,8 +78,8 @@ tell_spf(struct telling *t, struct step *root, const struct spf *spf)
 	step_why(s, spf_reason(t, spf));
 	step_detail(s, "identity", slice(spf_identity_name(spf->identity)));
 	step_detail(s, "explanation", spf->explanation);
-	number_detail(t, s, "lookups", spf->lookups);
-	number_detail(t, s, "void_lookups", spf->voids);
+	step_number(s, "lookups", spf->lookups);
+	step_number(s, "void_lookups", spf->voids);
 	if (spf->identity == SPF_MAILFROM)      /* RFC 9989 4.4.2: only that one counts */
 		alignment_detail(t, s, &t->v->dmarc.spf);
 	step_put(root, s);
@@ -129,7 +123,7 @@ tell_key(struct telling *t, struct step *under, const struct signature *s)
 	step_asked(key, f, NULL);
 	step_end(key, s->key_bits > 0 ? "fit" : "not fit", "RFC 6376 3.6.1");
 	if (s->key_bits > 0)
-		number_detail(t, key, "bits", s->key_bits);
+		step_number(key, "bits", s->key_bits);
 	if (s->testing)
 		step_detail(key, "testing", S("yes"));
 }
@@ -177,9 +171,9 @@ tell_body(struct telling *t, struct step *under, const struct signature *s)
 	if (body == NULL)
 		return;
 	step_end(body, body_differs(t, s) ? "differs" : "right", "RFC 6376 3.7");
-	number_detail(t, body, "octets", (int64_t)h->length);
+	step_number(body, "octets", (int64_t)h->length);
 	if (s->limit != BODY_WHOLE)
-		number_detail(t, body, "limit", (int64_t)s->limit);
+		step_number(body, "limit", (int64_t)s->limit);
 	if (body_differs(t, s))
 		hint_body(t, body, s);
 }
@@ -237,9 +231,9 @@ tell_signature(struct telling *t, struct step *under, const struct signature *s,
     const struct field_order *order)
 {
 	if (s->signed_at >= 0)
-		number_detail(t, under, "signed_at", s->signed_at);
+		step_number(under, "signed_at", s->signed_at);
 	if (s->expires_at >= 0)
-		number_detail(t, under, "expires_at", s->expires_at);
+		step_number(under, "expires_at", s->expires_at);
 	tell_key(t, under, s);
 	tell_body(t, under, s);
 	tell_header(t, under, s, order);
@@ -325,7 +319,7 @@ tell_set(struct telling *t, struct step *arc, const struct arc_set *set)
 	struct step *step = step_add(arc, "set", signer_of(t, &set->seal));
 	struct step *seal;
 
-	number_detail(t, step, "instance", set->instance);
+	step_number(step, "instance", set->instance);
 	step_detail(step, "sealer", set->seal.domain);
 	step_detail(step, "cv", set->seal.cv);
 	step_detail(step, "ams", state_of(t, &set->ams));
@@ -420,8 +414,8 @@ tell_arc(struct telling *t, struct step *root)
 	step_end(step, arc_result_name(a->result), "RFC 8617 5.2");
 	step_why(step, a->count > 0 || a->result == ARC_FAIL ? chain_reason(t) : NONE);
 	if (a->result == ARC_PASS)
-		number_detail(t, step, "oldest_pass", a->oldest_pass);
-	number_detail(t, step, "trusted_sets", t->v->trust.trusted);
+		step_number(step, "oldest_pass", a->oldest_pass);
+	step_number(step, "trusted_sets", t->v->trust.trusted);
 	step_detail(step, "believed", t->v->trust.believed ? t->v->trust.believed->seal.domain : NONE);
 	for (unsigned i = 1; i <= a->count; i++)
 		if (set_of(a, i) != NULL)
@@ -494,7 +488,7 @@ tell_policy(struct telling *t, struct step *step)
 	step_detail(step, "tag", slice(d->tag));
 	step_detail(step, "requested", slice(dmarc_policy_name(d->requested)));
 	step_detail(step, "policy", slice(dmarc_policy_name(d->policy)));
-	number_detail(t, step, "queries", d->queries);
+	step_number(step, "queries", d->queries);
 	tell_identifier(t, step, "spf", &d->spf);
 	for (size_t i = 0; i < d->dkim_count; i++)
 		tell_identifier(t, step, "dkim", &d->dkim[i]);

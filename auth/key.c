@@ -334,7 +334,7 @@ key_verifies(const struct key *k, const unsigned char digest[SHA256_BYTES], stru
  * A record may stand in one of four places that its hash chooses.  Records are
  * compared byte by byte: base64 differs by the case of its letters.
  */
-enum { WAYS = 4 };
+enum { WAYS = 4, HASHED = 64 };         /* octets: keys differ at their ends, too */
 
 struct place {
 	struct slice  record;           /* a copy; p == NULL: free */
@@ -396,11 +396,13 @@ const struct key *
 keys_get(struct keys *c, struct slice record, enum key_flaw *flaw)
 {
 	struct place *p;
+	uint64_t hash;
 
 	*flaw = KEY_SYNTAX;
 	if (record.n > KEY_RECORD_MOST)
 		return NULL;
-	p = place_for(&c->places[slice_hash(record) % c->sets * WAYS], record);
+	hash = slice_hash(slice_skip(record, record.n > HASHED ? record.n - HASHED : 0));
+	p = place_for(&c->places[hash % c->sets * WAYS], record);
 	if (p->record.p == NULL) {
 		p->flaw = key_parse(&p->key, record);
 		p->record = slice_of(must_copy(record.p, record.n), record.n);

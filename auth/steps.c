@@ -49,16 +49,30 @@ step_why(struct step *s, struct slice why)
 		s->why = why;
 }
 
-void
-step_detail(struct step *s, const char *name, struct slice value)
+static void
+add_detail(struct step *s, struct detail detail)
 {
 	struct detail *d;
 
-	if (s == NULL || value.n == 0 || (d = arena_get(s->arena, sizeof *d)) == NULL)
+	if (s == NULL || detail.value.n == 0 || (d = arena_get(s->arena, sizeof *d)) == NULL)
 		return;
-	*d = (struct detail){ .name = name, .value = value };
+	*d = detail;
 	*s->last_detail = d;
 	s->last_detail = &d->next;
+}
+
+void
+step_detail(struct step *s, const char *name, struct slice value)
+{
+	add_detail(s, (struct detail){ .name = name, .value = value });
+}
+
+void
+step_number(struct step *s, const char *name, int64_t value)
+{
+	if (s != NULL)
+		add_detail(s, (struct detail){ .name = name, .is_number = true,
+		    .value = arena_printf(s->arena, "%lld", (long long)value) });
 }
 
 void

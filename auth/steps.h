@@ -18,8 +18,9 @@
 
 struct detail {
 	struct detail *next;
-	const char    *name;            /* "alignment", "signed-at" */
+	const char    *name;            /* "alignment", "signed_at" */
 	struct slice   value;
+	bool           is_number;       /* for programs */
 };
 
 struct step {
@@ -45,6 +46,7 @@ void step_end(struct step *, const char *result, const char *rule);
 void step_why(struct step *, struct slice why);
 /* An empty value is left out. */
 void step_detail(struct step *, const char *name, struct slice value);
+void step_number(struct step *, const char *name, int64_t value);
 /* A question that was asked: the step "query" below `under`.  A fact of NULL is none. */
 void step_asked(struct step *under, const struct fact *, const char *rule);
 /* Forget everything below it: the evaluator begins again (HACKING 2). */

@@ -320,6 +320,16 @@ story_steps(struct buf *b, const struct step *root)
 
 /* --- for programs ------------------------------------------------------------------------- */
 
+static json_t *
+detail_json(const struct detail *d)
+{
+	uint64_t number;
+
+	if (d->is_number && slice_number(d->value, INT64_MAX, &number))
+		return json_integer((json_int_t)number);
+	return shown_json(d->value);
+}
+
 static void
 set_text(json_t *json, const char *key, struct slice text)
 {
@@ -339,7 +349,7 @@ story_json(const struct step *step)
 	if (step->rule != NULL)
 		json_object_set_new(json, "rule", json_string(step->rule));
 	for (const struct detail *d = step->details; d != NULL; d = d->next)
-		set_text(json, d->name, d->value);
+		json_object_set_new(json, d->name, detail_json(d));
 	if (step->fact != NULL)
 		json_object_set_new(json, "query", shown_fact_json(step->fact));
 	if (step->first == NULL)

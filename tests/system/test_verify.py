@@ -197,8 +197,27 @@ def test_the_explanation_is_a_tree(world):
     assert queries["PTR", "25.2.0.192.in-addr.arpa"]["security"] == "insecure"
     hop = next(step for step in steps if step["step"] == "set")
     assert {key: hop[key] for key in ("instance", "sealer", "cv", "ams", "as", "trusted", "authserv_id", "saw")} == {
-        "instance": "1", "sealer": "lists.example", "cv": "none", "ams": "ok", "as": "ok", "trusted": "no",
+        "instance": 1, "sealer": "lists.example", "cv": "none", "ams": "ok", "as": "ok", "trusted": "no",
         "authserv_id": "mx.lists.example", "saw": "spf=pass dkim=pass(bank.test) dmarc=pass"}
+
+
+def methods_of(field):
+    """What python3-authres reads out of the field: a list of (method, result)."""
+    authres = pytest.importorskip("authres")
+    header = authres.AuthenticationResultsHeader.parse("Authentication-Results: " + field)
+    assert header.authserv_id == "mx.here.test"
+    return [(result.method, result.result) for result in header.results]
+
+
+@pytest.mark.parametrize("message, more", [row[1:3] for row in CODES], ids=[row[0] for row in CODES])
+def test_the_field_says_what_the_object_says(world, message, more):
+    more = [str(world.folder / "silent") if word == "SILENT" else word for word in more]
+    answer = json.loads(run(*world.options(), *more, "--json", data=world.message(message)).stdout)
+    dkim = [one["result"] for one in answer["dkim"]] or ["none"]
+    spf = [answer["spf"]["result"]] + [answer["spf"]["helo"]["result"]] * (answer["spf"]["helo"]["result"] != "none")
+    assert methods_of(answer["authentication_results"]) == [
+        *(("spf", result) for result in spf), *(("dkim", result) for result in dkim),
+        ("dmarc", answer["dmarc"]["result"]), ("arc", answer["arc"]["result"]), ("iprev", answer["iprev"]["result"])]
 
 
 # --- for people ---------------------------------------------------------------
@@ -414,6 +433,7 @@ def test_the_server_and_verify_say_the_same(world, tmp_path):
             done = run("verify", "--ip", "127.0.0.1", "--helo", "mx.lists.example", "--mail-from",
                        "l-bounces@lists.example", "-c", str(config), "--json", data=saved)
             assert json.loads(done.stdout)["authentication_results"] == results_field(saved)
+            assert len(methods_of(results_field(saved))) >= 5
     finally:
         server.terminate()
         server.communicate(timeout=20)

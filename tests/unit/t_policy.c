@@ -360,6 +360,31 @@ traces_of_somebody_in_between(void **state)
 	}
 }
 
+/* What the configuration has and what the switches do are the same. */
+static void
+the_configuration_sets_every_switch(void **state)
+{
+	static const struct { struct policy_conf conf; const char *name, *word; } rows[] = {
+		{ { .dmarc_reject = HEED_EVIDENCE }, "dmarc_reject", "evidence" },
+		{ { .dmarc_reject = HEED_STRICT }, "dmarc_reject", "strict" },
+		{ { .dmarc_reject = HEED_NEVER }, "dmarc_reject", "never" },
+		{ { .dmarc_temperror_defer = true }, "dmarc_dns_temperror", "defer" },
+		{ { .several_authors_accept = true }, "from_multiple", "accept" },
+		{ { .spf_fail_reject = true }, "spf_fail", "reject" },
+		{ { .arc_temperror_defer_once = true }, "arc_dns_temperror", "defer-once" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct policy got = policy_configured(&rows[i].conf), want = { 0 };
+
+		/* The one switch whose default is to do something. */
+		assert_true(policy_set(&want, S("arc_dns_temperror"), S("accept")));
+		assert_true(policy_set(&want, slice(rows[i].name), slice(rows[i].word)));
+		assert_case(memcmp(&got, &want, sizeof got) == 0, i, rows[i].name);
+	}
+}
+
 int
 main(void)
 {
@@ -368,6 +393,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_always_holds, setup, teardown),
 		cmocka_unit_test_setup_teardown(replies_and_reasons_tell_what_happened, setup, teardown),
 		cmocka_unit_test(switches_have_these_words_and_no_other),
+		cmocka_unit_test(the_configuration_sets_every_switch),
 		cmocka_unit_test_setup_teardown(traces_of_somebody_in_between, setup, teardown),
 	};
 
