@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """The same program with and without root, and what its roles have given up."""
+import ctypes
 import os
 import pathlib
 import pwd
@@ -102,8 +103,19 @@ def check_rights(program, uid):
         assert status_of(pid, "Uid").split() == [uid] * 4, role
         if uid != "0":
             assert int(status_of(pid, "CapEff"), 16) == 0 and status_of(pid, "Groups") == "", role
+    version = landlock()
+    wanted = {"landlock"} if version < 1 else {"landlock-net"} if version < 4 else set()
     for event in program.events("sandbox"):
-        assert "seccomp" not in event["missing"] and "no_new_privs" not in event["missing"], event
+        lacking = {word for word in event["missing"].split(", ") if not word.startswith("the account ")}
+        assert lacking == wanted, event
+    if wanted:
+        assert program.events("sandbox")
+
+
+def landlock():
+    """The version of Landlock that this kernel has; 0 or less: none."""
+    create_ruleset, just_the_version = 444, 1
+    return ctypes.CDLL(None, use_errno=True).syscall(create_ruleset, None, 0, just_the_version)
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give rights away")
