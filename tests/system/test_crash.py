@@ -78,6 +78,7 @@ def test_killed_between_250_and_delivery(place, who):
         program.wait_empty()
         assert set(arrivals(far).values()) == {1} and len(far.taken) == 7
         assert len(program.maildir("ann")) == 6
+        assert program.events("note") == []             # nothing had to be made again
 
 
 @pytest.mark.parametrize("who", ["smtpd", "queue", "queue queue"])
@@ -96,6 +97,35 @@ def test_killed_while_the_next_hop_takes_it(place, who):
         program.wait("delivered", to="cara@far.test")
         program.wait_empty()
         assert arrivals(far) == {"slow": 1}
+
+
+def test_many_recipients_under_way_are_not_mixed_up(place):
+    """250 recipients are three transactions; the new queue knows each of them by its recipients."""
+    gate = Gate()
+    with Sink(reply=gate) as far, Chainmail(place, SITE, via=far.port, expect={"child-died"}) as program:
+        everybody = [f"r{i}@far.test" for i in range(250)]
+        program.send("a@far.test", everybody, letter("many"))
+        until(lambda: far.lines.count("DATA") == 3, lambda: f"three transactions\n{program.text()}")
+        strike(program, "queue")
+        gate.open.set()
+        for i in range(250):
+            program.wait("delivered", count=1, to=everybody[i])
+        program.wait_empty()
+        got = collections.Counter(r for t in far.taken for r in t.recipients)
+        assert len(far.taken) == 3 and len(got) == 250 and set(got.values()) == {1}
+
+
+def test_what_was_catalogued_survives(place):
+    """Rows that were committed are there after kill -9: nothing is made again from the segments."""
+    with Chainmail(place, SITE + HOLD, via=1, expect={"child-died"}) as program:
+        for i in range(5):
+            program.send("a@far.test", ["ann@local.test"], letter(f"{i}"))
+        rows = place / "state" / "queue" / "catalogue"
+        time.sleep(2.5)                         # a row is written a second or two after its record
+        program.send("a@far.test", ["ann@local.test"], letter("last"))
+        strike(program, "queue")
+        assert len(program.queue()) == 6 and rows.is_dir()
+        assert program.events("note") == [] and program.events("alarm") == []
 
 
 def test_a_result_that_the_queue_did_not_hear_is_told_again(place):
