@@ -243,7 +243,8 @@ not_there(struct attempt *a, struct status why)
 {
 	const struct plan_host *h = &a->plan.hosts[a->host];
 
-	a->refused = a->refused || (why.class != 0 && why.subject == 7 && h->label.type == TLSRPT_STS);
+	a->refused = a->refused ||
+	    (why.reply == 0 && why.subject == 7 && h->label.type == TLSRPT_STS);
 	a->worst = a->worst.class == 0 ? why : secure_worse(a->worst, why);
 }
 

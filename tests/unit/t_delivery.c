@@ -793,6 +793,29 @@ a_refresh_without_mail_is_made(void **state)
 	close_house(&h);
 }
 
+/* Whoever writes to many domains makes no memory grow without end. */
+static void
+not_every_domain_is_remembered(void **state)
+{
+	struct house h;
+	char domain[32];
+
+	(void)state;
+	open_house(&h, MX_A STS_A);
+	for (int i = 0; i < POLICIES_MOST + 300; i++) {
+		snprintf(domain, sizeof domain, "d%d.test", i);
+		link_send(h.queue, FRAME_STS_REFRESH, slice(domain), -1);
+		if (i % 100 == 0)
+			run_for(10);
+	}
+	run_for(SECOND);
+	assert_int_equal(policies_count(h.delivery->policies), POLICIES_MOST);
+	w.response = SERVED("mx.a.test");                       /* and those that came later still work */
+	assert_true(slice_starts(deliver(&h, false), S("2.0.0")));
+	assert_slice(h.result.policy, "sts-enforce");
+	close_house(&h);
+}
+
 int
 main(void)
 {
@@ -810,6 +833,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_policy_that_cannot_be_fetched_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_starttls_an_enforced_policy_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_without_mail_is_made, setup, teardown),
+		cmocka_unit_test_setup_teardown(not_every_domain_is_remembered, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
