@@ -201,7 +201,8 @@ say_tlsa(struct writing *w, EVP_PKEY *key)
 		if (slice_eq(buf_slice(&hex), slice(w->seen.word[i])))
 			n = 0;                  /* two doors, one key */
 	if (n > 0) {
-		say(w, "TLSA", below(name, "_25._tcp", w->conf->hostname), "3 1 1 %.*s", FMT(buf_slice(&hex)));
+		say(w, "TLSA", below(name, "_25._tcp", w->conf->hostname), "3 1 1 %.*s",
+		    FMT(buf_slice(&hex)));
 		if (w->seen.n < sizeof w->texts / sizeof *w->texts) {
 			snprintf(w->texts[w->seen.n], sizeof *w->texts, "%.*s", FMT(buf_slice(&hex)));
 			w->seen.word[w->seen.n] = w->texts[w->seen.n];
@@ -282,9 +283,11 @@ say_domain(struct writing *w, struct slice domain)
 	say(w, "MX", domain, "10 %.*s.", FMT(w->conf->hostname));
 	say(w, "TXT", domain, "v=spf1 mx ~all");
 	say_dkim(w, domain);
-	say(w, "TXT", below(name, "_dmarc", domain), "v=DMARC1; p=none; rua=mailto:postmaster@%.*s", FMT(domain));
+	say(w, "TXT", below(name, "_dmarc", domain), "v=DMARC1; p=none; rua=mailto:postmaster@%.*s",
+	    FMT(domain));
 	say_sts(w, domain);
-	say(w, "TXT", below(name, "_smtp._tls", domain), "v=TLSRPTv1; rua=mailto:postmaster@%.*s", FMT(domain));
+	say(w, "TXT", below(name, "_smtp._tls", domain), "v=TLSRPTv1; rua=mailto:postmaster@%.*s",
+	    FMT(domain));
 }
 
 static void

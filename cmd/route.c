@@ -52,7 +52,7 @@ struct routing {
 	struct later           again;
 
 	json_t                *json;            /* of this destination */
-	bool                   good;            /* there is a host to go to; with --connect: one that proves */
+	bool                   good;            /* a host to go to; with --connect: one that proves */
 };
 
 /* --- the policy, as a deliverer gets it -------------------------------------------------- */
@@ -288,7 +288,8 @@ static void
 print_policy(const struct routing *r)
 {
 	if (r->policy.applies)
-		printf("  STS   policy %.*s, mode %s\n", FMT(r->policy.id), sts_mode_name(r->policy.policy.mode));
+		printf("  STS   policy %.*s, mode %s\n", FMT(r->policy.id),
+		    sts_mode_name(r->policy.policy.mode));
 	if (r->policy.report != TLSRPT_SUCCESS)
 		printf("  STS   %s: %.*s\n", tlsrpt_result_name(r->policy.report), FMT(r->policy.reason));
 }
@@ -458,7 +459,7 @@ probe_all(struct routing *r)
 	}
 }
 
-/* --- one destination -------------------------------------------------------------------------------------- */
+/* --- one destination -------------------------------------------------------------------------- */
 
 static bool
 open_tools(struct routing *r, struct error *why)
@@ -514,7 +515,7 @@ look_at_domain(struct answers *a, const struct request *request, struct slice do
 	return code;
 }
 
-/* --- the address --------------------------------------------------------------------------------------------- */
+/* --- the address ------------------------------------------------------------------------------ */
 
 static const char *
 kind_word(enum route_kind kind)
@@ -590,8 +591,10 @@ cmd_route(int argc, char **argv)
 	struct request r = { .connect = false };
 	const struct option_row rows[] = {
 		ANSWERS_ROWS(&r.answers),
-		{ "--connect", OPTION_FLAG, &r.connect, NULL, "connect to the hosts and see what they prove; send nothing" },
-		{ "--requiretls", OPTION_FLAG, &r.requiretls, NULL, "as for a message with REQUIRETLS (RFC 8689)" },
+		{ "--connect", OPTION_FLAG, &r.connect, NULL,
+		  "connect to the hosts and see what they prove; send nothing" },
+		{ "--requiretls", OPTION_FLAG, &r.requiretls, NULL,
+		  "as for a message with REQUIRETLS (RFC 8689)" },
 		{ "--tls-optional", OPTION_FLAG, &r.tls_optional, NULL, "as for one with TLS-Required: No" },
 		{ "--json", OPTION_FLAG, &r.json, NULL, "print one JSON object" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },

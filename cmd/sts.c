@@ -66,7 +66,8 @@ print_row(struct asking *a, struct slice domain, const struct sts_entry *e)
 	span_text(now, e->known ? e->expires : 0, expires);
 	span_text(now, e->known ? e->fetched : 0, fetched);
 	if (a->rows == 0)
-		printf("%-32s %-8s %-20s %-14s %-14s %s\n", "DOMAIN", "MODE", "ID", "FETCHED", "EXPIRES", "LAST TRY");
+		printf("%-32s %-8s %-20s %-14s %-14s %s\n", "DOMAIN", "MODE", "ID", "FETCHED", "EXPIRES",
+		    "LAST TRY");
 	printf("%-32.*s %-8s %-20.*s %-14s %-14s %s\n", FMT(domain),
 	    e->known ? sts_mode_name(e->policy.mode) : "-", FMT(e->known ? e->id : S("-")), fetched, expires,
 	    e->failed != TLSRPT_SUCCESS ? tlsrpt_result_name(e->failed) : "ok");

@@ -114,6 +114,16 @@ free_attempt(struct attempt *a)
 
 /* --- LOOK ---------------------------------------------------------------------------- */
 
+/* The DNS and the policy wake us, each for itself: who comes second finds us gone on. */
+static void
+look_again(void *arg)
+{
+	struct attempt *a = arg;
+
+	if (a->step == &LOOK)
+		run(a);
+}
+
 static void
 copy_policy(struct attempt *a, const struct policy_answer *from)
 {
@@ -132,7 +142,7 @@ policy_told(void *arg, const struct policy_answer *answer)
 
 	a->wait = NULL;
 	copy_policy(a, answer);
-	loop_later(a->delivery->loop, &a->go, run, a);
+	loop_later(a->delivery->loop, &a->go, look_again, a);
 }
 
 /* True when it is known whether a policy applies. */
@@ -173,7 +183,7 @@ look(struct attempt *a)
 		return then(a, &CHOOSE);
 	}
 	if (!planned)
-		inquiry_ask(&a->dns, run, a);
+		inquiry_ask(&a->dns, look_again, a);
 	return FLOW_WAIT;
 }
 
@@ -233,7 +243,8 @@ not_there(struct attempt *a, struct status why)
 {
 	const struct plan_host *h = &a->plan.hosts[a->host];
 
-	a->refused = a->refused || (why.class != 0 && why.subject == 7 && h->label.type == TLSRPT_STS);
+	a->refused = a->refused ||
+	    (why.reply == 0 && why.subject == 7 && h->label.type == TLSRPT_STS);
 	a->worst = a->worst.class == 0 ? why : secure_worse(a->worst, why);
 }
 

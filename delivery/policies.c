@@ -10,7 +10,6 @@ enum {
 	DNS_MS = 20 * SECOND,           /* for the record and the addresses of one look */
 	LOOK_MEMORY = 512 << 10,
 	ENTRY_MEMORY = 256 << 10,
-	SEATS_MOST = 2000,              /* of domains nobody asks for just now */
 };
 
 /* A domain, as long as somebody waits; then it is kept a while, with its entry. */
@@ -124,7 +123,7 @@ put_to_unasked(struct seat *s)
 	s->back = all->newest;
 	*all->newest = s;
 	all->newest = &s->newer;
-	if (++all->unasked > SEATS_MOST) {
+	if (++all->unasked > POLICIES_MOST) {
 		s = all->oldest;
 		map_remove(&all->seats, s->domain);
 		free_seat(s);
@@ -171,6 +170,12 @@ policies_entry(struct policies *all, struct slice domain, struct slice packed)
 	set_entry(s, packed);
 	if (s->arena != NULL)
 		look(s);
+}
+
+size_t
+policies_count(const struct policies *all)
+{
+	return all->seats.n;
 }
 
 void

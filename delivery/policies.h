@@ -17,6 +17,8 @@
 #include "sts/cache.h"
 #include "sts/fetch.h"
 
+enum { POLICIES_MOST = 2000 };          /* domains that are remembered though nobody asks */
+
 struct policies;
 struct policy_wait;                     /* somebody who asked and waits */
 
@@ -64,6 +66,7 @@ void policies_drop(struct policies *, struct slice domain);
 
 /* The queue's answer: the packed entry, or nothing. */
 void policies_entry(struct policies *, struct slice domain, struct slice entry);
+size_t policies_count(const struct policies *);         /* domains that are known here now */
 /* The link to the queue is new: ask again for what it has not answered. */
 void policies_ask_again(struct policies *);
 

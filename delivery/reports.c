@@ -175,7 +175,8 @@ do_post(void *arg)
 	struct task *t = arg;
 	const struct fact *v4 = fact(&t->dns.facts, t->uri.host, RR_A),
 	    *v6 = fact(&t->dns.facts, t->uri.host, RR_AAAA);
-	struct fetch_post p = { t->uri.host, t->uri.path, t->uri.port, S("application/tlsrpt+gzip"), t->body };
+	struct fetch_post p = { t->uri.host, t->uri.path, t->uri.port,
+	    S("application/tlsrpt+gzip"), t->body };
 	struct ip ips[IPS_MOST];
 	size_t n;
 

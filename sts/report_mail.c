@@ -44,10 +44,11 @@ tlsrpt_letter_write(const struct tlsrpt_letter *l, struct arena *arena, struct b
 	struct slice boundary = arena_printf(arena, "=_%.*s", FMT(slice_head(l->id, slice_find(l->id, '@'))));
 
 	write_header(l, b);
-	buf_printf(b, "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n\tboundary=\"%.*s\"\r\n\r\n",
-	    FMT(boundary));
+	buf_printf(b, "Content-Type: multipart/report; report-type=\"tlsrpt\";\r\n"
+	    "\tboundary=\"%.*s\"\r\n\r\n", FMT(boundary));
 	buf_printf(b, "--%.*s\r\nContent-Type: text/plain; charset=us-ascii\r\n\r\n", FMT(boundary));
-	buf_printf(b, "This is an aggregate report on TLS sessions with %.*s,\r\nfrom %.*s (RFC 8460).\r\n\r\n",
+	buf_printf(b, "This is an aggregate report on TLS sessions with %.*s,\r\n"
+	    "from %.*s (RFC 8460).\r\n\r\n",
 	    FMT(l->domain), FMT(l->submitter));
 	buf_printf(b, "--%.*s\r\nContent-Type: application/tlsrpt+gzip\r\n"
 	    "Content-Transfer-Encoding: base64\r\n"
@@ -157,8 +158,9 @@ open_parts(struct opening *o, struct slice boundary, struct slice body)
 	multipart_begin(&m, boundary);
 	while (multipart_next(&m, &left) || multipart_finish(&m)) {
 		uint64_t end = m.line >= begun + 2 ? m.line - 2 : begun;
+		struct slice part = slice_head(slice_skip(body, (size_t)begun), (size_t)(end - begun));
 
-		if (begun > 0 && open_entity(o, slice_head(slice_skip(body, (size_t)begun), (size_t)(end - begun))))
+		if (begun > 0 && open_entity(o, part))
 			return true;
 		if (m.closed || left.n == 0 || ++o->parts > PARTS_MOST)
 			return false;

@@ -260,11 +260,21 @@ struct side {
 	struct stream *stream;
 	struct buf     got;
 	bool           connected, secured, closed, keep;
+	const char    *greet;           /* said in one flight with the end of the handshake */
 	struct error   why;
 };
 
 static void side_connected(void *arg) { ((struct side *)arg)->connected = true; }
-static void side_secured(void *arg) { ((struct side *)arg)->secured = true; }
+
+static void
+side_secured(void *arg)
+{
+	struct side *s = arg;
+
+	s->secured = true;
+	if (s->greet != NULL)
+		SSL_write(stream_ssl(s->stream), s->greet, (int)strlen(s->greet));
+}
 
 static void
 side_input(void *arg)
@@ -462,6 +472,27 @@ tls_begins_in_the_middle_and_drops_what_came_in_the_clear(void **state)
 	tls_server_free(server);
 }
 
+/* A client that knows what it wants says it in one flight with the end of its handshake. */
+static void
+what_comes_along_with_the_handshake_is_seen(void **state)
+{
+	struct side a, b;
+	struct tls_server *server = make_server();
+	SSL_CTX *client = tls_client_new(NONE, NULL);
+
+	(void)state;
+	pair(&a, &b);
+	stream_secure_server(b.stream, tls_server_context(server));
+	stream_secure_client(a.stream, SSL_new(client));
+	a.greet = "EHLO\r\n";
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.secured && b.secured);
+	assert_slice(buf_slice(&b.got), "EHLO\r\n");
+	unpair(&a, &b);
+	SSL_CTX_free(client);
+	tls_server_free(server);
+}
+
 static void
 a_failed_handshake_says_why(void **state)
 {
@@ -588,6 +619,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_finish_does_not_wait_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(tls_begins_in_the_middle_and_drops_what_came_in_the_clear,
 		    setup, teardown),
+		cmocka_unit_test_setup_teardown(what_comes_along_with_the_handshake_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_handshake_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_made_and_refused, setup, teardown),
 		cmocka_unit_test(peers_as_text),

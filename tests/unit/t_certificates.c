@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: ISC */
+/* When the end of a certificate is foretold. */
+#include "cmd/certificates.h"
+#include "tlspair.h"
+#include "unit.h"
+
+static const struct { int64_t left; int stage; } stages[] = {
+	{ 90 * DAY, -1 }, { 14 * DAY + 1, -1 }, { 14 * DAY, 14 }, { 7 * DAY + 1, 14 }, { 7 * DAY, 7 },
+	{ DAY + 1, 7 }, { DAY, 1 }, { 1, 1 }, { 0, 0 }, { -DAY, 0 },
+};
+
+static void
+warnings_have_their_days(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < COUNT(stages); i++)
+		assert_case(certificate_stage(stages[i].left) == stages[i].stage, i, "stage");
+}
+
+static struct listen_conf door = { .tls_cert = S_INIT("/c/cert.pem") };
+static const struct conf conf = { .listen = &door, .listen_count = 1 };
+
+static unsigned lines;
+static struct buf said;
+
+static void
+note(void *arg, struct slice line)
+{
+	(void)arg;
+	lines++;
+	buf_clear(&said);
+	buf_add(&said, line);
+}
+
+static void
+each_warning_is_said_once(void **state)
+{
+	struct clock clock = clock_virtual(TLSPAIR_NOW);
+	struct log log = { &clock, LOG_DEBUG, false, note, NULL };
+	struct issued one = issue(&(struct wish){ .names = "DNS:mx.a.test", .from = -1, .to = 20 });
+	struct files files = { 0 };
+	struct certificates c;
+
+	(void)state;
+	said = BUF(4096);
+	lines = 0;
+	issued_pem(&one, &files_add(&files, door.tls_cert, FILE_TLS_CERTIFICATE)->bytes);
+	certificates_begin(&c);
+	for (int64_t t = 0; t < 30 * DAY; t += HOUR)
+		certificates_warn(&c, &conf, &files, TLSPAIR_NOW + t, &log);
+	assert_int_equal(lines, 4);                             /* 14, 7, 1 days ahead, and when it is over */
+	assert_non_null(memmem(said.p, said.n, "expired", 7));
+	certificates_begin(&c);                          /* a new one begins anew */
+	certificates_warn(&c, &conf, &files, TLSPAIR_NOW + 19 * DAY, &log);
+	assert_int_equal(lines, 5);
+	files_free(&files);
+	issued_free(&one);
+	buf_free(&said);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(warnings_have_their_days),
+		cmocka_unit_test(each_warning_is_said_once),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
