@@ -102,7 +102,7 @@ def path(line):
     return re.search(r"<(.*?)>", line)[1]
 
 
-def refused(program, sender, recipient):
+def answer(program, sender, recipient):
     with program.client() as client:
         client.ehlo()
         assert client.mail(sender)[0] == 250
@@ -136,11 +136,11 @@ def test_a_forward_gets_a_sender_of_ours_where_spf_would_fail(site, sender, onwa
 def test_a_bounce_finds_back_and_nothing_else_does(site):
     site.send("a@strict.test", ["team@local.test"], letter())
     ours = path(site.far.wait(program=site).sender)
-    assert refused(site, "spam@loose.test", ours).startswith("550 5.7.1")
+    assert answer(site, "spam@loose.test", ours).startswith("550 5.7.1")
     forged = ours.replace("SRS0=", "SRS0=A" if ours[5] != "A" else "SRS0=B", 1)
     forged = forged[:6] + forged[7:]
-    assert refused(site, "", forged) == "550 5.1.1 no such user here: the forwarding address is forged"
-    assert refused(site, "", "SRS0=x@local.test").startswith("550 5.1.1")
+    assert answer(site, "", forged) == "550 5.1.1 no such user here: the forwarding address is forged"
+    assert answer(site, "", "SRS0=x@local.test").startswith("550 5.1.1")
     # what it stands for survives a restart: the secret is kept
     assert oct((site.directory / "state" / "secrets").stat().st_mode & 0o777) == "0o600"
     site.stop()
@@ -220,8 +220,8 @@ def test_a_bounce_of_a_post_goes_to_the_owner_and_names_the_member(site):
 
 
 def test_who_may_not_post_goes_to_the_moderator_or_away(site):
-    assert refused(site, "x@loose.test", "closed@local.test").startswith("550 5.7.2")
-    assert refused(site, "", "news@local.test").startswith("550 5.7.2")
+    assert answer(site, "x@loose.test", "closed@local.test").startswith("550 5.7.2")
+    assert answer(site, "", "news@local.test").startswith("550 5.7.2")
     site.send("x@loose.test", ["shut@local.test"], letter("please"))
     site.wait("delivered", to="mona@local.test")
     assert not site.far.taken
@@ -332,8 +332,8 @@ def test_a_report_about_a_post_shows_no_ticket(site):
 
 
 def test_the_map_of_a_list_manager_is_followed(site):
-    assert refused(site, "a@loose.test", "fresh@local.test").startswith("550 5.1.1")
-    assert refused(site, "a@loose.test", "mm-nonsense@local.test").startswith("550 5.1.1")
+    assert answer(site, "a@loose.test", "fresh@local.test").startswith("550 5.1.1")
+    assert answer(site, "a@loose.test", "mm-nonsense@local.test").startswith("550 5.1.1")
     site.send("a@loose.test", ["mm-request+x@local.test"], letter())
     site.manager.wait(program=site)
     time.sleep(max(0, 10 - (time.monotonic() - site.manager.taken[0].when)))
