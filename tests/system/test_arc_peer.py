@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: ISC
-"""python3-dkim and we: chains of one, two and five hops, sealed by either or by both in turn."""
+"""python3-dkim, Mail::DKIM and we: chains of one, two and five hops, sealed by one or by all in turn."""
 import base64
 import json
 import os
+import pathlib
 import random
 import subprocess
 import time
@@ -13,6 +14,10 @@ import pytest
 import corpus
 
 HOPS = range(1, 6)
+PEERS = pathlib.Path.cwd() / "peers"
+PERL = {**os.environ, "PERL5LIB": ":".join(
+    str(path) for pattern in ("*/usr/share/perl5", "*/usr/lib/*/perl5/5.*") for path in PEERS.glob(pattern))}
+NEEDS_PERL = pytest.mark.skipif(not (PEERS / "libmail-dkim-perl").is_dir(), reason="Mail::DKIM is not unpacked")
 
 
 def run(*command, data=None):
@@ -31,6 +36,8 @@ class World:
         self.zone = folder / "zone"
         self.zone.write_text("".join(f'{name.decode()}. TXT "{record.decode()}"\n' for name in self.records))
         self.txt = {name.decode(): record.decode() for name in self.records}
+        self.keys = folder / "keys"
+        self.keys.write_text("".join(f"{name}\t{text}\n" for name, text in self.txt.items()))
 
     def lookup(self, name, timeout=5):
         return self.records.get(name.rstrip(b"."))
@@ -53,6 +60,21 @@ class World:
                                f"mx.hop{hop}.example".encode())
         assert len(fields) == 3
         return b"".join(fields) + message
+
+    def perl(self, message, *arguments):
+        return subprocess.run(["perl", "tests/system/mail_dkim.pl", arguments[0], str(self.keys), *arguments[1:]],
+                              input=message, capture_output=True, check=True, timeout=60, env=PERL).stdout
+
+    def perl_arc(self, message):
+        """What Mail::DKIM says of the chain."""
+        return self.perl(message, "verify").decode().strip()
+
+    def perl_seals(self, message, hop):
+        arc = "none" if hop == 1 else "pass"
+        message = f"Authentication-Results: mx.hop{hop}.example; arc={arc}; dmarc=pass\r\n".encode() + message
+        fields = self.perl(message, "seal", f"hop{hop}.example", "s", str(self.key), arc)
+        assert fields.count(b"ARC-") == 3
+        return fields + message
 
     def verdicts(self, cases, folder):
         """Which of the (message, expected) we judge otherwise."""
@@ -102,6 +124,24 @@ def test_chains_pass_for_both(world, tmp_path, hops, sealers):
     assert world.verdicts(cases, tmp_path) == []
 
 
+@NEEDS_PERL
+@pytest.mark.parametrize("hops, sealers", [(1, "us"), (1, "perl"), (2, "us"), (2, "perl"), (2, "all"), (5, "us"),
+                                           (5, "perl"), (5, "all")])
+def test_chains_pass_for_mail_dkim_too(world, tmp_path, hops, sealers):
+    cases = []
+    for number, message in enumerate(messages(3, seed=100 + hops)):
+        for hop in range(1, hops + 1):
+            seal = {"us": world.we_seal, "perl": world.perl_seals,
+                    "all": (world.we_seal, world.perl_seals, world.they_seal)[(hop + number) % 3]}[sealers]
+            if number == 2 and (hop == 1 or seal != world.we_seal):
+                message = as_a_list_does(message, hop)
+            message = seal(message, hop)
+        assert world.perl_arc(message) == "pass"
+        assert world.arc(message) == ("pass", "success")
+        cases.append((message, "pass"))
+    assert world.verdicts(cases, tmp_path) == []
+
+
 CHANGES = [
     ("the body behind the last seal", lambda m: m + b"more\r\n"),
     ("what the first hop saw", lambda m: m.replace(b"mx.hop1.example;", b"mx.evil.example;")),
@@ -110,6 +150,17 @@ CHANGES = [
     ("a seal that is gone", lambda m: m.replace(b"ARC-Seal: ", b"X-Gone: ", 1)),
     ("a set that is there twice", lambda m: m[:m.index(b"ARC-Authentication-Results:")] + m),
 ]
+
+
+@NEEDS_PERL
+@pytest.mark.parametrize("change", [change for _, change in CHANGES], ids=[name for name, _ in CHANGES])
+def test_changed_chains_fail_for_mail_dkim_too(world, tmp_path, change):
+    [message] = messages(1, seed=6)
+    for hop, seal in zip(range(1, 4), (world.we_seal, world.perl_seals, world.we_seal)):
+        message = seal(message, hop)
+    changed = change(message)
+    assert world.perl_arc(changed) == "fail"
+    assert world.verdicts([(changed, "fail")], tmp_path) == []
 
 
 @pytest.mark.parametrize("change", [change for _, change in CHANGES], ids=[name for name, _ in CHANGES])

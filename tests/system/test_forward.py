@@ -102,7 +102,7 @@ def path(line):
     return re.search(r"<(.*?)>", line)[1]
 
 
-def refused(program, sender, recipient):
+def answer(program, sender, recipient):
     with program.client() as client:
         client.ehlo()
         assert client.mail(sender)[0] == 250
@@ -136,11 +136,11 @@ def test_a_forward_gets_a_sender_of_ours_where_spf_would_fail(site, sender, onwa
 def test_a_bounce_finds_back_and_nothing_else_does(site):
     site.send("a@strict.test", ["team@local.test"], letter())
     ours = path(site.far.wait(program=site).sender)
-    assert refused(site, "spam@loose.test", ours).startswith("550 5.7.1")
+    assert answer(site, "spam@loose.test", ours).startswith("550 5.7.1")
     forged = ours.replace("SRS0=", "SRS0=A" if ours[5] != "A" else "SRS0=B", 1)
     forged = forged[:6] + forged[7:]
-    assert refused(site, "", forged) == "550 5.1.1 no such user here: the forwarding address is forged"
-    assert refused(site, "", "SRS0=x@local.test").startswith("550 5.1.1")
+    assert answer(site, "", forged) == "550 5.1.1 no such user here: the forwarding address is forged"
+    assert answer(site, "", "SRS0=x@local.test").startswith("550 5.1.1")
     # what it stands for survives a restart: the secret is kept
     assert oct((site.directory / "state" / "secrets").stat().st_mode & 0o777) == "0o600"
     site.stop()
@@ -176,7 +176,7 @@ def test_a_post_has_the_marks_of_its_list(site):
         assert path(taken.sender) == f"news-bounces+{member.replace('@', '=')}@local.test"
     message = email.message_from_bytes(taken.text)
     assert message["Subject"] == "[news] hello" and message["From"] == "A <a@loose.test>"     # p=none: it is his
-    assert message["List-Id"] == "News <news.local.test>"
+    assert message["List-Id"] == '"News" <news.local.test>'
     assert message["List-Post"] == "<mailto:news@local.test>"
     assert message["List-Owner"] == "<mailto:news-owner@local.test>"
     assert message["List-Unsubscribe"] == "<mailto:news-owner@local.test?subject=unsubscribe>"
@@ -195,14 +195,15 @@ AUTHORS = [
     ("plain", "strict.test", False, "A via plain <plain@local.test>"),  # there was none
     ("kept", "strict.test", True, None),
     ("news", "loose.test", True, None),
-    ("news", "local.test", False, None),                                # ours: we sign
+    ("news", "local.test", True, None),                                 # ours: we sign
 ]
 
 
 @pytest.mark.parametrize("name, domain, sign, author", AUTHORS)
 def test_the_list_becomes_the_author_only_where_it_must(site, name, domain, sign, author):
     text = letter("hello", From=f"A <a@{domain}>")
-    site.send(f"a@{domain}", [f"{name}@local.test"], signed(site, text, domain) if sign else text)
+    text = signed(site, text, domain, b"arc2026" if domain == "local.test" else b"s") if sign else text
+    site.send(f"a@{domain}", [f"{name}@local.test"], text)
     message = email.message_from_bytes(posts(site, 1)["ben@far.test"].text)
     assert re.sub(r"\s+", " ", message["From"]).replace('"', "") == (author or f"A <a@{domain}>")
     if author:
@@ -219,12 +220,13 @@ def test_a_bounce_of_a_post_goes_to_the_owner_and_names_the_member(site):
 
 
 def test_who_may_not_post_goes_to_the_moderator_or_away(site):
-    assert refused(site, "x@loose.test", "closed@local.test").startswith("550 5.7.2")
-    assert refused(site, "", "news@local.test").startswith("550 5.7.2")
+    assert answer(site, "x@loose.test", "closed@local.test").startswith("550 5.7.2")
+    assert answer(site, "", "news@local.test").startswith("550 5.7.2")
     site.send("x@loose.test", ["shut@local.test"], letter("please"))
     site.wait("delivered", to="mona@local.test")
     assert not site.far.taken
-    site.send("mona@local.test", ["shut@local.test"], letter("approved", From="mona@local.test"))
+    site.send("mona@local.test", ["shut@local.test"],
+              signed(site, letter("approved", From="mona@local.test"), "local.test", b"arc2026"))
     assert site.far.wait(program=site).subject == "approved"
     site.send("ben@far.test", ["shut@local.test"], letter("of a member", From="ben@far.test"))
     assert site.far.wait(2, program=site).subject == "of a member"
@@ -263,7 +265,7 @@ def changed(text):
 def test_a_post_keeps_what_was_seen_when_it_arrived(site):
     site.send("a@strict.test", ["mm@local.test"], signed(site, letter("hello", From="a@strict.test")))
     got = site.manager.wait(program=site)
-    assert path(got.recipients[0]) == "mm@local.test" and got.text.startswith(b"X-Chainmail-Ticket: v=1;")
+    assert path(got.recipients[0]) == "mm@local.test" and got.text.startswith(b"X-Chainmail-Ticket:\r\n v=1;")
     hand_back(site, changed(got.text))
     taken = site.far.wait(program=site)
     message = email.message_from_bytes(taken.text)
@@ -307,7 +309,7 @@ def test_without_a_good_ticket_it_is_looked_at_as_it_is(site, change, word):
 
 
 def test_a_ticket_from_outside_is_worth_nothing_and_goes_nowhere(site):
-    site.send("a@strict.test", ["mm@local.test"], letter("first", From="a@strict.test"))
+    site.send("a@strict.test", ["mm@local.test"], letter("first", From="a@loose.test"))
     mine = site.manager.wait(program=site).text
     site.send("evil@loose.test", ["ann@local.test", "team@local.test", "mm@local.test"], mine)
     event = site.wait("received", count=2)
@@ -324,15 +326,14 @@ def test_a_report_about_a_post_shows_no_ticket(site):
     site.far.reply = lambda verb, argument: "550 5.1.1 nobody" if verb == "RCPT" and "gone@" in argument else None
     site.send("a@strict.test", ["mm@local.test"], signed(site, letter("hello", From="a@strict.test")))
     hand_back(site, changed(site.manager.wait(program=site).text), ["gone@far.test"])
-    report = site.manager.wait(2, program=site)                 # to mm-bounces: the manager's own
+    report = site.manager.wait(2, program=site)
     assert path(report.recipients[0]) == "mm-bounces@local.test"
-    assert len(re.findall(rb"(?m)^X-Chainmail-Ticket:", report.text)) == 1      # that of the report itself
-    assert report.text.index(b"X-Chainmail-Ticket:") == 0
+    assert b"Ticket" not in report.text and b"Subject: [mm] hello" in report.text
 
 
 def test_the_map_of_a_list_manager_is_followed(site):
-    assert refused(site, "a@loose.test", "fresh@local.test").startswith("550 5.1.1")
-    assert refused(site, "a@loose.test", "mm-nonsense@local.test").startswith("550 5.1.1")
+    assert answer(site, "a@loose.test", "fresh@local.test").startswith("550 5.1.1")
+    assert answer(site, "a@loose.test", "mm-nonsense@local.test").startswith("550 5.1.1")
     site.send("a@loose.test", ["mm-request+x@local.test"], letter())
     site.manager.wait(program=site)
     time.sleep(max(0, 10 - (time.monotonic() - site.manager.taken[0].when)))
@@ -340,9 +341,16 @@ def test_the_map_of_a_list_manager_is_followed(site):
     new.write_text((site.directory / "map").read_text() + f"fresh@local.test lmtp:[127.0.0.1]:{site.manager.port}\n")
     os.rename(new, site.directory / "map")
     site.wait("reloaded", seconds=30)
-    until(lambda: not refused(site, "a@loose.test", "fresh@local.test").startswith("550"), "the new list")
-    site.send("a@loose.test", ["fresh@local.test"], letter("to the new one"))
+    until(lambda: accepted(site, "a@loose.test", "fresh@local.test"), "the new list")
     assert site.manager.wait(2, program=site).subject == "to the new one"
+
+
+def accepted(program, sender, recipient):
+    """False while a process of the old configuration answers."""
+    try:
+        return program.send(sender, [recipient], letter("to the new one")) == {}
+    except smtplib.SMTPRecipientsRefused:
+        return False
 
 
 # --- trust ----------------------------------------------------------------------------------------
@@ -361,7 +369,7 @@ def test_trust_is_read_again_and_what_it_would_change_is_told(site):
     assert event["dmarc"] == "fail" and event["arc"] == "pass" and event["untrusted"] == "hop.test"
     site.wait("delivered")
     found = re.sub(r"\s+", " ", site.maildir("ann")[0].decode())
-    assert "local_policy" not in found
+    assert "as[1].d=" not in found
     time.sleep(max(0, 10 - (time.monotonic() - began)))
     (site.directory / "sealers").write_text("hop.test s\n")
     site.wait("reloaded", seconds=30)
@@ -370,12 +378,11 @@ def test_trust_is_read_again_and_what_it_would_change_is_told(site):
     event = site.events("received", override="hop.test")[0]
     assert "untrusted" not in event
     site.wait_empty()
-    newest = [re.sub(r"\s+", " ", m.decode()) for m in site.maildir("ann") if b"local_policy" in m]
-    assert newest and 'dmarc=fail reason="local_policy arc=pass as[1].d=hop.test as[1].s=s' in newest[0]
+    all_of_them = " ".join(re.sub(r"\s+", " ", m.decode()) for m in site.maildir("ann"))
+    assert 'dmarc=fail reason="local_policy arc=pass as[1].d=hop.test as[1].s=s' in all_of_them
 
 
-def test_the_configuration_of_the_readme_is_good(place):
-    """`route` and `config explain` say who is a list manager."""
+def test_a_list_manager_without_a_door_is_warned_of(place):
     (place / "map").write_text("mm@lists.example.net lmtp:[127.0.0.1]:8024\n")
     conf = place / "c"
     conf.write_text(f"hostname mx.example.net\ndomain example.net {{ lists from mailman {place}/map }}\n"
