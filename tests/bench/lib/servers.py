@@ -113,6 +113,7 @@ class Server:
     def start(self):
         self.process = self.run(*self.command())
         wait_for(lambda: greets(self.port), 30, f"{self.name} does not greet: {self.tail()}")
+        self.settle()
 
     def tail(self):
         try:
@@ -125,6 +126,9 @@ class Server:
         for process in filter(None, [self.process, *self.helpers]):
             end_process(process)
         self.process, self.helpers = None, []
+
+    def settle(self):
+        """What it does behind the scenes when it is new, it has done."""
 
     def pids(self):
         return family(self.process.pid)
@@ -178,9 +182,11 @@ delivery {{ via 127.0.0.1:{hop}; dane off; sts off; {hold} }}
     def command(self):
         return ground.CHAINMAIL, "run", "-c", self.conf
 
-    def start(self):
-        """A server that has run for a while has its next segments ready; so has this one."""
-        super().start()
+    def settle(self):
+        """
+        A server that has run for a while writes into segments that were used before; so
+        does this one, once the next segment is ready.
+        """
         spares = os.path.join(self.dir, "state/*/seg/spare-[0-9]*")
         wait_for(lambda: glob.glob(spares), 30, "no spare segment")
 
