@@ -194,8 +194,8 @@ delivery {{ via 127.0.0.1:{hop}; dane off; sts off; {hold} }}
         """The processes of a role."""
         found = []
         for pid in self.pids():
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                if name.encode() in f.read().split(b"\0"):
+            with open(f"/proc/{pid}/comm") as f:
+                if f.read().strip() == name:
                     found.append(pid)
         return found
 
