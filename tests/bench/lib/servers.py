@@ -212,6 +212,7 @@ command_directory = {root}/usr/sbin
 daemon_directory = {root}/usr/lib/postfix/sbin
 shlib_directory = {root}/usr/lib/postfix
 meta_directory = {dir}
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C LD_LIBRARY_PATH
 mail_owner = postfix
 setgid_group = postdrop
 myhostname = postfix.bench.test
@@ -324,6 +325,7 @@ class Exim(Server):
 
     CONFIG = """
 exim_path = {exim}
+keep_environment = LD_LIBRARY_PATH
 exim_user = Debian-exim
 exim_group = Debian-exim
 spool_directory = {dir}/spool
@@ -335,7 +337,6 @@ daemon_smtp_ports = {port}
 tls_advertise_hosts =
 host_lookup =
 rfc1413_hosts =
-keep_environment =
 smtp_accept_max = 0
 smtp_accept_max_per_connection = 0
 smtp_accept_queue_per_connection = 0
