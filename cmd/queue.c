@@ -303,7 +303,10 @@ ask_spool(struct asking *a)
 		a->code = EX_UNAVAILABLE;
 		return;
 	}
-	ok = queue_select(a->spool, &a->request, gather, &s, &why);
+	if (a->request.verb == QUEUE_LIST)
+		ok = queue_select(a->spool, &a->request, answer_one, a, &why);
+	else
+		ok = queue_select(a->spool, &a->request, gather, &s, &why);
 	for (size_t i = 0; i < s.count; i++)
 		spool_look(a->spool, s.ids[i],
 		    a->request.verb <= QUEUE_SHOW ? answer_one : change_one, a, NULL);

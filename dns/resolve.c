@@ -113,7 +113,7 @@ answered(void *arg, int rcode, void *packet, int size, int security, char *why, 
 	struct resolver *r = q->inquiry->resolver;
 
 	(void)limited;
-	r->loop->happened++;
+	loop_happened(r->loop);
 	r->counts.silent = 0;
 	if (security == 1) {
 		bogus(q, why);

@@ -117,7 +117,7 @@ on_datagrams(evutil_socket_t fd, short what, void *arg)
 	struct sockaddr_storage from;
 
 	(void)what;
-	s->loop->happened++;
+	loop_happened(s->loop);
 	for (int i = 0; i < DATAGRAMS_A_TURN; i++) {
 		socklen_t size = sizeof from;
 		ssize_t n = recvfrom(fd, s->loop->scratch, LOOP_SCRATCH, 0, (struct sockaddr *)&from,

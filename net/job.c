@@ -117,7 +117,7 @@ rung(evutil_socket_t fd, short what, void *arg)
 	uint64_t count;
 
 	(void)what;
-	js->loop->happened++;
+	loop_happened(js->loop);
 	if (read(fd, &count, sizeof count) == sizeof count)
 		finish_all(js);
 }

@@ -195,7 +195,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	k->loop->happened++;
+	loop_happened(k->loop);
 	send_all(k);
 }
 
@@ -332,7 +332,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	ssize_t n;
 
 	(void)what;
-	k->loop->happened++;
+	loop_happened(k->loop);
 	bug_if(room == NULL);           /* deliver_all() leaves less than a frame */
 	n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))

@@ -36,7 +36,7 @@ on_connection(evutil_socket_t listening, short what, void *arg)
 
 	(void)listening;
 	(void)what;
-	l->loop->happened++;
+	loop_happened(l->loop);
 	for (int i = 0; i < ACCEPTS_A_TURN && l->fd != -1 && !l->resting; i++) {
 		struct sockaddr_storage from = { 0 };
 		socklen_t size = sizeof from;

@@ -13,6 +13,13 @@
  */
 enum { LISTEN_US = 1000, LISTEN_IN_FLIGHT_US = 200000 };
 
+/*
+ * When a thousand connections have something to say at once, timers and those that
+ * came first do not wait for all of them: what is to be called later, and what
+ * events tell, gets so long in each turn.
+ */
+enum { PART_US = 5000 };
+
 static void call_laters(struct loop *l);
 
 static struct timer *
@@ -51,7 +58,8 @@ void
 loop_end(struct loop *l)
 {
 	l->stopping = false;
-	call_laters(l);
+	while (l->first != NULL)
+		call_laters(l);
 	event_del(&l->pause);
 	heap_free(&l->timers);
 	heap_free(&l->chores);
@@ -89,15 +97,40 @@ later_cancel(struct loop *l, struct later *later)
 	later->waiting = false;
 }
 
+/* Has this part of the turn lasted long enough?  A virtual clock stands still meanwhile. */
+static bool
+part_over(struct loop *l)
+{
+	int64_t now;
+
+	if (l->clock->is_virtual)
+		return false;
+	now = clock_micros();
+	if (l->begun == 0)
+		l->begun = now;
+	return now - l->begun > PART_US;
+}
+
+void
+loop_happened(struct loop *l)
+{
+	l->happened++;
+	if (part_over(l))
+		event_base_loopbreak(l->base);  /* after this one; the others keep their turn */
+}
+
 static void
 call_laters(struct loop *l)
 {
 	struct later *later;
 
+	l->begun = 0;
 	while ((later = l->first) != NULL && !l->stopping) {
 		later_cancel(l, later);
 		l->happened++;
 		later->call(later->arg);
+		if (part_over(l))
+			return;
 	}
 }
 
@@ -173,6 +206,7 @@ wait_for_events(struct loop *l, int64_t us)
 {
 	struct timeval time = { us / 1000000, us % 1000000 };
 
+	l->begun = 0;
 	if (us == 0) {
 		event_base_loop(l->base, EVLOOP_NONBLOCK);
 		return;

@@ -37,6 +37,7 @@ struct loop {
 	struct later      *first, **last;
 	char              *scratch;     /* LOOP_SCRATCH bytes for one read, valid during a callback */
 	uint64_t           happened;    /* callbacks so far: did the last turn do anything? */
+	int64_t            begun;       /* microseconds: when this part of the turn began; 0: not yet */
 	unsigned           in_flight;   /* what is under way outside: jobs, transfers */
 	bool               spoke;       /* something was sent: an answer may be coming */
 	bool               stopping;
@@ -49,6 +50,8 @@ void loop_begin(struct loop *, struct clock *);
 void loop_end(struct loop *);
 
 void loop_run(struct loop *);                   /* until loop_stop() */
+/* Said by whoever is called by an event, first of all. */
+void loop_happened(struct loop *);
 void loop_stop(struct loop *);
 /*
  * With a virtual clock: do everything that is due up to `now` (ms since 1970)

@@ -416,7 +416,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	s->loop->happened++;
+	loop_happened(s->loop);
 	if (s->phase == HANDSHAKE) {
 		handshake(s);
 	} else if (s->user == NULL) {
@@ -602,7 +602,7 @@ on_writable(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	s->loop->happened++;
+	loop_happened(s->loop);
 	if (s->phase == CONNECTING)
 		on_connected(s);
 	else if (s->phase == HANDSHAKE && SSL_get_fd(s->ssl) != -1)

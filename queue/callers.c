@@ -128,8 +128,7 @@ answer_one(void *arg, const struct found *f)
 
 	switch (a->request.verb) {
 	case QUEUE_LIST:
-		send_row(a, f);
-		break;
+		break;                          /* list_one() */
 	case QUEUE_SHOW:
 		send_row(a, f);
 		queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a, &why);
@@ -154,6 +153,17 @@ gather(void *arg, const struct found *f)
 	return true;
 }
 
+/* A list changes nothing; nor does it look at the messages themselves. */
+static bool
+list_one(void *arg, const struct found *f)
+{
+	struct answering *a = arg;
+
+	a->count++;
+	send_row(a, f);
+	return true;
+}
+
 static void
 answer(struct caller *c, struct slice payload)
 {
@@ -165,8 +175,9 @@ answer(struct caller *c, struct slice payload)
 	if (!ok)
 		error_set(&why, "the queue does not understand the request");
 	else
-		ok = queue_select(a.queue->spool, &a.request, gather, &a, &why);
-	for (size_t i = 0; i < a.count; i++)
+		ok = queue_select(a.queue->spool, &a.request,
+		    a.request.verb == QUEUE_LIST ? list_one : gather, &a, &why);
+	for (size_t i = 0; a.ids != NULL && i < a.count; i++)
 		spool_look(a.queue->spool, a.ids[i], answer_one, &a, NULL);
 	send_json(c->link, FRAME_END, ok ? json_pack("{s:I}", "count", (json_int_t)a.count)
 	    : json_pack("{s:I, s:s}", "count", (json_int_t)a.count, "error", why.text));

@@ -101,7 +101,7 @@ spool_rang(evutil_socket_t fd, short what, void *arg)
 
 	(void)fd;
 	(void)what;
-	q->loop->happened++;
+	loop_happened(q->loop);
 	spool_complete(q->spool);
 }
 

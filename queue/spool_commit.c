@@ -391,13 +391,14 @@ spool_commit_some(struct spool *s)
 {
 	struct line batch, failed;
 	struct error why = { ENOSPC, "the disk is full" };
-	bool settled, good, tried, more;
+	bool settled, good, tried, more, left;
 
 	line_begin(&failed);
 	pthread_mutex_lock(&s->lock);
 	s->wanted = false;
 	s->busy = true;
 	take_batch(s, &batch, &failed);
+	left = s->todo.first != NULL;           /* it was too much for one batch */
 	pthread_mutex_unlock(&s->lock);
 
 	settled = failed.n == 0;
@@ -411,7 +412,7 @@ spool_commit_some(struct spool *s)
 		succeed(s, &batch);
 	else
 		fail_all(s, &batch, &why);
-	more = s->wanted = s->wanted || (good && s->todo.first != NULL);
+	more = s->wanted = s->wanted || (good && left);
 	s->busy = false;
 	judge(s, good && settled, tried, &why);
 	pthread_mutex_unlock(&s->lock);

@@ -60,9 +60,13 @@ mark_of(struct slice sender, const struct header *h)
 bool
 asked_before(const struct asked *a, struct slice sender, const struct header *h)
 {
-	struct message_mark m = mark_of(sender, h);
+	size_t n = a->next < ASKED_MOST ? a->next : ASKED_MOST;
+	struct message_mark m;
 
-	for (size_t i = 0; i < ASKED_MOST; i++)
+	if (n == 0)
+		return false;
+	m = mark_of(sender, h);
+	for (size_t i = 0; i < n; i++)
 		if (memcmp(a->marks[i].digest, m.digest, sizeof m.digest) == 0)
 			return true;
 	return false;

@@ -121,7 +121,7 @@ act(struct fetcher *fs, curl_socket_t fd, int events)
 {
 	int running;
 
-	fs->loop->happened++;
+	loop_happened(fs->loop);
 	curl_multi_socket_action(fs->multi, fd, events, &running);
 	loop_later(fs->loop, &fs->finished, finish_all, fs);
 }

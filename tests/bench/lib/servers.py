@@ -113,6 +113,7 @@ class Server:
     def start(self):
         self.process = self.run(*self.command())
         wait_for(lambda: greets(self.port), 30, f"{self.name} does not greet: {self.tail()}")
+        self.settle()
 
     def tail(self):
         try:
@@ -125,6 +126,9 @@ class Server:
         for process in filter(None, [self.process, *self.helpers]):
             end_process(process)
         self.process, self.helpers = None, []
+
+    def settle(self):
+        """What it does behind the scenes when it is new, it has done."""
 
     def pids(self):
         return family(self.process.pid)
@@ -178,9 +182,11 @@ delivery {{ via 127.0.0.1:{hop}; dane off; sts off; {hold} }}
     def command(self):
         return ground.CHAINMAIL, "run", "-c", self.conf
 
-    def start(self):
-        """A server that has run for a while has its next segments ready; so has this one."""
-        super().start()
+    def settle(self):
+        """
+        A server that has run for a while writes into segments that were used before; so
+        does this one, once the next segment is ready.
+        """
         spares = os.path.join(self.dir, "state/*/seg/spare-[0-9]*")
         wait_for(lambda: glob.glob(spares), 30, "no spare segment")
 
@@ -188,8 +194,8 @@ delivery {{ via 127.0.0.1:{hop}; dane off; sts off; {hold} }}
         """The processes of a role."""
         found = []
         for pid in self.pids():
-            with open(f"/proc/{pid}/cmdline", "rb") as f:
-                if name.encode() in f.read().split(b"\0"):
+            with open(f"/proc/{pid}/comm") as f:
+                if f.read().strip() == name:
                     found.append(pid)
         return found
 
@@ -206,6 +212,7 @@ command_directory = {root}/usr/sbin
 daemon_directory = {root}/usr/lib/postfix/sbin
 shlib_directory = {root}/usr/lib/postfix
 meta_directory = {dir}
+import_environment = MAIL_CONFIG MAIL_DEBUG MAIL_LOGTAG TZ LANG=C LD_LIBRARY_PATH
 mail_owner = postfix
 setgid_group = postdrop
 myhostname = postfix.bench.test
@@ -318,6 +325,7 @@ class Exim(Server):
 
     CONFIG = """
 exim_path = {exim}
+keep_environment = LD_LIBRARY_PATH
 exim_user = Debian-exim
 exim_group = Debian-exim
 spool_directory = {dir}/spool
@@ -329,7 +337,6 @@ daemon_smtp_ports = {port}
 tls_advertise_hosts =
 host_lookup =
 rfc1413_hosts =
-keep_environment =
 smtp_accept_max = 0
 smtp_accept_max_per_connection = 0
 smtp_accept_queue_per_connection = 0

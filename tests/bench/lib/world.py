@@ -88,15 +88,21 @@ def library_dirs():
 
 
 def add_libraries(place):
-    """The peers' libraries, by a cache of the dynamic linker that only this namespace sees."""
+    """
+    The peers' libraries, by a cache of the dynamic linker that only this namespace sees;
+    and by the environment, for when somebody installs a package meanwhile, which
+    uncovers the machine's cache again.
+    """
     with open("/etc/ld.so.conf") as f:
         conf = f.read()
+    dirs = list(library_dirs())
     own = os.path.join(place, "ld.so.conf")
     cache = os.path.join(place, "ld.so.cache")
     with open(own, "w") as f:
-        f.write(conf + "\n".join(library_dirs()) + "\n")
+        f.write(conf + "\n".join(dirs) + "\n")
     subprocess.run(["ldconfig", "-X", "-f", own, "-C", cache], check=True, stderr=subprocess.DEVNULL)
     subprocess.run(["mount", "--bind", cache, "/etc/ld.so.cache"], check=True)
+    os.environ["LD_LIBRARY_PATH"] = ":".join(dirs)
 
 
 class World:
