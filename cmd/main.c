@@ -11,7 +11,7 @@
 static const struct command COMMANDS[] = {
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "lab", "run FILE...", "a whole mail world in one process: play scenarios", cmd_lab },
-	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, drop, ...",
+	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, bounce, ...",
 	    cmd_queue },
 	{ "role", NULL, NULL, cmd_role },
 	{ "run", "[-c FILE]", "be the mail server, in the foreground", cmd_run },
