@@ -9,10 +9,12 @@
 #include "cmd/cmd.h"
 
 static const struct command COMMANDS[] = {
+	{ "backup", "DIR [-c FILE]", "copy queue and state, while the program runs", cmd_backup },
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "lab", "run FILE...", "a whole mail world in one process: play scenarios", cmd_lab },
 	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, bounce, ...",
 	    cmd_queue },
+	{ "restore", "DIR [-c FILE]", "put a backup in place of a queue that was lost", cmd_restore },
 	{ "role", NULL, NULL, cmd_role },
 	{ "run", "[-c FILE]", "be the mail server, in the foreground", cmd_run },
 	{ "seal", "--domain D ... --authserv-id ID", "verify the ARC chain and add a set to it", cmd_seal },
@@ -20,6 +22,7 @@ static const struct command COMMANDS[] = {
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },
+	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
 	{ "version", "", "which version this is", cmd_version },
 };
 
