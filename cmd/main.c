@@ -7,14 +7,17 @@
 
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/faces.h"
 
 static const struct command COMMANDS[] = {
+	{ "backup", "DIR [-c FILE]", "copy queue and state, while the program runs", cmd_backup },
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "dns-records", "[DOMAIN]", "the lines to publish in the DNS", cmd_dns_records },
 	{ "lab", "run FILE...", "a whole mail world in one process: play scenarios", cmd_lab },
-	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, drop, ...",
+	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, bounce, ...",
 	    cmd_queue },
 	{ "report", "show FILE|-", "read a report on TLS that somebody sent (RFC 8460)", cmd_report },
+	{ "restore", "DIR [-c FILE]", "put a backup in place of a queue that was lost", cmd_restore },
 	{ "role", NULL, NULL, cmd_role },
 	{ "route", "ADDRESS [--connect]", "where mail goes from here, and what TLS must prove there",
 	    cmd_route },
@@ -23,6 +26,7 @@ static const struct command COMMANDS[] = {
 	    cmd_seal },
 	{ "sign", "--domain D --selector S --key F", "put a DKIM-Signature on a message", cmd_sign },
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
+	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
 	{ "sts", "[VERB] [DOMAIN...]", "MTA-STS policies kept: list, show, refresh, forget, export",
 	    cmd_sts },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
@@ -59,6 +63,11 @@ unknown_command(const char *name)
 int
 main(int argc, char **argv)
 {
+	const char *slash = strrchr(argv[0], '/');
+	int (*face)(int, char **) = face_of(slash != NULL ? slash + 1 : argv[0]);
+
+	if (face != NULL)
+		return face(argc, argv);
 	if (argc < 2)
 		return print_commands(stderr, EX_USAGE);
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)

@@ -1,0 +1,203 @@
+# SPDX-License-Identifier: ISC
+"""Looking after the queue: bounce, drain, export, stats, verify, rebuild, with the program up and down."""
+import email
+import json
+import re
+import shutil
+import subprocess
+import threading
+
+import pytest
+
+from chainmail import EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
+from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
+
+
+def queue(program, *words):
+    return program.command("queue", *words)
+
+
+def test_a_bounce_tells_the_sender_once_and_nobody_is_tried(waiting):
+    later, two, _ = waiting.ids
+    got = queue(waiting, "bounce", two)
+    assert (got.returncode, got.stdout) == (0, "bounce: 1 message\n")
+    begin(waiting)
+    report = waiting.far.wait(program=waiting)
+    assert report.sender.startswith("FROM:<>") and report.recipients == ["TO:<b@other.test> NOTIFY=NEVER"]
+    text = report.text.decode()
+    assert re.findall(r"(?m)^Final-Recipient: rfc822; *(\S+)\r", text) == ["ben@far.test", "ann@local.test"]
+    assert len(re.findall(r"(?m)^Status: 5\.4\.7\r", text)) == 2
+    assert waiting.maildir("ann") == [] and two not in [row["queue_id"] for row in waiting.queue()]
+    waiting.kill()
+    waiting.start()
+    assert len(waiting.far.taken) == 1 and later in [row["queue_id"] for row in waiting.queue()]
+
+
+def test_of_a_null_sender_a_bounce_is_the_end(waiting):
+    assert queue(waiting, "bounce", waiting.ids[2]).returncode == 0
+    begin(waiting)
+    waiting.wait("dropped", reason="null-sender")
+    assert waiting.ids[2] not in [row["queue_id"] for row in waiting.queue()]
+
+
+def test_export_writes_what_was_received_and_the_row(waiting):
+    place = waiting.directory / "out"
+    assert queue(waiting, "export", place, "all").stdout == "export: 3 messages\n"
+    assert sorted(p.name for p in place.iterdir()) == sorted(f"{i}.{e}" for i in waiting.ids for e in ("eml", "json"))
+    row = json.loads((place / f"{waiting.ids[1]}.json").read_text())
+    assert [r["address"] for r in row["recipients"]] == ["ben@far.test", "ann@local.test"]
+    message = email.message_from_bytes((place / f"{waiting.ids[1]}.eml").read_bytes())
+    assert message["Subject"] == "two" and message.get_payload() == "zwei\r\n" * 10
+    again = queue(waiting, "export", place, waiting.ids[0])
+    assert again.returncode != 0 and "File exists" in again.stderr
+
+
+def test_drain_tries_everything_once(waiting):
+    got = queue(waiting, "drain")
+    if not waiting.up:
+        assert (got.returncode, "nobody runs" in got.stderr) == (EX_UNAVAILABLE, True)
+        return
+    assert (got.returncode, got.stdout) == (EX_TEMPFAIL, "drain: 3 messages are left\n")
+    waiting.wait("deferred", count=2, to="later@far.test")
+    assert queue(waiting, "release", "all").returncode == 0
+    waiting.far.reply = None
+    got = queue(waiting, "drain")
+    assert (got.returncode, got.stdout) == (0, "drain: 0 messages are left\n")
+    assert len(waiting.far.taken) == 3 and len(waiting.maildir("ann")) == 1
+
+
+def test_stats_verify_and_rebuild_agree(waiting):
+    stats = json.loads(queue(waiting, "stats", "--json").stdout)
+    assert stats["messages"] == 3 and not stats["troubled"] and stats["segments"] >= 1
+    assert re.search(r"(?m)^segment bytes +[\d.]+ (B|kB|MB)$", queue(waiting, "stats").stdout)
+    for verb in "verify", "rebuild", "verify":
+        got = queue(waiting, verb)
+        assert (got.returncode, got.stdout, got.stderr) == (0, f"{verb}: 3 messages\n", "")
+    assert [row["queue_id"] for row in waiting.queue()] == waiting.ids
+
+
+def held_messages(place, count):
+    """Stopped, with so many messages that wait."""
+    program = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1)
+    program.start()
+    for n in range(count):
+        program.send("a@far.test", ["ben@far.test"], letter(f"number {n}", body="x" * 60 + "\n" * n))
+    ids = [row["queue_id"] for row in program.queue()]
+    program.kill()
+    assert len(ids) == count
+    return program, ids
+
+
+@pytest.mark.parametrize("harm", ["gone", "zeros", "noise", "one page"])
+def test_a_catalogue_that_is_damaged_or_gone_is_made_again(place, harm):
+    program, ids = held_messages(place, 20)
+    catalogue = place / "state" / "queue" / "catalogue"
+    if harm == "gone":
+        shutil.rmtree(catalogue)
+    for path in [p for p in catalogue.rglob("*") if p.is_file()] if harm != "gone" else []:
+        data = bytearray(path.read_bytes())
+        at, end = (4096, 8192) if harm == "one page" else (0, len(data))
+        data[at:end] = (b"\xa5" if harm == "noise" else b"\0") * len(data[at:end])
+        path.write_bytes(data)
+    program.expect.update({"alarm", "child-died"})
+    program.start()
+    assert [row["queue_id"] for row in program.queue()] == ids
+    assert program.command("queue", "verify").returncode == 0
+    program.stop()
+
+
+def test_a_record_that_rotted_is_named_and_the_others_stay(place):
+    program, ids = held_messages(place, 6)
+    [segment] = (place / "state" / "queue" / "seg").glob("0*")
+    data = bytearray(segment.read_bytes())
+    at = data.index(b"Subject: number 2")
+    data[at:at + 7] = b"Gubject"
+    segment.write_bytes(data)
+    shutil.rmtree(place / "state" / "queue" / "catalogue")
+    program.expect.add("alarm")
+    program.start()
+    assert "00000001" in program.wait("alarm", what="spool-damage")["why"]
+    assert [row["queue_id"] for row in program.queue()] == ids[:2] + ids[3:]
+    program.stop()
+
+
+# --- copies ---------------------------------------------------------------------------------
+
+
+def run(program, *words, text=None):
+    return subprocess.run([PLAIN, *map(str, words), "-c", program.file], input=text, capture_output=True, text=True,
+                          timeout=60)
+
+
+def restored(program, backup, place):
+    """A program of another state directory, with what was saved."""
+    place.mkdir()
+    shutil.copy(program.directory / "facts", place)
+    (place / "state").mkdir()
+    other = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1)
+    got = run(other, "restore", backup)
+    assert got.returncode == 0, got.stderr
+    return other
+
+
+def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
+    state = '{"table":"sts","key":"x.test","value":"one\\u0001","expires":9999999999999}\n'
+    assert run(waiting, "state", "load", text=state).stdout == "load: 1 row\n"
+    got = run(waiting, "backup", tmp_path / "saved")
+    assert (got.returncode, got.stdout, got.stderr) == (0, "backup: 3 messages\n", "")
+    assert "File exists" in run(waiting, "backup", tmp_path / "saved").stderr
+    rows = waiting.queue()
+    other = restored(waiting, tmp_path / "saved", tmp_path / "other")
+    with other:
+        again = other.queue()
+        assert [(r["queue_id"], r["recipients"]) for r in again] == [(r["queue_id"], r["recipients"]) for r in rows]
+        assert other.command("queue", "verify").returncode == 0
+        assert run(other, "state", "dump").stdout == state
+    assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
+
+
+def test_a_running_program_is_not_restored(waiting, tmp_path):
+    assert run(waiting, "backup", tmp_path / "saved").returncode == 0
+    begin(waiting)
+    got = run(waiting, "restore", tmp_path / "saved")
+    assert got.returncode == EX_UNAVAILABLE and "in use" in got.stderr
+
+
+def test_a_backup_under_load_has_all_that_was_acknowledged_before(place, tmp_path):
+    with Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1) as program:
+        before, stop = [], threading.Event()
+
+        def send():
+            with program.client() as client:
+                while not stop.is_set():
+                    name = f"letter {len(before)}"
+                    big = len(before) % 10 == 0
+                    client.sendmail("a@far.test", ["ben@far.test"], letter(name, body="x" * 70 + "\n" * (300000 * big)))
+                    before.append(name)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for turn in range(3):
+                until(lambda: len(before) > 20 * (turn + 1), "some mail")
+                known = len(before)
+                got = run(program, "backup", tmp_path / f"saved{turn}")
+                assert got.returncode == 0, got.stderr
+                assert int(re.search(r"\d+", got.stdout)[0]) >= known
+        finally:
+            stop.set()
+            sender.join()
+        other = restored(program, tmp_path / "saved2", tmp_path / "other")
+        run(other, "queue", "export", tmp_path / "out", "all")
+        subjects = {email.message_from_bytes(p.read_bytes())["Subject"] for p in (tmp_path / "out").glob("*.eml")}
+        assert set(before[:known]) <= subjects
+
+
+def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
+    rows = ('{"table":"sts","key_hex":"ff00","value_hex":"00fe"}\n'
+            '{"table":"tlsrpt","key":"größe","value":"\\"quoted\\""}\n')
+    assert run(waiting, "state", "load", text=rows).returncode == 0
+    assert run(waiting, "state", "dump").stdout.splitlines() == rows.splitlines()[::1]
+    for bad in '{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]":
+        got = run(waiting, "state", "load", text=bad)
+        assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
