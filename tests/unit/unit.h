@@ -26,9 +26,10 @@ assert_slice_(struct slice got, struct slice want, const char *file, int line)
 
 /* For tables: says which case it was. */
 #define assert_case(condition, number, text) do { \
-	if (!(condition)) \
+	bool good_ = (condition);       /* asked once: it may be an act */ \
+	if (!good_) \
 		print_error("case %zu: %s\n", (size_t)(number), (text)); \
-	assert_true(condition); \
+	_assert_true(good_, #condition, __FILE__, __LINE__); \
 } while (0)
 
 #endif
