@@ -196,9 +196,11 @@ void
 session_feed(struct session *s, struct slice *input)
 {
 	size_t left;
+	int reading;
 
 	do {
 		left = input->n;
+		reading = s->reading;
 		switch (s->reading) {
 		case READ_COMMAND:
 			feed_command(s, input);
@@ -210,9 +212,8 @@ session_feed(struct session *s, struct slice *input)
 			feed_chunk(s, input);
 			break;
 		}
-		/* A chunk of no octets ends without taking any. */
-	} while (s->want == SESSION_MORE && (input->n < left ||
-	    (s->reading == READ_CHUNK && s->chunk_left == 0)));
+		/* A chunk of no octets ends without taking any; there may be more behind it. */
+	} while (s->want == SESSION_MORE && (input->n < left || (int)s->reading != reading));
 }
 
 struct status
@@ -252,6 +253,6 @@ session_protocol(const struct session *s)
 	if (s->mail.smtputf8)
 		return s->secure ? "UTF8SMTPS" : "UTF8SMTP";
 	if (!s->extended)
-		return s->secure ? "SMTPS" : "SMTP";
+		return "SMTP";          /* nobody has registered a word for HELO under TLS */
 	return s->secure ? "ESMTPS" : "ESMTP";
 }

@@ -77,6 +77,7 @@ struct session {
 	bool               extended, secure;
 	struct transaction mail;
 	struct text        text;        /* the text of the message that is being received */
+	uint64_t           texts;       /* that have begun: chunks may be given up by RSET (RFC 3030 2) */
 	/* Gets the text of a message, piece by piece, dots removed. */
 	void             (*sink)(void *arg, struct slice piece);
 	void              *sink_arg;

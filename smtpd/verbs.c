@@ -355,6 +355,7 @@ static void
 begin_text(struct session *s, bool counted)
 {
 	s->text = (struct text){ .bare = s->terms->bare, .counted = counted };
+	s->texts++;
 }
 
 static void

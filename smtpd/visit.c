@@ -24,7 +24,8 @@ struct visit {
 	struct peer          peer;
 	struct session_terms terms;
 	struct session       session;
-	struct intake       *intake;    /* while a text comes in */
+	struct intake       *intake;    /* while a text comes in … */
+	uint64_t             text;      /* … and the number of that text */
 	struct accept       *accept;
 	struct storing      *space;     /* a file was asked for */
 	struct timer         patience;
@@ -212,16 +213,24 @@ out_of_patience(void *arg)
 
 /* --- a message ------------------------------------------------------------------------------ */
 
-static void
-take_text(void *arg, struct slice piece)
+/* For the text of now: chunks of one that was given up must not get into the next. */
+static struct intake *
+intake_of(struct visit *v)
 {
-	struct visit *v = arg;
-
+	if (v->text != v->session.texts)
+		drop_intake(v);
 	if (v->intake == NULL) {
 		v->intake = must_alloc(sizeof *v->intake);
 		intake_begin(v->intake);
+		v->text = v->session.texts;
 	}
-	intake_add(v->intake, piece);
+	return v->intake;
+}
+
+static void
+take_text(void *arg, struct slice piece)
+{
+	intake_add(intake_of(arg), piece);
 }
 
 static void
@@ -284,8 +293,7 @@ accept_message(struct visit *v)
 	struct accept_client client = { v->door->conf, v->peer.ip, v->terms.relay,
 	    ssl ? tls_version(ssl) : NULL, ssl ? tls_cipher(ssl) : NULL };
 
-	if (v->intake == NULL)
-		take_text(v, NONE);             /* a message without a byte */
+	intake_of(v);                           /* also of a message without a byte */
 	timer_clear(v->smtpd->loop, &v->patience);
 	stream_pause(v->stream);
 	if (!rates_allow(v->smtpd->rates, v->peer.ip, v->door->conf->messages,
@@ -314,6 +322,8 @@ pump(struct visit *v)
 	if (v->session.want == SESSION_MORE)
 		session_feed(&v->session, &input);
 	stream_take(v->stream, before - input.n);
+	if (!v->session.mail.begun)
+		drop_intake(v);
 	if (waits_for_file(v))
 		return;
 	switch (v->session.want) {
