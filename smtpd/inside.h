@@ -95,7 +95,10 @@ struct storing;
  */
 struct storing *storage_store(struct storage *, const struct envelope *, uint64_t file,
     struct slice content, void (*done)(void *arg, struct status), void *arg);
-/* A file for a large message: its number and its descriptor, or a bad status. */
+/*
+ * A file for a large message: its number and its descriptor, or a bad status.  It
+ * goes with the queue that gave it; storing it then fails, to be tried again.
+ */
 struct storing *storage_space(struct storage *,
     void (*done)(void *arg, struct status, uint64_t file, int fd), void *arg);
 void            storage_forget(struct storing *);       /* nobody waits any more; NULL is fine */

@@ -22,10 +22,20 @@ struct storing {
 	struct later    fail;
 };
 
+/*
+ * A file that the queue of now has opened for us.  A new queue counts its files
+ * from the beginning: the number that we tell our user is one of ours.
+ */
+struct given {
+	struct given *next;
+	uint64_t      file, queues_file;
+};
+
 struct storage {
 	struct smtpd   *smtpd;
 	struct link    *link;           /* NULL: no queue now */
 	struct storing *waiting;
+	struct given   *given;
 	uint64_t        number;
 };
 
@@ -62,6 +72,41 @@ new_storing(struct storage *all, unsigned kind, void *arg)
 	return s;
 }
 
+/* --- files ------------------------------------------------------------------------- */
+
+static uint64_t
+remember_file(struct storage *all, uint64_t queues_file)
+{
+	struct given *g = must_alloc(sizeof *g);
+
+	*g = (struct given){ all->given, ++all->number, queues_file };
+	all->given = g;
+	return g->file;
+}
+
+/* What the queue calls it; 0: that queue has gone, and the file with it. */
+static uint64_t
+forget_file(struct storage *all, uint64_t file)
+{
+	for (struct given **at = &all->given; *at != NULL; at = &(*at)->next)
+		if ((*at)->file == file) {
+			struct given *found = *at;
+			uint64_t queues_file = found->queues_file;
+
+			*at = found->next;
+			free(found);
+			return queues_file;
+		}
+	return 0;
+}
+
+static void
+forget_all_files(struct storage *all)
+{
+	while (all->given != NULL)
+		forget_file(all, all->given->file);
+}
+
 /* --- answers ----------------------------------------------------------------------- */
 
 static void
@@ -73,6 +118,8 @@ conclude(struct storing *s, struct status status, uint64_t file, int fd)
 	struct storage *all = s->storage;
 
 	free_storing(s);
+	if (fd != -1)
+		file = remember_file(all, file);
 	if (stored != NULL) {
 		stored(arg, status);
 	} else if (space != NULL) {
@@ -129,6 +176,7 @@ on_gone(void *arg)
 
 	link_end(all->link);
 	all->link = NULL;
+	forget_all_files(all);
 	for (struct storing *s = all->waiting; s != NULL; s = s->next)
 		if (s->file)
 			loop_later(all->smtpd->loop, &s->fail, file_is_lost, s);
@@ -165,12 +213,14 @@ storage_store(struct storage *all, const struct envelope *e, uint64_t file, stru
 
 	s->stored = done;
 	s->file = file != 0;
+	if (s->file)
+		file = forget_file(all, file);
 	envelope_pack(e, &packed);
 	pack_u64(&s->request, file);
 	pack_slice(&s->request, buf_slice(&packed));
 	pack_slice(&s->request, content);
 	buf_free(&packed);
-	if (s->request.full) {
+	if (s->request.full || (s->file && file == 0)) {
 		buf_clear(&s->request);
 		loop_later(all->smtpd->loop, &s->fail, file_is_lost, s);
 	} else {
@@ -194,8 +244,9 @@ storage_drop_space(struct storage *all, uint64_t file)
 {
 	struct buf b = BUF(8);
 
+	file = forget_file(all, file);
 	pack_u64(&b, file);
-	if (all->link != NULL)
+	if (all->link != NULL && file != 0)
 		link_send(all->link, FRAME_SPACE_DROP, buf_slice(&b), -1);
 	buf_free(&b);
 }
@@ -214,6 +265,7 @@ storage_end(struct storage *all)
 {
 	while (all->waiting != NULL)
 		free_storing(all->waiting);
+	forget_all_files(all);
 	link_end(all->link);
 	free(all);
 }
