@@ -6,7 +6,7 @@
 #include "mail/header.h"
 #include "queue/report.h"
 
-enum { WORDS_MOST = 400 };              /* of another server's words */
+enum { WORDS_MOST = 600 };              /* of another server's words, as they are shown */
 
 bool
 report_utf8(const struct report *r)
@@ -17,6 +17,44 @@ report_utf8(const struct report *r)
 		ascii = ascii && ascii_only(r->recipients[i].address);
 	return !ascii;
 }
+
+/* --- what goes with it ------------------------------------------------------------ */
+
+/* Up to the last whole line within the limit. */
+static struct slice
+whole_lines(struct slice s, size_t most)
+{
+	s = slice_head(s, most);
+	while (s.n > 0 && s.p[s.n - 1] != '\n')
+		s.n--;
+	return s;
+}
+
+static bool
+attaches_all(const struct report *r)
+{
+	return r->full && r->original.n <= REPORT_FULL_MOST;
+}
+
+/* What of the message goes with the report. */
+static struct slice
+attached(const struct report *r)
+{
+	size_t header = header_length(r->original);
+
+	if (attaches_all(r))
+		return r->original;
+	return header <= REPORT_HEADER_MOST ? slice_head(r->original, header)
+	    : whole_lines(r->original, REPORT_HEADER_MOST);
+}
+
+bool
+report_eight_bit(const struct report *r)
+{
+	return report_utf8(r) || !ascii_only(attached(r));
+}
+
+/* --- the parts --------------------------------------------------------------------- */
 
 const char *
 report_word(enum report_action action)
@@ -54,6 +92,14 @@ boundary_text(const struct report *r, char text[2 * ID_TEXT + 16])
 	memcpy(text + 3 + ID_TEXT, about, ID_TEXT + 1);
 }
 
+/* RFC 2045 6.2, 6.4: 7bit needs no word. */
+static void
+add_encoding(struct buf *b, bool eight_bit)
+{
+	if (eight_bit)
+		buf_add(b, S("Content-Transfer-Encoding: 8bit\r\n"));
+}
+
 static void
 write_header(struct buf *b, const struct report *r, const char *boundary)
 {
@@ -67,19 +113,31 @@ write_header(struct buf *b, const struct report *r, const char *boundary)
 	buf_printf(b, "Date: %s\r\n", date);
 	buf_printf(b, "Message-ID: <%s@%.*s>\r\n", id, FMT(r->hostname));
 	buf_add(b, S("Auto-Submitted: auto-replied\r\nMIME-Version: 1.0\r\n"));     /* RFC 3834 3.1.7 */
+	add_encoding(b, report_eight_bit(r));
 	buf_printf(b, "Content-Type: multipart/report; report-type=delivery-status;\r\n"
 	    "\tboundary=\"%s\"\r\n\r\n", boundary);
 }
 
-/* Another server's words: one line, nothing that could end it, ASCII unless the report is not. */
+/* How many octets of UTF-8 begin with this one. */
+static size_t
+sequence(unsigned char first)
+{
+	return first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
+}
+
+/*
+ * Another server's words: one line, nothing that could end it, short of what a
+ * line may be (RFC 5322 2.1.1), ASCII unless the report is not.
+ */
 static void
 add_words(struct buf *b, const struct report *r, struct slice words)
 {
 	bool utf8 = report_utf8(r);
+	size_t end = b->n + WORDS_MOST;
 
-	words = slice_head(slice_trim(words), WORDS_MOST);
-	for (size_t n; words.n > 0; words = slice_skip(words, n)) {
-		n = utf8 ? words.n : 1;
+	words = slice_trim(words);
+	for (size_t n; words.n > 0 && b->n < end; words = slice_skip(words, n)) {
+		n = utf8 ? sequence((unsigned char)*words.p) : 1;
 		if (utf8 || (unsigned char)*words.p < 0x80)
 			shown_add(b, slice_head(words, n));
 		else
@@ -150,6 +208,17 @@ add_orcpt(struct buf *b, const struct report *r, struct slice orcpt)
 	buf_free(&address);
 }
 
+/* RFC 3464 2.3.6: what the server said.  That it was too late (4.4.7) we say, not he. */
+static void
+add_diagnostic(struct buf *b, const struct report *r, const struct status *s)
+{
+	buf_printf(b, "Diagnostic-Code: smtp; %u ", s->reply);
+	if (s->class != 4 || s->subject != 4 || s->detail != 7)
+		buf_printf(b, "%u.%u.%u ", s->class, s->subject, s->detail);
+	add_words(b, r, s->text);
+	buf_add(b, S("\r\n"));
+}
+
 /* RFC 3464 2.3 */
 static void
 write_per_recipient(struct buf *b, const struct report *r, const struct report_recipient *one)
@@ -166,12 +235,8 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	buf_printf(b, "Status: %u.%u.%u\r\n", s->class, s->subject, s->detail);
 	if (one->host.n > 0)
 		buf_printf(b, "Remote-MTA: dns; %.*s\r\n", FMT(one->host));
-	if (s->reply > 0) {
-		buf_printf(b, "Diagnostic-Code: smtp; %u %u.%u.%u ", s->reply, s->class, s->subject,
-		    s->detail);
-		add_words(b, r, s->text);
-		buf_add(b, S("\r\n"));
-	}
+	if (s->reply > 0)
+		add_diagnostic(b, r, s);
 	if (one->tried > 0) {
 		date_text(one->tried, date);
 		buf_printf(b, "Last-Attempt-Date: %s\r\n", date);
@@ -182,35 +247,21 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	}
 }
 
-/* Up to the last whole line within the limit. */
-static struct slice
-whole_lines(struct slice s, size_t most)
-{
-	s = slice_head(s, most);
-	while (s.n > 0 && s.p[s.n - 1] != '\n')
-		s.n--;
-	return s;
-}
-
 static void
 write_original(struct buf *b, const struct report *r, bool utf8)
 {
-	size_t header = header_length(r->original);
-	bool full = r->full && r->original.n <= REPORT_FULL_MOST;
+	struct slice part = attached(r);
 
-	if (full)
-		buf_printf(b, "Content-Type: message/%s\r\n\r\n", utf8 ? "global" : "rfc822");
+	if (attaches_all(r))
+		buf_printf(b, "Content-Type: message/%s\r\n", utf8 ? "global" : "rfc822");
 	else
-		buf_printf(b, "Content-Type: %s\r\n\r\n",
+		buf_printf(b, "Content-Type: %s\r\n",
 		    utf8 ? "message/global-headers" : "text/rfc822-headers");
-	if (full) {
-		buf_add(b, r->original);
-		if (!slice_endsi(r->original, S("\r\n")))
-			buf_add(b, S("\r\n"));
-	} else {
-		buf_add(b, header <= REPORT_HEADER_MOST ? slice_head(r->original, header)
-		    : whole_lines(r->original, REPORT_HEADER_MOST));
-	}
+	add_encoding(b, !ascii_only(part));
+	buf_add(b, S("\r\n"));
+	buf_add(b, part);
+	if (!slice_endsi(part, S("\r\n")))
+		buf_add(b, S("\r\n"));
 }
 
 void
@@ -221,11 +272,15 @@ report_write(struct buf *b, const struct report *r)
 
 	boundary_text(r, boundary);
 	write_header(b, r, boundary);
-	buf_printf(b, "--%s\r\nContent-Type: text/plain; charset=%s\r\n\r\n", boundary,
+	buf_printf(b, "--%s\r\nContent-Type: text/plain; charset=%s\r\n", boundary,
 	    utf8 ? "utf-8" : "us-ascii");
+	add_encoding(b, utf8);
+	buf_add(b, S("\r\n"));
 	write_for_people(b, r);
-	buf_printf(b, "\r\n--%s\r\nContent-Type: message/%sdelivery-status\r\n\r\n", boundary,
+	buf_printf(b, "\r\n--%s\r\nContent-Type: message/%sdelivery-status\r\n", boundary,
 	    utf8 ? "global-" : "");
+	add_encoding(b, utf8);
+	buf_add(b, S("\r\n"));
 	write_per_message(b, r);
 	for (size_t i = 0; i < r->count; i++)
 		write_per_recipient(b, r, &r->recipients[i]);

@@ -45,6 +45,8 @@ enum {
 
 /* Whether the report itself needs SMTPUTF8: an address in it is not ASCII. */
 bool report_utf8(const struct report *);
+/* Whether it needs 8BITMIME: for that, or for what goes with it. */
+bool report_eight_bit(const struct report *);
 
 /* "failed", as it stands in the Action field. */
 const char *report_word(enum report_action);

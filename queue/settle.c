@@ -166,11 +166,11 @@ ending_new(struct queue *q, uint64_t id, size_t most)
 }
 
 static void
-ending_add(struct ending *e, enum report_action action, struct recipient_state state)
+ending_add(struct ending *e, enum report_action action, struct recipient_state state, struct slice host)
 {
 	state.host = arena_copy(e->arena, state.host);
 	state.last.text = arena_copy(e->arena, state.last.text);
-	e->told[e->count] = (struct told){ state.recipient, action, state.last, state.host };
+	e->told[e->count] = (struct told){ state.recipient, action, state.last, arena_copy(e->arena, host) };
 	e->states[e->count++] = state;
 }
 
@@ -193,6 +193,13 @@ state_after(const struct settling *x, uint32_t number, enum recipient_stage stag
 	    .told = x->message->warned ? NOTIFY_DELAY : 0, .host = x->tried->result->host, .last = s };
 }
 
+/* Who said so, for the sender: another host.  Our mailboxes are nobody's business. */
+static struct slice
+host_to_tell(const struct settling *x)
+{
+	return x->tried->kind == NULL ? x->tried->result->host : NONE;
+}
+
 /* RFC 3461 5.2.2: a host that knows DSN takes over what the sender asked for. */
 static void
 settle_delivered(struct settling *x, uint32_t number, const struct recipient *r, struct status s)
@@ -206,7 +213,8 @@ settle_delivered(struct settling *x, uint32_t number, const struct recipient *r,
 	}
 	if (x->succeeded == NULL)
 		x->succeeded = ending_new(x->queue, x->message->id, x->tried->task->count);
-	ending_add(x->succeeded, x->tried->kind != NULL ? REPORT_DELIVERED : REPORT_RELAYED, state);
+	ending_add(x->succeeded, x->tried->kind != NULL ? REPORT_DELIVERED : REPORT_RELAYED, state,
+	    host_to_tell(x));
 }
 
 static void
@@ -221,7 +229,7 @@ settle_failed(struct settling *x, uint32_t number, const struct recipient *r, st
 	state.told |= NOTIFY_FAILURE;
 	if (x->failed == NULL)
 		x->failed = ending_new(x->queue, x->message->id, x->tried->task->count);
-	ending_add(x->failed, REPORT_FAILED, state);
+	ending_add(x->failed, REPORT_FAILED, state, host_to_tell(x));
 }
 
 static void
@@ -233,7 +241,7 @@ settle_deferred(struct settling *x, uint32_t number, const struct recipient *r, 
 
 	log_outcome(x, &EVENT_DEFERRED, r, &s);
 	spool_state(x->queue->spool, x->message->id, &state, NULL, NULL);
-	x->late[x->left] = (struct told){ number, REPORT_DELAYED, s, x->tried->result->host };
+	x->late[x->left] = (struct told){ number, REPORT_DELAYED, s, host_to_tell(x) };
 	x->waiting[x->left++] = number;
 }
 

@@ -171,7 +171,7 @@ fill_envelope(struct telling *t)
 		.smtputf8 = report_utf8(&t->report), .requiretls = about->requiretls,
 		.parent = about->id, .parent_recipient = NO_RECIPIENT,
 	};
-	t->envelope.eight_bit = t->envelope.smtputf8 || (about->eight_bit && t->report.full);
+	t->envelope.eight_bit = report_eight_bit(&t->report);
 }
 
 /* The report goes into the spool like any other message. */
