@@ -51,6 +51,7 @@ try_later(struct expansion_work *w)
 		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
 	free_expansion(w);
 	queue_work_over(q);
+	queue_look(q);
 }
 
 static void
@@ -197,11 +198,11 @@ expand_now(struct expansion_work *w, struct message *m, const struct recipient *
 	struct queue *q = w->queue;
 	const struct envelope *e = &w->stored.envelope;
 	struct place_to_go place;
-	struct address a = { .text = NONE };
+	struct address a = plan_address(r, w->arena);
 	bool expands;
 
 	place_find(q, e, r, w->arena, &place);
-	expands = place.kind == PLACE_EXPAND && address_parse(r->address, w->arena, &a);
+	expands = place.kind == PLACE_EXPAND;
 	if (expands && place.instead.text.n > 0) {
 		expand_alias(w, m, r, &place.instead);
 	} else if (expands && place.route.kind == ROUTE_LIST) {

@@ -138,6 +138,9 @@ struct place_to_go {
 const struct recipient **plan_find_recipients(struct queue *, const struct envelope *,
     const uint32_t *numbers, size_t n, struct arena *);
 
+/* <postmaster> may stand without a domain (RFC 5321 4.5.1). */
+struct address plan_address(const struct recipient *, struct arena *);
+
 void place_find(struct queue *, const struct envelope *, const struct recipient *, struct arena *,
     struct place_to_go *);
 

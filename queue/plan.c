@@ -158,16 +158,22 @@ go_to_list(const struct envelope *e, struct arena *arena, struct place_to_go *p)
 	go_on(p);
 }
 
+struct address
+plan_address(const struct recipient *r, struct arena *arena)
+{
+	struct address a;
+
+	return address_parse(r->address, arena, &a) ? a : address_make(r->address, NONE, arena);
+}
+
 void
 place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
     struct arena *arena, struct place_to_go *p)
 {
-	struct address a;
+	struct address a = plan_address(r, arena);
 
 	*p = (struct place_to_go){ .kind = PLACE_NOWHERE, .key = S("nowhere"), .terms = { .most = 1 },
 	    .sender = e->sender };
-	if (!address_parse(r->address, arena, &a))
-		a = address_make(r->address, NONE, arena);      /* <postmaster> without a domain */
 	p->route = route_local(q->options.routes, &a, arena);
 	if (p->route.kind == ROUTE_ALIAS && r->parent != NO_RECIPIENT)
 		p->route = route_mailbox(q->options.routes, &a, arena);

@@ -49,7 +49,7 @@ struct world {
 	uint64_t      id;               /* of the newest message */
 };
 
-static void
+static inline void
 world_log(void *arg, struct slice line)
 {
 	struct world *w = arg;
@@ -59,7 +59,7 @@ world_log(void *arg, struct slice line)
 	buf_add(&w->said, line);
 }
 
-static void
+static inline void
 world_conf(struct world *w, const char *text)
 {
 	struct flaws flaws;
@@ -78,7 +78,7 @@ world_conf(struct world *w, const char *text)
 
 /* --- the listener ------------------------------------------------------------------ */
 
-static void
+static inline void
 listener_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	struct world *w = arg;
@@ -100,7 +100,7 @@ listener_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	w->answers++;
 }
 
-static void
+static inline void
 listener_gone(void *arg)
 {
 	struct world *w = arg;
@@ -111,7 +111,7 @@ listener_gone(void *arg)
 
 static const struct link_user LISTENER = { listener_frame, listener_gone };
 
-static void
+static inline void
 world_listener(struct world *w)
 {
 	int ends[2];
@@ -124,7 +124,7 @@ world_listener(struct world *w)
 
 /* --- the deliverer ------------------------------------------------------------------- */
 
-static void
+static inline void
 deliverer_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	struct world *w = arg;
@@ -141,7 +141,7 @@ deliverer_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	w->count++;
 }
 
-static void
+static inline void
 deliverer_gone(void *arg)
 {
 	struct world *w = arg;
@@ -153,7 +153,7 @@ deliverer_gone(void *arg)
 static const struct link_user DELIVERER = { deliverer_frame, deliverer_gone };
 
 /* A new deliverer comes; he has not told yet what he is doing. */
-static void
+static inline void
 deliverer_comes(struct world *w)
 {
 	int ends[2];
@@ -163,13 +163,13 @@ deliverer_comes(struct world *w)
 	queue_delivery(w->queue, ends[1]);
 }
 
-static void
+static inline void
 deliverer_ready(struct world *w)
 {
 	link_send(w->deliverer, FRAME_UNDER_WAY_END, NONE, -1);
 }
 
-static void
+static inline void
 deliverer_dies(struct world *w)
 {
 	link_end(w->deliverer);
@@ -177,7 +177,7 @@ deliverer_dies(struct world *w)
 }
 
 /* What an order becomes: one text for all, or one for each recipient. */
-static struct order_result
+static inline struct order_result
 result_of(struct world *w, const struct seen *s, const char *const *texts, size_t n)
 {
 	struct order_result r = { .number = s->order.number, .id = s->order.id, .count = s->order.count,
@@ -195,7 +195,7 @@ result_of(struct world *w, const struct seen *s, const char *const *texts, size_
 	return r;
 }
 
-static void
+static inline void
 send_result(struct world *w, struct seen *s, const struct order_result *r, unsigned kind)
 {
 	struct buf b = BUF(LINK_FRAME_MOST);
@@ -206,7 +206,7 @@ send_result(struct world *w, struct seen *s, const struct order_result *r, unsig
 	s->answered = kind == FRAME_RESULT;
 }
 
-static void
+static inline void
 world_answer(struct world *w, size_t order, const char *text)
 {
 	struct order_result r = result_of(w, &w->orders[order], &text, 1);
@@ -215,7 +215,7 @@ world_answer(struct world *w, size_t order, const char *text)
 }
 
 /* Nobody could be spoken to: what the deliverer says himself. */
-static void
+static inline void
 world_unreachable(struct world *w, size_t order)
 {
 	struct seen *s = &w->orders[order];
@@ -229,7 +229,7 @@ world_unreachable(struct world *w, size_t order)
 
 /* --- beginning and ending ---------------------------------------------------------------- */
 
-static void
+static inline void
 world_start(struct world *w)
 {
 	struct queue_options o = { .conf = w->conf, .routes = w->routes, .files = &w->reader,
@@ -242,7 +242,7 @@ world_start(struct world *w)
 	world_listener(w);
 }
 
-static void
+static inline void
 world_begin(struct world *w, const char *conf)
 {
 	*w = (struct world){ .arena = arena_new(WORLD_MEMORY), .space_fd = -1 };
@@ -255,6 +255,7 @@ world_begin(struct world *w, const char *conf)
 	w->said = BUF(4 << 20);
 	w->log = (struct log){ .clock = &w->clock, .write = world_log, .arg = w };
 	w->orders = arena_get(w->arena, ORDERS_MOST * sizeof *w->orders);
+	files_add(&w->files, S("/c/empty"), FILE_MEMBERS);
 	world_conf(w, conf);
 	world_start(w);
 	deliverer_comes(w);
@@ -262,14 +263,14 @@ world_begin(struct world *w, const char *conf)
 }
 
 /* Everybody else in the house goes on for so long. */
-static void
+static inline void
 world_run(struct world *w, int64_t ms)
 {
 	loop_run_until(&w->loop, w->clock.now + ms);
 }
 
 /* The queue ends, and a new one comes; the deliverer lives on and knows what he does. */
-static void
+static inline void
 world_restart(struct world *w)
 {
 	queue_end(w->queue);
@@ -278,7 +279,7 @@ world_restart(struct world *w)
 	deliverer_comes(w);
 }
 
-static void
+static inline void
 remove_tree(const char *path)
 {
 	char command[128];
@@ -287,7 +288,7 @@ remove_tree(const char *path)
 	assert_int_equal(system(command), 0);
 }
 
-static void
+static inline void
 world_end(struct world *w)
 {
 	queue_end(w->queue);
@@ -309,7 +310,7 @@ world_end(struct world *w)
 
 static const char CONTENT[] = "From: s@sender.test\r\nSubject: x\r\n\r\nbody\r\n";
 
-static struct envelope
+static inline struct envelope
 world_envelope(struct world *w, const char *sender, const char *recipients)
 {
 	struct envelope e = { .id = ++w->id, .arrival = w->clock.now, .sender = slice(sender),
@@ -323,7 +324,7 @@ world_envelope(struct world *w, const char *sender, const char *recipients)
 	return e;
 }
 
-static void
+static inline void
 send_store(struct world *w, const struct envelope *e, uint64_t file, struct slice content)
 {
 	struct buf b = BUF(LINK_FRAME_MOST), packed = BUF(ENVELOPE_MOST);
@@ -338,7 +339,7 @@ send_store(struct world *w, const struct envelope *e, uint64_t file, struct slic
 	buf_free(&packed);
 }
 
-static void
+static inline void
 world_store_envelope(struct world *w, const struct envelope *e)
 {
 	send_store(w, e, 0, slice(CONTENT));
@@ -347,7 +348,7 @@ world_store_envelope(struct world *w, const struct envelope *e)
 }
 
 /* The identifier of a message that is accepted now. */
-static uint64_t
+static inline uint64_t
 world_store(struct world *w, const char *sender, const char *recipients)
 {
 	struct envelope e = world_envelope(w, sender, recipients);
@@ -356,7 +357,7 @@ world_store(struct world *w, const char *sender, const char *recipients)
 	return e.id;
 }
 
-static bool
+static inline bool
 world_said(const struct world *w, const char *words)
 {
 	return w->said.n > 0 && memmem(w->said.p, w->said.n, words, strlen(words)) != NULL;
@@ -364,7 +365,7 @@ world_said(const struct world *w, const char *words)
 
 /* --- memory and disk --------------------------------------------------------------------------- */
 
-static const struct task *
+static inline const struct task *
 task_with(const struct message *m, uint32_t recipient)
 {
 	for (const struct task *t = m->tasks; t != NULL; t = t->next_of_message)
@@ -379,7 +380,7 @@ struct comparing {
 	size_t              messages;
 };
 
-static void
+static inline void
 compare_recipient(const struct message *m, const struct envelope *e, uint32_t number,
     const struct recipient_state *s)
 {
@@ -395,7 +396,7 @@ compare_recipient(const struct message *m, const struct envelope *e, uint32_t nu
 	}
 }
 
-static const struct recipient_state *
+static inline const struct recipient_state *
 found_state(const struct found *f, uint32_t number)
 {
 	for (size_t i = 0; i < f->count; i++)
@@ -404,13 +405,13 @@ found_state(const struct found *f, uint32_t number)
 	return NULL;
 }
 
-static bool
+static inline bool
 over(const struct recipient_state *s)
 {
 	return s != NULL && s->stage != RECIPIENT_WAITING && s->stage != RECIPIENT_HELD;
 }
 
-static bool
+static inline bool
 compare_message(void *arg, const struct found *f)
 {
 	struct comparing *c = arg;
@@ -432,7 +433,7 @@ compare_message(void *arg, const struct found *f)
 }
 
 /* With nothing under way, the spool would tell the next queue what this one knows. */
-static void
+static inline void
 world_compare(struct world *w)
 {
 	struct comparing c = { w->queue, 0 };

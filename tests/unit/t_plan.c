@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: ISC */
+/* Who gets what (queue/plan, lists): routes, aliases, lists, from the orders that come of them. */
+#include "mail/header.h"
+#include "queue_world.h"
+
+static struct world w;
+
+static const char CONF[] =
+    "domain local.test { deliver to maildir /m/%u; users ann, ben;\n"
+    "  alias postmaster -> ann; alias team -> ann, ben, x@far.test; alias fwd -> x@far.test;\n"
+    "  alias deep -> team, x@far.test, y@far.test; alias self -> self, y@far.test; alias toall -> staff;\n"
+    "  list staff -> ann, m@far.test, n@far.test;\n"
+    "  list empty { members from file /c/empty } }\n"
+    "domain lmtp.test { deliver to lmtp 127.0.0.1:8024 }\n"
+    "domain drop.test { deliver to discard }\n"
+    "domain all.test { deliver to maildir /m/%d/%u; catch-all root }\n"
+    "delivery { retry after 5s, 10s; expire after 1m; expire reports after 30s; warn sender never\n"
+    "  to .hub.test { via 192.0.2.5:26 } }\n";
+
+static int
+setup(void **state)
+{
+	(void)state;
+	w.files = (struct files){ 0 };
+	world_begin(&w, CONF);
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	world_end(&w);
+	return 0;
+}
+
+/* --- orders as text --------------------------------------------------------------------- */
+
+static int
+compare(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* "maildir /m/ann: ann@local.test" */
+static char *
+order_line(const struct order *o)
+{
+	static const char *const kinds[] = { "smtp", "lmtp", "maildir" };
+	struct buf b = BUF(10000);
+	char *line;
+
+	buf_printf(&b, "%s %.*s:", kinds[o->kind], FMT(o->kind == ORDER_SMTP ? o->domain : o->place));
+	for (uint32_t i = 0; i < o->count; i++)
+		buf_printf(&b, " %.*s", FMT(o->recipients[i].address));
+	line = arena_copy(w.arena, buf_slice(&b)).p == NULL ? NULL
+	    : (char *)(uintptr_t)arena_printf(w.arena, "%.*s", FMT(buf_slice(&b))).p;
+	buf_free(&b);
+	return line;
+}
+
+/* The orders from that one on, in the order of the alphabet, "; " between them. */
+static struct slice
+orders_text(size_t from)
+{
+	char *lines[100];
+	struct buf b = BUF(100000);
+	struct slice text;
+	size_t n = 0;
+
+	for (size_t i = from; i < w.count && n < COUNT(lines); i++)
+		lines[n++] = order_line(&w.orders[i].order);
+	qsort(lines, n, sizeof *lines, compare);
+	for (size_t i = 0; i < n; i++)
+		buf_printf(&b, "%s%s", i > 0 ? "; " : "", lines[i]);
+	text = arena_copy(w.arena, buf_slice(&b));
+	buf_free(&b);
+	return text;
+}
+
+static void
+answer_all(const char *text)
+{
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered)
+			world_answer(&w, i, text);
+	world_run(&w, 100);
+}
+
+/* --- recipients ---------------------------------------------------------------------------- */
+
+static void
+test_places(void **state)
+{
+	static const struct { const char *to, *orders; } cases[] = {
+		{ "ann@local.test", "maildir /m/ann: ann@local.test" },
+		{ "Ann+tag@LOCAL.test", "maildir /m/ann: Ann+tag@LOCAL.test" },
+		{ "postmaster", "maildir /m/ann: ann@local.test" },
+		{ "a@lmtp.test b@lmtp.test", "lmtp 127.0.0.1:8024: a@lmtp.test b@lmtp.test" },
+		{ "a@drop.test", "" },
+		{ "anybody@all.test", "maildir /m/all.test/root: root@all.test" },
+		{ "a@far.test b@other.test c@FAR.test", "smtp far.test: a@far.test c@FAR.test; smtp other.test: b@other.test" },
+		{ "fwd@local.test", "smtp far.test: x@far.test" },
+		{ "team@local.test", "maildir /m/ann: ann@local.test; maildir /m/ben: ben@local.test; "
+		    "smtp far.test: x@far.test" },
+		{ "deep@local.test", "maildir /m/ann: ann@local.test; maildir /m/ben: ben@local.test; "
+		    "smtp far.test: x@far.test y@far.test" },
+		{ "self@local.test", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t before = w.count;
+
+		world_store(&w, "", cases[i].to);
+		world_run(&w, 100);
+		if (i != 10)                    /* what self means is the business of conf/route */
+			assert_slice(orders_text(before), cases[i].orders);
+		answer_all("250 ok");
+		assert_case(queue_messages(w.queue) == 0, i, cases[i].to);
+		world_compare(&w);
+	}
+}
+
+/* One hop for several domains: one order for all of them. */
+static void
+test_one_hop_for_many_domains(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "a@one.hub.test b@two.hub.test c@far.test");
+	assert_int_equal(w.count, 2);
+	for (size_t i = 0; i < 2; i++)
+		assert_int_equal(w.orders[i].order.count, slice_eq(w.orders[i].order.domain, S("far.test")) ? 1 : 2);
+}
+
+/* What an alias made is written down: a new queue goes on with the same recipients. */
+static void
+test_expansion_is_kept(void **state)
+{
+	struct slice before;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "team@local.test");
+	before = orders_text(0);
+	world_run(&w, 50);
+	for (size_t i = 0; i < w.count; i++)
+		if (w.orders[i].order.kind == ORDER_SMTP)
+			world_answer(&w, i, "250 ok");
+	world_run(&w, 50);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 50);
+	assert_int_equal(w.count, 5);           /* the two that were not delivered, again */
+	assert_slice(orders_text(3), "maildir /m/ann: ann@local.test; maildir /m/ben: ben@local.test");
+	assert_slice(before, "maildir /m/ann: ann@local.test; maildir /m/ben: ben@local.test; "
+	    "smtp far.test: x@far.test");
+	for (size_t i = 3; i < 5; i++)
+		world_answer(&w, i, "250 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* A13.8: a single target inherits what the sender wanted, several do not report success. */
+static void
+test_wishes_behind_aliases(void **state)
+{
+	static const struct { const char *to; unsigned notify, passed; bool orcpt; } cases[] = {
+		{ "fwd@local.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, NOTIFY_SUCCESS | NOTIFY_FAILURE, true },
+		{ "team@local.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, NOTIFY_FAILURE, false },
+		{ "team@local.test", NOTIFY_NEVER, NOTIFY_NEVER, false },
+		{ "team@local.test", 0, 0, false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct envelope e = world_envelope(&w, "s@sender.test", cases[i].to);
+		size_t before = w.count;
+
+		e.recipients[0].notify = cases[i].notify;
+		e.recipients[0].orcpt = S("rfc822;first@x.test");
+		world_store_envelope(&w, &e);
+		world_run(&w, 50);
+		for (size_t j = before; j < w.count; j++) {
+			const struct order_recipient *r = w.orders[j].order.recipients;
+
+			assert_case(r->notify == cases[i].passed, i, "notify");
+			assert_case((r->orcpt.n > 0) == cases[i].orcpt, i, "orcpt");
+		}
+		answer_all("250 ok");
+		answer_all("250 ok");           /* and reports, where they were asked for */
+	}
+}
+
+/* An alias target fails: the sender hears of the address he wrote to, and of the other one. */
+static void
+test_failure_behind_alias(void **state)
+{
+	struct slice report;
+
+	(void)state;
+	world_store(&w, "ben@local.test", "fwd@local.test");
+	answer_all("550 5.1.1 no");
+	report = world_text(&w, world_own(&w));
+	assert_non_null(memmem(report.p, report.n, "rfc822; x@far.test\r\n", 20));
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* --- lists ------------------------------------------------------------------------------------- */
+
+static void
+test_list(void **state)
+{
+	struct slice text;
+	struct header h;
+	uint64_t id, post;
+
+	(void)state;
+	id = world_store(&w, "s@sender.test", "staff@local.test");
+	world_run(&w, 50);
+	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; smtp far.test: m@far.test n@far.test");
+	assert_null(schedule_find(&w.queue->schedule, id));
+	post = world_own(&w);
+	assert_true(schedule_find(&w.queue->schedule, post)->bulk);
+	assert_slice(w.orders[0].order.sender, "postmaster@local.test");
+	text = world_text(&w, post);
+	assert_true(header_parse(&h, arena_copy(w.arena, slice_head(text, header_length(text))), w.arena, NULL));
+	assert_slice(slice_trim(header_find(&h, "List-Id")->value), "<staff.local.test>");
+	assert_int_equal(header_count(&h, "Subject"), 1);
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* A post that comes back to its list goes no further (RFC 2919 8). */
+static void
+test_list_loop(void **state)
+{
+	static const char text[] = "List-Id: <staff.local.test>\r\nFrom: a@b.test\r\n\r\nbody\r\n";
+	struct envelope e = world_envelope(&w, "s@sender.test", "staff@local.test");
+
+	(void)state;
+	e.size = sizeof text - 1;
+	e.header_size = 45;
+	send_store(&w, &e, 0, slice(text));
+	world_run(&w, 100);
+	assert_int_equal(w.stored.reply, 250);
+	assert_int_equal(w.count, 0);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_true(world_said(&w, "list-loop"));
+	world_compare(&w);
+}
+
+static void
+test_list_behind_alias(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "toall@local.test");
+	world_run(&w, 50);
+	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; smtp far.test: m@far.test n@far.test");
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* Nobody there now: tried again, later each time, and given up with a report like any other. */
+static void
+test_list_of_nobody(void **state)
+{
+	(void)state;
+	world_store(&w, "ann@local.test", "empty@local.test");
+	world_run(&w, 30 * SECOND);
+	assert_int_equal(w.count, 0);
+	assert_int_equal(queue_messages(w.queue), 1);
+	world_run(&w, 60 * SECOND);
+	assert_int_equal(w.count, 1);
+	assert_slice(w.orders[0].order.sender, "");
+	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test");
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* Many members of one place: a hundred in an order, each of them once. */
+static void
+test_many_recipients(void **state)
+{
+	struct buf many = BUF(100000);
+	size_t n = 0;
+	bool seen[1050] = { false };
+
+	(void)state;
+	for (unsigned i = 0; i < COUNT(seen); i++)
+		buf_printf(&many, "r%u@far.test ", i);
+	buf_byte(&many, '\0');
+	world_store(&w, "s@sender.test", many.p);
+	for (int round = 0; round < 10; round++)
+		answer_all("250 ok");
+	for (size_t i = 0; i < w.count; i++)
+		for (uint32_t j = 0; j < w.orders[i].order.count; j++, n++) {
+			uint32_t index = w.orders[i].order.recipients[j].index;
+
+			assert_true(w.orders[i].order.count <= 100);
+			assert_true(index < COUNT(seen) && !seen[index]);
+			seen[index] = true;
+		}
+	assert_int_equal(n, COUNT(seen));
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+	buf_free(&many);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		T(test_places), T(test_one_hop_for_many_domains), T(test_expansion_is_kept),
+		T(test_wishes_behind_aliases), T(test_failure_behind_alias), T(test_list), T(test_list_loop),
+		T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
+	};
+
+	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
+}
