@@ -30,20 +30,34 @@ queue_verb_parse(struct slice word, enum queue_verb *verb)
 	return false;
 }
 
+/* A stranger's words: as they are, or made harmless when they are not UTF-8. */
+static json_t *
+text(struct slice s)
+{
+	json_t *j = json_stringn(s.n > 0 ? s.p : "", s.n);
+	struct buf shown = BUF(4096);
+
+	if (j == NULL) {                        /* not UTF-8 */
+		shown_add(&shown, slice_head(s, 1000));
+		j = json_stringn(shown.p, shown.n);
+		buf_free(&shown);
+	}
+	return j;
+}
+
 /* --- requests --------------------------------------------------------------------------- */
 
 json_t *
 queue_request_json(const struct queue_request *r)
 {
-	json_t *j = json_pack("{s:s, s:b, s:b, s:s%, s:s%}", "verb", VERBS[r->verb], "text", r->text,
-	    "all", r->all, "from", r->from.n ? r->from.p : "", r->from.n, "to", r->to.n ? r->to.p : "",
-	    r->to.n);
+	json_t *j = json_pack("{s:s, s:b, s:b, s:o, s:o}", "verb", VERBS[r->verb], "text", r->text,
+	    "all", r->all, "from", text(r->from), "to", text(r->to));
 	json_t *ids = json_array();
-	char text[ID_TEXT + 1];
+	char id[ID_TEXT + 1];
 
 	for (size_t i = 0; i < r->id_count; i++) {
-		id_text(r->ids[i], text);
-		json_array_append_new(ids, json_string(text));
+		id_text(r->ids[i], id);
+		json_array_append_new(ids, json_string(id));
 	}
 	json_object_set_new(j, "ids", ids);
 	return j;
@@ -71,6 +85,13 @@ read_ids(struct queue_request *r, const json_t *ids, struct arena *arena)
 	return r->ids != NULL;
 }
 
+/* Nobody drops everything by saying nothing. */
+static bool
+says_which(const struct queue_request *r)
+{
+	return r->verb == QUEUE_LIST || r->all || r->id_count > 0 || r->from.n > 0 || r->to.n > 0;
+}
+
 bool
 queue_request_read(struct queue_request *r, struct slice bytes, struct arena *arena)
 {
@@ -84,7 +105,7 @@ queue_request_read(struct queue_request *r, struct slice bytes, struct arena *ar
 		.from = text_of(j, "from", arena), .to = text_of(j, "to", arena),
 	};
 	ok = verb != NULL && queue_verb_parse(slice(verb), &r->verb) &&
-	    read_ids(r, json_object_get(j, "ids"), arena);
+	    read_ids(r, json_object_get(j, "ids"), arena) && says_which(r);
 	json_decref(j);
 	return ok;
 }
@@ -192,20 +213,6 @@ queue_select(struct spool *spool, const struct queue_request *r,
 }
 
 /* --- showing ---------------------------------------------------------------------------------- */
-
-static json_t *
-text(struct slice s)
-{
-	json_t *j = json_stringn(s.n > 0 ? s.p : "", s.n);
-	struct buf shown = BUF(4096);
-
-	if (j == NULL) {                        /* not UTF-8 */
-		shown_add(&shown, slice_head(s, 1000));
-		j = json_stringn(shown.p, shown.n);
-		buf_free(&shown);
-	}
-	return j;
-}
 
 /* "host: 4.4.1 what it said" */
 static json_t *

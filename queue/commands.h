@@ -51,7 +51,7 @@ const char *queue_verb_word(enum queue_verb);
 bool        queue_verb_parse(struct slice, enum queue_verb *);
 
 json_t *queue_request_json(const struct queue_request *);
-/* Slices and ids lie in the arena. False: it is no request. */
+/* Slices and ids lie in the arena. False: it is no request; or it does not say which messages. */
 bool    queue_request_read(struct queue_request *, struct slice json, struct arena *);
 
 /* --- messages ---------------------------------------------------------------------- */

@@ -1,0 +1,424 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What `chainmail queue` asks: requests as JSON, selections, rows with the keys of
+ * `postqueue -j`, and all of it over the control socket of a running queue.
+ */
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include "queue_world.h"
+
+static struct world w;
+
+static const char CONF[] = "domain local.test { deliver to maildir /m/%u; users ann, ben }\n"
+    "delivery { retry after 10s; expire after 5m; warn sender never }\n";
+
+/* --- requests ----------------------------------------------------------------------------- */
+
+static void
+test_requests(void **state)
+{
+	static const struct { const char *json; bool ok; } cases[] = {
+		{ "{\"verb\":\"list\"}", true },
+		{ "{\"verb\":\"list\",\"all\":true,\"ids\":[]}", true },
+		{ "{\"verb\":\"drop\"}", false },                       /* everything is said with a word */
+		{ "{\"verb\":\"drop\",\"ids\":[],\"from\":\"\",\"to\":\"\"}", false },
+		{ "{\"verb\":\"drop\",\"all\":true}", true },
+		{ "{\"verb\":\"drop\",\"all\":\"yes\"}", false },
+		{ "{\"verb\":\"hold\",\"ids\":[\"000000000001\"]}", true },
+		{ "{\"verb\":\"hold\",\"ids\":[\"00000000000u\"]}", false },
+		{ "{\"verb\":\"hold\",\"ids\":[1]}", false },
+		{ "{\"verb\":\"hold\",\"ids\":\"000000000001\"}", false },
+		{ "{\"verb\":\"retry\",\"to\":\"x.test\"}", true },
+		{ "{\"verb\":\"retry\",\"to\":7}", false },
+		{ "{\"verb\":\"Retry\",\"all\":true}", false },
+		{ "{\"verb\":7}", false }, { "{}", false }, { "[]", false }, { "", false }, { "list", false },
+		{ "{\"verb\":\"list\"} x", false },
+	};
+	struct arena *arena = arena_new(1 << 16);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct queue_request r;
+
+		assert_case(queue_request_read(&r, slice(cases[i].json), arena) == cases[i].ok, i, cases[i].json);
+	}
+	arena_free(arena);
+}
+
+static void
+test_request_round_trip(void **state)
+{
+	struct arena *arena = arena_new(1 << 16);
+
+	(void)state;
+	for (int verb = 0; verb < QUEUE_VERBS; verb++) {
+		uint64_t ids[] = { 1, ID_MOST };
+		struct queue_request got, r = { .verb = (enum queue_verb)verb, .text = verb % 2, .ids = ids,
+			.id_count = 2, .from = S("\"a b\"@x.test"), .to = S("\xc3\xa4@y.test") };
+		json_t *j = queue_request_json(&r);
+		char *text = json_dumps(j, 0);
+
+		assert_true(queue_request_read(&got, slice(text), arena));
+		assert_int_equal(got.verb, verb);
+		assert_int_equal(got.text, verb % 2);
+		assert_false(got.all);
+		assert_int_equal(got.id_count, 2);
+		assert_true(got.ids[0] == 1 && got.ids[1] == ID_MOST);
+		assert_true(slice_eq(got.from, r.from) && slice_eq(got.to, r.to));
+		free(text);
+		json_decref(j);
+	}
+	arena_free(arena);
+}
+
+/* An argument that is not UTF-8 selects nothing, not everything. */
+static void
+test_request_not_utf8(void **state)
+{
+	struct arena *arena = arena_new(1 << 16);
+	struct queue_request got, r = { .verb = QUEUE_DROP, .from = S("\xff@x.test") };
+	json_t *j = queue_request_json(&r);
+	char *text = json_dumps(j, 0);
+
+	(void)state;
+	assert_non_null(text);
+	assert_true(queue_request_read(&got, slice(text), arena));
+	assert_true(got.from.n > 0);
+	free(text);
+	json_decref(j);
+	arena_free(arena);
+}
+
+/* --- a caller at the control socket ---------------------------------------------------------- */
+
+static struct link *caller;
+static json_t      *rows[100], *end;
+static size_t       row_count;
+static struct buf   bytes;
+
+static void
+forget_answers(void)
+{
+	while (row_count > 0)
+		json_decref(rows[--row_count]);
+	json_decref(end);
+	end = NULL;
+	buf_clear(&bytes);
+}
+
+static void
+on_frame(void *arg, unsigned kind, struct slice payload, int fd)
+{
+	(void)arg;
+	assert_int_equal(fd, -1);
+	if (kind == FRAME_ROW)
+		rows[row_count++] = json_loadb(payload.p, payload.n, 0, NULL);
+	else if (kind == FRAME_BYTES)
+		buf_add(&bytes, payload);
+	else if (kind == FRAME_END)
+		end = json_loadb(payload.p, payload.n, 0, NULL);
+}
+
+static void
+on_gone(void *arg)
+{
+	(void)arg;
+	link_end(caller);
+	caller = NULL;
+}
+
+static const struct link_user CALLER = { on_frame, on_gone };
+
+static void
+call(void)
+{
+	struct sockaddr_un a = { .sun_family = AF_UNIX };
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	snprintf(a.sun_path, sizeof a.sun_path, "%s/control", w.dir);
+	assert_int_equal(bind(listening, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(listen(listening, 5), 0);
+	queue_commands(w.queue, listening);
+	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
+	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
+	caller = link_new(&w.loop, fd, &CALLER, NULL);
+}
+
+static int
+setup(void **state)
+{
+	(void)state;
+	w.files = (struct files){ 0 };
+	bytes = BUF(1 << 20);
+	world_begin(&w, CONF);
+	call();
+	return 0;
+}
+
+static int
+teardown(void **state)
+{
+	(void)state;
+	forget_answers();
+	link_end(caller);
+	buf_free(&bytes);
+	world_end(&w);
+	return 0;
+}
+
+/* Ask, and say how many messages it was about; -1: an error. */
+static int
+ask(const char *json)
+{
+	forget_answers();
+	link_send(caller, FRAME_REQUEST, slice(json), -1);
+	world_run(&w, 20);
+	assert_non_null(end);
+	return json_object_get(end, "error") != NULL ? -1 : (int)json_integer_value(json_object_get(end, "count"));
+}
+
+static int
+ask_id(const char *verb, uint64_t id)
+{
+	char text[ID_TEXT + 1], json[200];
+
+	id_text(id, text);
+	snprintf(json, sizeof json, "{\"verb\":\"%s\",\"ids\":[\"%s\"]}", verb, text);
+	return ask(json);
+}
+
+static const char *
+string_at(const json_t *j, const char *key)
+{
+	const char *s = json_string_value(json_object_get(j, key));
+
+	return s != NULL ? s : "-";
+}
+
+static const json_t *
+recipient_at(size_t row, size_t n)
+{
+	return json_array_get(json_object_get(rows[row], "recipients"), n);
+}
+
+/* --- rows -------------------------------------------------------------------------------------- */
+
+static void
+test_row(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test b@other.test");
+	char text[ID_TEXT + 1];
+	const json_t *r;
+
+	(void)state;
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_answer(&w, 1, "250 ok");
+	world_run(&w, 20);
+	assert_int_equal(ask("{\"verb\":\"list\"}"), 1);
+	assert_int_equal(row_count, 1);
+	id_text(id, text);
+	assert_string_equal(string_at(rows[0], "queue_id"), text);
+	assert_string_equal(string_at(rows[0], "queue_name"), "deferred");
+	assert_string_equal(string_at(rows[0], "sender"), "s@sender.test");
+	assert_int_equal(json_integer_value(json_object_get(rows[0], "arrival_time")), BEGIN_SECONDS);
+	assert_int_equal(json_integer_value(json_object_get(rows[0], "message_size")), sizeof CONTENT - 1);
+	assert_int_equal(json_integer_value(json_object_get(rows[0], "expires")), BEGIN_SECONDS + 300);
+	assert_true(json_is_false(json_object_get(rows[0], "forced_expire")));
+	assert_int_equal(json_array_size(json_object_get(rows[0], "recipients")), 1);
+	r = recipient_at(0, 0);
+	assert_string_equal(string_at(r, "address"), "a@far.test");
+	assert_string_equal(string_at(r, "delay_reason"), "mx.far.test: 451 4.3.0 not now");
+	assert_int_equal(json_integer_value(json_object_get(r, "attempts")), 1);
+	assert_int_equal(json_integer_value(json_object_get(r, "last_attempt")), BEGIN_SECONDS);
+	assert_int_equal(json_integer_value(json_object_get(r, "next_attempt")), BEGIN_SECONDS + 10);
+}
+
+static void
+test_queue_names(void **state)
+{
+	uint64_t id = world_store(&w, "", "a@far.test");
+
+	(void)state;
+	assert_int_equal(ask("{\"verb\":\"list\"}"), 1);
+	assert_string_equal(string_at(rows[0], "queue_name"), "active");
+	assert_string_equal(string_at(rows[0], "sender"), "");
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 20);
+	assert_int_equal(ask_id("hold", id), 1);
+	ask("{\"verb\":\"list\"}");
+	assert_string_equal(string_at(rows[0], "queue_name"), "hold");
+	assert_int_equal(ask_id("release", id), 1);
+	ask("{\"verb\":\"list\"}");
+	assert_string_equal(string_at(rows[0], "queue_name"), "active");
+	deliverer_dies(&w);
+	world_run(&w, 20);
+	world_store(&w, "", "b@other.test");
+	ask("{\"verb\":\"list\",\"to\":\"other.test\"}");
+	assert_int_equal(row_count, 1);
+	assert_string_equal(string_at(rows[0], "queue_name"), "incoming");
+}
+
+/* --- selections ---------------------------------------------------------------------------------- */
+
+static void
+test_selections(void **state)
+{
+	static const struct { const char *json; int count; } cases[] = {
+		{ "{\"verb\":\"list\"}", 3 },
+		{ "{\"verb\":\"list\",\"from\":\"ann@local.test\"}", 1 },
+		{ "{\"verb\":\"list\",\"from\":\"ANN@LOCAL.test\"}", 1 },
+		{ "{\"verb\":\"list\",\"from\":\"sender.test\"}", 2 },
+		{ "{\"verb\":\"list\",\"from\":\"@sender.test\"}", 2 },
+		{ "{\"verb\":\"list\",\"from\":\"ender.test\"}", 0 },
+		{ "{\"verb\":\"list\",\"to\":\"b@far.test\"}", 2 },
+		{ "{\"verb\":\"list\",\"to\":\"other.test\"}", 1 },
+		{ "{\"verb\":\"list\",\"from\":\"sender.test\",\"to\":\"b@far.test\"}", 1 },
+		{ "{\"verb\":\"list\",\"from\":\"@\"}", 0 },
+		{ "{\"verb\":\"list\",\"ids\":[\"00000000000Z\"]}", -1 },
+	};
+
+	(void)state;
+	world_store(&w, "ann@local.test", "b@far.test");
+	world_store(&w, "s@sender.test", "b@far.test c@far.test");
+	world_store(&w, "t@sender.test", "c@far.test d@other.test");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		int count = ask(cases[i].json);
+
+		if (count != cases[i].count)
+			print_error("got %d\n", count);
+		assert_case(count == cases[i].count, i, cases[i].json);
+	}
+	/* one that is not there does not keep the others from being shown */
+	assert_int_equal(ask("{\"verb\":\"list\",\"ids\":[\"00000000000Z\",\"000000000001\"]}"), -1);
+	assert_int_equal(row_count, 1);
+	assert_int_equal(ask("nonsense"), -1);
+}
+
+/* Who has got it already does not count. */
+static void
+test_selection_of_open_ones(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "b@far.test c@other.test");
+	world_answer(&w, slice_eq(w.orders[0].order.domain, S("far.test")) ? 0 : 1, "250 ok");
+	world_run(&w, 20);
+	assert_int_equal(ask("{\"verb\":\"list\",\"to\":\"b@far.test\"}"), 0);
+	assert_int_equal(ask("{\"verb\":\"list\",\"to\":\"c@other.test\"}"), 1);
+}
+
+/* --- text -------------------------------------------------------------------------------------------- */
+
+static void
+test_show(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+	char text[ID_TEXT + 1], json[200];
+
+	(void)state;
+	assert_int_equal(ask_id("show", id), 1);
+	assert_int_equal(row_count, 1);
+	assert_slice(buf_slice(&bytes), "From: s@sender.test\r\nSubject: x\r\n");
+	id_text(id, text);
+	snprintf(json, sizeof json, "{\"verb\":\"show\",\"text\":true,\"ids\":[\"%s\"]}", text);
+	assert_int_equal(ask(json), 1);
+	assert_slice(buf_slice(&bytes), CONTENT);
+}
+
+/* --- changes ----------------------------------------------------------------------------------------- */
+
+static void
+test_retry(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	world_unreachable(&w, 0);
+	world_run(&w, 20);
+	assert_int_equal(w.count, 1);
+	assert_int_equal(ask_id("retry", id), 1);
+	assert_int_equal(w.count, 2);           /* although its destination rests */
+	world_answer(&w, 1, "451 4.3.0 not now");
+	world_run(&w, 20);
+	world_compare(&w);
+}
+
+static void
+test_hold_and_release(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 20);
+	assert_int_equal(ask_id("hold", id), 1);
+	world_compare(&w);
+	world_run(&w, 60 * SECOND);
+	assert_int_equal(ask_id("retry", id), 1);       /* held is held */
+	world_compare(&w);
+	assert_int_equal(w.count, 1);
+	assert_int_equal(ask_id("release", id), 1);
+	assert_int_equal(w.count, 2);
+	world_answer(&w, 1, "250 ok");
+	world_run(&w, 20);
+	assert_int_equal(queue_messages(w.queue), 0);
+}
+
+/* For good, also while it is under way; whatever the deliverer says of it is not heard. */
+static void
+test_drop(void **state)
+{
+	uint64_t waiting = world_store(&w, "s@sender.test", "a@far.test");
+	uint64_t active;
+
+	(void)state;
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 20);
+	active = world_store(&w, "s@sender.test", "b@far.test");
+	assert_int_equal(ask_id("drop", waiting), 1);
+	assert_int_equal(ask_id("drop", active), 1);
+	assert_int_equal(ask_id("drop", active), -1);
+	world_answer(&w, 1, "550 5.1.1 no");
+	world_run(&w, 20);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_int_equal(w.count, 2);
+	world_compare(&w);
+	assert_int_equal(ask("{\"verb\":\"list\"}"), 0);
+	world_restart(&w);
+	assert_int_equal(queue_messages(w.queue), 0);
+}
+
+/* Held with the first recipients, all are held; a new queue knows it. */
+static void
+test_hold_all(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test b@other.test");
+	world_store(&w, "s@sender.test", "c@far.test");
+	for (size_t i = 0; i < 3; i++)
+		world_answer(&w, i, "451 4.3.0 not now");
+	world_run(&w, 20);
+	assert_int_equal(ask("{\"verb\":\"hold\",\"all\":true}"), 2);
+	world_compare(&w);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 60 * SECOND);
+	assert_int_equal(w.count, 3);
+	world_compare(&w);
+}
+
+#define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_requests), cmocka_unit_test(test_request_round_trip),
+		cmocka_unit_test(test_request_not_utf8), T(test_row), T(test_queue_names), T(test_selections),
+		T(test_selection_of_open_ones), T(test_show), T(test_retry), T(test_hold_and_release),
+		T(test_drop), T(test_hold_all),
+	};
+
+	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
+}
