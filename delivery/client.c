@@ -41,10 +41,19 @@ client_allow_helo(struct client *c)
 
 /* --- ends ----------------------------------------------------------------------- */
 
+/* A reply that is no refusal, where only a refusal ends it: try later. */
+static struct status
+no_success(struct status s)
+{
+	if (s.class != 4 && s.class != 5)
+		s.class = 4, s.subject = 5, s.detail = 0;
+	return s;
+}
+
 static void
 fail(struct client *c, struct status why)
 {
-	c->failure = why;
+	c->failure = no_success(why);
 	c->want = CLIENT_FAILED;
 }
 
@@ -59,7 +68,7 @@ said(struct client *c)
 	shown_add(&shown, s.text);
 	s.text = arena_copy(c->arena, buf_slice(&shown));
 	buf_free(&shown);
-	return s;
+	return status_good(s) ? s : no_success(s);
 }
 
 static void
@@ -365,6 +374,8 @@ data_answered(struct client *c)
 	} else if (c->reply.code / 100 == 3) {
 		buf_add(&c->out, S(".\r\n"));                   /* RFC 2920 3.1: nothing to deliver */
 		c->at = AT_END;
+	} else if (c->reply.code / 100 == 2) {          /* nothing was sent that it could have taken */
+		fail(c, STATUS(0, 4, 5, 0, "the server answered DATA as if there had been a message"));
 	} else {
 		decide_all(c, said(c));
 		done(c);

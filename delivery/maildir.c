@@ -36,6 +36,8 @@ make_directories(const char *directory, struct error *why)
 	static const char *const subs[] = { "tmp", "new", "cur" };
 	char path[PATH_BYTES];
 
+	if (!dir_make(directory, 0700, why))
+		return false;
 	for (size_t i = 0; i < 3; i++) {
 		if (!path_of(path, directory, subs[i], "", why))
 			return false;

@@ -161,7 +161,7 @@ read_notify(struct slice list, unsigned *notify)
 	};
 	struct slice word;
 
-	if (*notify != 0)
+	if (*notify != 0 || slice_endsi(list, S(",")))
 		return BAD_VALUE;
 	while (slice_cut(&list, ',', &word)) {
 		unsigned bit = 0;

@@ -50,6 +50,18 @@ static const struct play plays[] = {
 	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
 	    ">RCPT TO:<a@x.test>", "<250 ok", ">DATA", "<554 5.7.0 no",
 	}, "done 5.7.0" },
+	{ "DATA answered as if there had been a message", false, { S_INIT("s@y.test"), NULL, 1, 5, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
+	    ">RCPT TO:<a@x.test>", "<250 ok", ">DATA", "<250 done",
+	}, "failed 4.5.0 the server answered DATA as if there had been a message -" },
+	{ "STARTTLS answered with a 250", false, { .count = 1 }, {
+	    "<220 mx", ">EHLO me.test", "<250-mx", "<250 STARTTLS", "!starttls", ">STARTTLS", "<250 2.0.0 ok",
+	}, "failed 4.5.0 ok" },
+	{ "354 where none is due", false, { S_INIT("s@y.test"), NULL, 2, 5, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
+	    ">RCPT TO:<a@x.test>", "<354 go", ">RCPT TO:<b@x.test>", "<250 ok", ">DATA", "<354 go", "!text", ">.",
+	    "<354 more",
+	}, "done 4.5.0 4.5.0" },
 	{ "the host does not want to talk", false, { .count = 1 }, { "<554 5.3.2 go away" },
 	    "failed 5.3.2 go away" },
 	{ "421 in the middle (RFC 5321 3.8)", false, { S_INIT("s@y.test"), NULL, 2, 5, .ret = 0 }, {

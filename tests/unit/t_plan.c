@@ -220,11 +220,13 @@ test_list(void **state)
 	(void)state;
 	id = world_store(&w, "s@sender.test", "staff@local.test");
 	world_run(&w, 50);
-	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; smtp far.test: m@far.test n@far.test");
+	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; smtp far.test: m@far.test; smtp far.test: n@far.test");
 	assert_null(schedule_find(&w.queue->schedule, id));
 	post = world_own(&w);
 	assert_true(schedule_find(&w.queue->schedule, post)->bulk);
-	assert_slice(w.orders[0].order.sender, "postmaster@local.test");
+	for (size_t i = 0; i < w.count; i++)    /* each member of another house has his own sender */
+		for (size_t j = 0; j < i; j++)
+			assert_false(slice_eq(w.orders[i].order.sender, w.orders[j].order.sender));
 	text = world_text(&w, post);
 	assert_true(header_parse(&h, arena_copy(w.arena, slice_head(text, header_length(text))), w.arena, NULL));
 	assert_slice(slice_trim(header_find(&h, "List-Id")->value), "<staff.local.test>");
@@ -259,27 +261,22 @@ test_list_behind_alias(void **state)
 	(void)state;
 	world_store(&w, "s@sender.test", "toall@local.test");
 	world_run(&w, 50);
-	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; smtp far.test: m@far.test n@far.test");
+	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; smtp far.test: m@far.test; smtp far.test: n@far.test");
 	answer_all("250 ok");
 	assert_int_equal(queue_messages(w.queue), 0);
 	world_compare(&w);
 }
 
-/* Nobody there now: tried again, later each time, and given up with a report like any other. */
+/* A list without a member: the log says where the message went. */
 static void
 test_list_of_nobody(void **state)
 {
 	(void)state;
 	world_store(&w, "ann@local.test", "empty@local.test");
-	world_run(&w, 30 * SECOND);
+	world_run(&w, 100);
 	assert_int_equal(w.count, 0);
-	assert_int_equal(queue_messages(w.queue), 1);
-	world_run(&w, 60 * SECOND);
-	assert_int_equal(w.count, 1);
-	assert_slice(w.orders[0].order.sender, "");
-	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test");
-	answer_all("250 ok");
 	assert_int_equal(queue_messages(w.queue), 0);
+	assert_true(world_said(&w, "no-member"));
 	world_compare(&w);
 }
 

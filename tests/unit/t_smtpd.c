@@ -919,6 +919,10 @@ test_drain(void **state)
 	smtpd_drain(smtpd, is_idle, NULL);
 	run(10);
 	hear(&c);
+	assert_false(c.gone);                   /* nobody is in a hurry */
+	smtpd_hurry(smtpd);
+	run(10);
+	hear(&c);
 	assert_true(heard(&c, "421 4.3.2"));
 	assert_true(c.gone);
 	assert_false(idle);
