@@ -14,6 +14,7 @@
 #include "cmd/answers.h"
 #include "cmd/cmd.h"
 #include "cmd/kept.h"
+#include "cmd/onward.h"
 #include "cmd/shown.h"
 #include "delivery/aim.h"
 #include "delivery/connection.h"
@@ -27,6 +28,8 @@ enum { MEMORY = 64 << 20, TEXT = 1 << 20, PROBE_MS = 60 * SECOND };
 struct request {
 	struct answers_options answers;
 	bool connect, json, requiretls, tls_optional;
+	const char    *from_text;
+	struct address from;                    /* --from; text empty: not asked */
 };
 
 /* One destination that is looked at. */
@@ -536,10 +539,16 @@ look_at_end(struct answers *a, const struct request *request, const struct reach
 	const struct address *to = &end->path->address;
 	json_t *j = json_pack("{s:o, s:s}", "address", shown_json(to->text), "kind",
 	    kind_word(end->route.kind)), *told = NULL;
+	json_t *onward = request->from.text.n > 0 ? onward_ask(a, &request->from, end) : NULL;
 	int code = 0;
 
 	if (!request->json && end->route.kind != ROUTE_REMOTE)
 		printf("%.*s  %s %.*s\n", FMT(to->text), kind_word(end->route.kind), FMT(end->route.maildir));
+	if (onward != NULL) {
+		json_object_set_new(j, "onward", onward);
+		if (!request->json)
+			onward_print(onward);
+	}
 	if (end->route.kind == ROUTE_REMOTE)
 		code = look_at_domain(a, request, to->domain, &told, arena);
 	else if (end->route.kind == ROUTE_NO_USER)
@@ -553,7 +562,7 @@ look_at_end(struct answers *a, const struct request *request, const struct reach
 }
 
 static int
-look_at_address(struct answers *a, const struct request *request, struct slice text, struct arena *arena)
+look_at_address(struct answers *a, struct request *request, struct slice text, struct arena *arena)
 {
 	struct routes *routes;
 	struct expansion all;
@@ -565,6 +574,11 @@ look_at_address(struct answers *a, const struct request *request, struct slice t
 	if (!address_parse(text, arena, &address)) {
 		json_decref(list);
 		fprintf(stderr, "chainmail route: \"%.*s\" is no address\n", FMT(text));
+		return EX_USAGE;
+	}
+	if (request->from_text != NULL && !address_parse(slice(request->from_text), arena, &request->from)) {
+		json_decref(list);
+		fprintf(stderr, "chainmail route: \"%s\" is no address\n", request->from_text);
 		return EX_USAGE;
 	}
 	flaws_begin(&flaws);
@@ -591,6 +605,8 @@ cmd_route(int argc, char **argv)
 	struct request r = { .connect = false };
 	const struct option_row rows[] = {
 		ANSWERS_ROWS(&r.answers),
+		{ "--from", OPTION_TEXT, &r.from_text, "ADDRESS",
+		  "say what SPF, DKIM and DMARC will find of its mail at each next hop" },
 		{ "--connect", OPTION_FLAG, &r.connect, NULL,
 		  "connect to the hosts and see what they prove; send nothing" },
 		{ "--requiretls", OPTION_FLAG, &r.requiretls, NULL,

@@ -2,6 +2,7 @@
 """Forwards, lists and list managers: the running program, its configuration, and what others get to see."""
 import base64
 import email
+import json
 import os
 import re
 import smtplib
@@ -389,3 +390,29 @@ def test_a_list_manager_without_a_door_is_warned_of(place):
                     f"key k {{ domain example.net; file {place}/dkim.pem }}\nlisten mx {{ on *:2525 }}\n")
     got = subprocess.run([PLAIN, "config", "check", str(conf)], capture_output=True, text=True, timeout=20)
     assert "the list manager of example.net has no door for its posts" in got.stdout + got.stderr
+
+
+# --- before it happens ------------------------------------------------------------------------------
+
+
+ONWARD = [
+    ("team@local.test", "a@strict.test",
+     {"rewritten": True, "sender": "local.test", "spf": "pass", "spf-unchanged": "fail", "dkim-survives": True,
+      "dmarc": "pass", "dmarc-unsigned": "fail", "seal": True}),
+    ("team@local.test", "a@both.test", {"rewritten": False, "sender": "both.test", "spf": "pass", "seal": False}),
+    ("team@local.test", "ann@local.test", {"rewritten": False, "dmarc": "pass", "dmarc-unsigned": "pass", "seal": False}),
+    ("news@local.test", "a@strict.test", {"dkim-survives": True, "author": "local.test", "policy": "reject", "seal": False}),
+    ("kept@local.test", "a@strict.test", {"dkim-survives": False, "author": "strict.test", "dmarc": "fail", "seal": True}),
+    ("plain@local.test", "a@strict.test", {"dkim-survives": True, "dmarc": "pass", "dmarc-unsigned": "fail", "seal": True}),
+]
+
+
+@pytest.mark.parametrize("address, sender, want", ONWARD)
+def test_route_says_what_the_next_hop_will_find(site, address, sender, want):
+    got = subprocess.run([PLAIN, "route", address, "--from", sender, "-c", site.file, "--json"], capture_output=True,
+                         text=True, timeout=60)
+    found = [end["onward"] for end in json.loads(got.stdout)["ends"] if "onward" in end]
+    assert {key: found[0][key] for key in want} == want
+    said = subprocess.run([PLAIN, "route", address, "--from", sender, "-c", site.file], capture_output=True, text=True,
+                          timeout=60).stdout
+    assert ("a seal is needed" if want["seal"] else "a seal adds nothing") in said
