@@ -24,7 +24,6 @@ address_make(struct slice local, struct slice domain, struct arena *arena)
 	if (is_dot_atom(local)) {
 		memcpy(to, local.p, local.n);
 		n = local.n;
-		a.local = slice_of(to, n);
 	} else if (local.n > 0 || domain.n > 0) {       /* ""@x.test has an empty local part */
 		to[n++] = '"';
 		for (size_t i = 0; i < local.n; i++) {
