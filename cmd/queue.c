@@ -1,39 +1,43 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * queue -- list, show, retry, hold, release and drop messages that wait.
+ * queue -- list, show, retry, hold, release, drop and bounce messages that wait,
+ * take them out, wait until they are gone; look after the spool.
  *
  * The running program is asked over its control socket; when nobody runs the
  * spool is opened here, and the same functions do the same work.
  */
+#include <sys/stat.h>
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/file.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
-#include "conf/load.h"
+#include "cmd/control.h"
 #include "config.h"
-#include "net/link.h"
-#include "queue/commands.h"
 
-enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20 };
+enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000 };
+
+#define QUEUE_WORDS "list, show, stats, retry, hold, release, drop, bounce, drain, export, verify, rebuild"
 
 struct asking {
 	struct queue_request request;
 	bool          json;
-	struct clock  clock;
-	struct loop   loop;
-	struct files  files;
-	struct flaws  flaws;
-	struct conf  *conf;
+	struct house  house;
 	struct spool *spool;            /* when nobody runs */
-	struct link  *link;             /* when somebody does */
 	size_t        rows;
 	int64_t       bytes, oldest;
 	int           code;
+	const char   *export;           /* into this directory; NULL: show it here */
+	char          place[PATH_BYTES];        /* of it */
+	FILE         *out;              /* the text that is being exported */
+	bool          drain;
+	int64_t       since;            /* drain: when it was asked, in seconds */
+	size_t        untried;          /* drain: those that were not tried since */
 };
 
 /* --- for people --------------------------------------------------------------------------- */
@@ -81,7 +85,7 @@ static void
 state_text(const struct asking *a, const json_t *row, const json_t *recipient, char text[80])
 {
 	const char *queue = string_of(row, "queue_name");
-	int64_t now = clock_now(&a->clock) / 1000, next = number_of(recipient, "next_attempt");
+	int64_t now = clock_now(&a->house.clock) / 1000, next = number_of(recipient, "next_attempt");
 	char wait[16];
 
 	if (strcmp(queue, "deferred") != 0 || next == 0) {
@@ -114,7 +118,7 @@ print_row(const struct asking *a, const json_t *row)
 	const char *from = string_of(row, "sender");
 	char age[16], size[16], sender[300];
 
-	age_text(clock_now(&a->clock) / 1000 - number_of(row, "arrival_time"), age);
+	age_text(clock_now(&a->house.clock) / 1000 - number_of(row, "arrival_time"), age);
 	size_text(number_of(row, "message_size"), size);
 	snprintf(sender, sizeof sender, "%s", *from == '\0' ? "<>" : from);
 	printf("%-12s  %-6s %-7s %-27s ", string_of(row, "queue_id"), age, size, sender);
@@ -134,8 +138,92 @@ print_end(const struct asking *a)
 		return;
 	}
 	size_text(a->bytes, size);
-	age_text(clock_now(&a->clock) / 1000 - a->oldest, age);
+	age_text(clock_now(&a->house.clock) / 1000 - a->oldest, age);
 	printf("%zu message%s, %s, oldest %s\n", a->rows, a->rows == 1 ? "" : "s", size, age);
+}
+
+/* "segment_bytes" becomes "segment bytes" */
+static void
+print_stats(const json_t *row)
+{
+	const char *key;
+	json_t *value;
+	char text[16];
+
+	json_object_foreach((json_t *)(uintptr_t)row, key, value) {
+		char name[40];
+
+		snprintf(name, sizeof name, "%s", key);
+		for (char *c = name; *c != '\0'; c++)
+			if (*c == '_')
+				*c = ' ';
+		size_text(json_integer_value(value), text);
+		if (json_is_boolean(value))
+			printf("%-18s %s\n", name, json_is_true(value) ? "yes" : "no");
+		else if (strstr(name, "bytes") != NULL)
+			printf("%-18s %s\n", name, text);
+		else
+			printf("%-18s %lld\n", name, (long long)json_integer_value(value));
+	}
+}
+
+/* --- taking out ------------------------------------------------------------------------------ */
+
+static void
+export_end(struct asking *a)
+{
+	if (a->out == NULL)
+		return;
+	if (fflush(a->out) != 0 || fsync(fileno(a->out)) == -1 || ferror(a->out)) {
+		fprintf(stderr, "chainmail queue: cannot write to %s: %s\n", a->export, strerror(errno));
+		a->code = EX_IOERR;
+	}
+	fclose(a->out);
+	a->out = NULL;
+}
+
+static FILE *
+export_open(struct asking *a, const char *id, const char *ending)
+{
+	char path[PATH_BYTES + 40];
+	FILE *f;
+
+	snprintf(path, sizeof path, "%s/%s.%s", a->export, id, ending);
+	if ((f = fopen(path, "wxe")) == NULL) {
+		fprintf(stderr, "chainmail queue: cannot create %s: %s\n", path, strerror(errno));
+		a->code = EX_CANTCREAT;
+	}
+	return f;
+}
+
+/* ID.json: the row.  ID.eml: the message as it was received, which follows. */
+static void
+export_row(struct asking *a, const json_t *row)
+{
+	const char *id = string_of(row, "queue_id");
+
+	export_end(a);
+	if ((a->out = export_open(a, id, "json")) == NULL)
+		return;
+	json_dumpf(row, a->out, JSON_INDENT(2));
+	fputc('\n', a->out);
+	export_end(a);
+	a->out = export_open(a, id, "eml");
+}
+
+/* --- waiting --------------------------------------------------------------------------------- */
+
+/* It has been tried since, or will not be. */
+static void
+count_untried(struct asking *a, const json_t *row)
+{
+	const json_t *recipients = json_object_get(row, "recipients"), *r;
+	bool held = strcmp(string_of(row, "queue_name"), "hold") == 0, untried = false;
+	size_t i;
+
+	json_array_foreach((json_t *)(uintptr_t)recipients, i, r)
+		untried = untried || number_of(r, "last_attempt") < a->since;
+	a->untried += !held && (untried || strcmp(string_of(row, "queue_name"), "active") == 0);
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
@@ -145,7 +233,13 @@ take_row(struct asking *a, json_t *row)
 {
 	int64_t arrival = number_of(row, "arrival_time");
 
-	if (a->json) {
+	if (a->drain) {
+		count_untried(a, row);
+	} else if (a->export != NULL) {
+		export_row(a, row);
+	} else if (a->request.verb == QUEUE_STATS && !a->json) {
+		print_stats(row);
+	} else if (a->json) {
 		json_dumpf(row, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
@@ -168,83 +262,57 @@ take_bytes(void *arg, struct slice bytes)
 {
 	const struct asking *a = arg;
 
-	if (!a->json)
+	if (a->export != NULL && a->out != NULL)
+		fwrite(bytes.p, 1, bytes.n, a->out);
+	else if (a->export == NULL && !a->json)
 		fwrite(bytes.p, 1, bytes.n, stdout);
 }
 
 static void
 take_end(struct asking *a, size_t count, const char *error)
 {
-	if (error != NULL) {
+	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {   /* gone is what they should be */
 		fprintf(stderr, "chainmail queue: %s\n", error);
 		a->code = EX_BAD;
 	}
-	if (a->json)
+	export_end(a);
+	if (a->json || a->drain)
 		return;
-	if (a->request.verb == QUEUE_LIST)
+	if (a->export != NULL)
+		printf("export: %zu message%s\n", count, count == 1 ? "" : "s");
+	else if (a->request.verb == QUEUE_LIST)
 		print_end(a);
-	else if (a->request.verb != QUEUE_SHOW)
+	else if (a->request.verb != QUEUE_SHOW && a->request.verb != QUEUE_STATS && error == NULL)
 		printf("%s: %zu message%s\n", queue_verb_word(a->request.verb), count, count == 1 ? "" : "s");
 }
 
 /* --- asking the running program ------------------------------------------------------------------ */
 
-static void
-on_frame(void *arg, unsigned kind, struct slice payload, int fd)
+static bool
+a_row(void *arg, json_t *row)
 {
-	struct asking *a = arg;
-	json_t *j;
+	take_row(arg, row);
+	return true;
+}
 
-	if (fd != -1)
-		close(fd);
-	if (kind == FRAME_BYTES) {
-		take_bytes(a, payload);
-		return;
+/* False: nobody runs. */
+static bool
+ask_program(struct asking *a)
+{
+	const struct answer_user user = { a_row, take_bytes, a };
+	struct error why = { 0 };
+	size_t count;
+	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user, &count, &why);
+
+	if (got == CONTROL_NOBODY)
+		return false;
+	if (got == CONTROL_LOST) {
+		fprintf(stderr, "chainmail queue: %s\n", why.text);
+		a->code = EX_TEMPFAIL;
+	} else {
+		take_end(a, count, got == CONTROL_FAILED ? why.text : NULL);
 	}
-	if ((j = json_loadb(payload.p, payload.n, 0, NULL)) == NULL)
-		return;
-	if (kind == FRAME_ROW) {
-		take_row(a, j);
-		return;
-	}
-	take_end(a, (size_t)number_of(j, "count"), json_string_value(json_object_get(j, "error")));
-	json_decref(j);
-	loop_stop(&a->loop);
-}
-
-static void
-on_gone(void *arg)
-{
-	struct asking *a = arg;
-
-	fputs("chainmail queue: the program ended before it answered\n", stderr);
-	a->code = EX_TEMPFAIL;
-	loop_stop(&a->loop);
-}
-
-static const struct link_user PROGRAM = { on_frame, on_gone };
-
-static int
-connect_control(void)
-{
-	struct peer at = { .path = "control" };
-	struct error why;
-
-	return peer_connect(&at, NULL, &why);
-}
-
-static void
-ask_program(struct asking *a, int fd)
-{
-	json_t *j = queue_request_json(&a->request);
-	char *text = json_dumps(j, JSON_COMPACT);
-
-	a->link = link_new(&a->loop, fd, &PROGRAM, a);
-	link_send(a->link, FRAME_REQUEST, slice(text), -1);
-	free(text);
-	json_decref(j);
-	loop_run(&a->loop);
-	link_end(a->link);
+	return true;
 }
 
 /* --- asking the spool ------------------------------------------------------------------------------ */
@@ -257,7 +325,7 @@ answer_one(void *arg, const struct found *f)
 
 	if (a->request.verb == QUEUE_LIST || a->request.verb == QUEUE_SHOW)
 		take_row(a, queue_row(f, false,
-		    f->summary.arrival + conf_patience(a->conf, f->summary.sender.n == 0)));
+		    f->summary.arrival + conf_patience(a->house.conf, f->summary.sender.n == 0)));
 	if (a->request.verb == QUEUE_SHOW)
 		queue_text(a->spool, f->summary.id, a->request.text, take_bytes, a, &why);
 	return true;
@@ -291,39 +359,95 @@ change_one(void *arg, const struct found *f)
 }
 
 static void
-ask_spool(struct asking *a)
+about_messages(struct asking *a)
 {
-	struct spool_options o = { .dir = "queue", .clock = &a->clock, .threadless = true };
 	struct selected s = { .ids = NULL };
 	struct error why = { 0 };
-	bool ok;
+	bool listing = a->request.verb == QUEUE_LIST;
+	bool ok = queue_select(a->spool, &a->request, listing ? answer_one : gather,
+	    listing ? (void *)a : &s, &why);
 
-	if ((a->spool = spool_open(&o, &why)) == NULL) {
-		fprintf(stderr, "chainmail queue: %s\n", why.text);
-		a->code = EX_UNAVAILABLE;
-		return;
-	}
-	if (a->request.verb == QUEUE_LIST)
-		ok = queue_select(a->spool, &a->request, answer_one, a, &why);
-	else
-		ok = queue_select(a->spool, &a->request, gather, &s, &why);
 	for (size_t i = 0; i < s.count; i++)
 		spool_look(a->spool, s.ids[i],
 		    a->request.verb <= QUEUE_SHOW ? answer_one : change_one, a, NULL);
 	if (!spool_drain(a->spool))
 		ok = error_set(&why, "the disk does not take the change");
 	take_end(a, s.count, ok ? NULL : why.text);
-	spool_close(a->spool);
 	free(s.ids);
+}
+
+static void
+about_the_spool(struct asking *a)
+{
+	struct spool_usage usage;
+	struct error why = { 0 };
+	bool ok = true;
+
+	spool_usage(a->spool, &usage);
+	if (a->request.verb == QUEUE_STATS)
+		take_row(a, queue_stats(a->spool));
+	else
+		ok = queue_verify(a->spool, a->request.verb, &why);
+	take_end(a, usage.messages, ok ? NULL : why.text);
+}
+
+static bool
+open_spool(struct asking *a)
+{
+	struct error why = { 0 };
+
+	if ((a->spool = house_spool(&a->house, &why)) != NULL)
+		return true;
+	fprintf(stderr, "chainmail queue: %s\n", why.text);
+	a->code = EX_UNAVAILABLE;
+	return false;
+}
+
+static void
+ask_spool(struct asking *a)
+{
+	if (!open_spool(a))
+		return;
+	if (a->request.verb == QUEUE_REBUILD) {         /* from the segments alone */
+		spool_close(a->spool);
+		dir_remove("queue/catalogue", NULL);
+		if (!open_spool(a))
+			return;
+	}
+	if (a->request.verb <= QUEUE_BOUNCE)
+		about_messages(a);
+	else
+		about_the_spool(a);
+	spool_close(a->spool);
+}
+
+/* Everything selected is tried now; what is left after that stays. */
+static int
+drain(struct asking *a)
+{
+	a->since = clock_now(&a->house.clock) / 1000;
+	a->request.verb = QUEUE_RETRY;
+	if (!ask_program(a)) {
+		fputs("chainmail queue drain: nobody runs who could deliver\n", stderr);
+		return EX_UNAVAILABLE;
+	}
+	a->request.verb = QUEUE_LIST;
+	do {
+		usleep(LOOK_US);
+		a->rows = a->untried = 0;
+		ask_program(a);
+	} while (a->code == 0 && a->untried > 0);
+	printf("drain: %zu message%s left\n", a->rows, a->rows == 1 ? " is" : "s are");
+	return a->code != 0 ? a->code : a->rows > 0 ? EX_TEMPFAIL : 0;
 }
 
 /* --- the command line --------------------------------------------------------------------------------- */
 
 static bool
-read_ids(struct asking *a, const struct words *words, struct arena *arena)
+read_ids(struct asking *a, const struct words *words, size_t first, struct arena *arena)
 {
 	a->request.ids = arena_get(arena, sizeof words->word / sizeof *words->word * sizeof(uint64_t));
-	for (size_t i = 1; i < words->n; i++) {
+	for (size_t i = first; i < words->n; i++) {
 		if (strcmp(words->word[i], "all") == 0) {
 			a->request.all = true;
 		} else if (!id_parse(slice(words->word[i]), &a->request.ids[a->request.id_count++])) {
@@ -336,74 +460,74 @@ read_ids(struct asking *a, const struct words *words, struct arena *arena)
 }
 
 static bool
-read_words(struct asking *a, const struct words *words, struct arena *arena)
+directory_for_export(struct asking *a, const struct words *words)
 {
-	struct queue_request *r = &a->request;
-
-	if (words->n > 0 && !queue_verb_parse(slice(words->word[0]), &r->verb)) {
-		fprintf(stderr, "chainmail queue: there is no \"%s\"; it can list, show, retry, hold, "
-		    "release, drop\n", words->word[0]);
+	if (words->n < 2 || (mkdir(words->word[1], 0700) == -1 && errno != EEXIST) ||
+	    realpath(words->word[1], a->place) == NULL) {
+		fprintf(stderr, "chainmail queue export: %s\n", words->n < 2 ? "into which directory?"
+		    : strerror(errno));
 		return false;
 	}
-	if (!read_ids(a, words, arena))
-		return false;
-	if (r->verb != QUEUE_LIST && r->id_count == 0 && !r->all && r->from.n == 0 && r->to.n == 0) {
-		fprintf(stderr, "chainmail queue %s: which messages? IDs, --from, --to, or the word all\n",
-		    queue_verb_word(r->verb));
-		return false;
-	}
+	a->export = a->place;
 	return true;
 }
 
-/* Only the words of the configuration count here; what it refers to may be unreadable. */
+/* Two words are ways to ask the others. */
 static bool
-load(struct asking *a, const char *file)
+read_verb(struct asking *a, const struct words *words)
 {
-	a->conf = conf_load(file, &a->files, &a->flaws);
-	return a->conf != NULL && a->conf->state.n > 0;
-}
+	struct slice word = words->n > 0 ? slice(words->word[0]) : S("list");
 
-static int
-tell_flaws(const struct asking *a)
-{
-	struct buf out = BUF(1 << 20);
-
-	flaws_add_text(&out, &a->flaws);
-	fwrite(out.p, 1, out.n, stderr);
-	buf_free(&out);
-	return EX_CONFIG;
-}
-
-/* Socket and spool are named from there: a path may be longer than the kernel takes. */
-static bool
-go_to_state(const struct asking *a)
-{
-	char state[PATH_BYTES];
-
-	snprintf(state, sizeof state, "%.*s", FMT(a->conf->state));
-	if (chdir(state) == 0)
+	if (slice_eq(word, S("export"))) {
+		a->request.verb = QUEUE_SHOW;
+		a->request.text = true;
+		return directory_for_export(a, words);
+	}
+	if (slice_eq(word, S("drain"))) {
+		a->request.verb = QUEUE_RETRY;
+		return a->drain = true;
+	}
+	if (queue_verb_parse(word, &a->request.verb) && a->request.verb <= QUEUE_REBUILD)
 		return true;
-	if (a->flaws.errors == 0)
-		fprintf(stderr, "chainmail queue: cannot go to %s: %s\n", state, strerror(errno));
+	fprintf(stderr, "chainmail queue: there is no \"%s\"; it can " QUEUE_WORDS "\n", word.p);
+	return false;
+}
+
+static bool
+needs_selection(const struct asking *a)
+{
+	const struct queue_request *r = &a->request;
+
+	return !a->drain && r->verb != QUEUE_LIST && r->verb <= QUEUE_BOUNCE && r->id_count == 0 &&
+	    !r->all && r->from.n == 0 && r->to.n == 0;
+}
+
+static bool
+read_words(struct asking *a, const struct words *words, struct arena *arena)
+{
+	if (!read_verb(a, words) || !read_ids(a, words, a->export != NULL ? 2 : 1, arena))
+		return false;
+	if (!needs_selection(a))
+		return true;
+	fprintf(stderr, "chainmail queue %s: which messages? IDs, --from, --to, or the word all\n",
+	    words->word[0]);
 	return false;
 }
 
 static int
 ask(struct asking *a, const char *file)
 {
-	int fd;
+	int code = house_enter(&a->house, "queue", file);
 
-	if (!load(a, file))
-		return tell_flaws(a);
-	if (!go_to_state(a))
-		return a->flaws.errors > 0 ? tell_flaws(a) : EX_NOINPUT;
-	loop_begin(&a->loop, &a->clock);
-	if ((fd = connect_control()) != -1)
-		ask_program(a, fd);
-	else
-		ask_spool(a);
-	loop_end(&a->loop);
-	return a->code;
+	if (code == 0 && a->drain)
+		code = drain(a);
+	else if (code == 0) {
+		if (!ask_program(a))
+			ask_spool(a);
+		code = a->code;
+	}
+	house_leave(&a->house);
+	return code;
 }
 
 int
@@ -423,18 +547,14 @@ cmd_queue(int argc, char **argv)
 	struct arena *arena;
 	int code = EX_USAGE;
 
-	if (!options_read(argc, argv, "queue [list|show|retry|hold|release|drop] [ID...|all]", rows, &words,
+	if (!options_read(argc, argv, "queue [VERB] [ID...|all]", rows, &words,
 	    sizeof words.word / sizeof *words.word))
 		return EX_USAGE;
 	a.request.from = slice(from);
 	a.request.to = slice(to);
-	flaws_begin(&a.flaws);
 	arena = arena_new(REQUEST_MOST);
 	if (read_words(&a, &words, arena))
 		code = ask(&a, file);
-	conf_free(a.conf);
-	files_free(&a.files);
-	flaws_end(&a.flaws);
 	arena_free(arena);
 	return code;
 }

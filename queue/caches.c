@@ -16,6 +16,7 @@
 #include "mail/domain.h"
 #include "queue/commands.h"
 #include "queue/inside.h"
+#include "queue/state.h"
 #include "sts/cache.h"
 
 enum {
@@ -373,9 +374,8 @@ turn(void *arg)
 void
 caches_open(struct queue *q)
 {
-	static const char *const tables[] = { "sts", "tlsrpt", NULL };
 	char path[PATH_BYTES];
-	struct kv_options o = { path, tables, q->loop->clock, KV_MEMORY, false };
+	struct kv_options o = { path, STATE_TABLES, q->loop->clock, KV_MEMORY, false };
 	struct error why;
 
 	snprintf(path, sizeof path, "%.*s/caches", FMT(q->options.conf->state));

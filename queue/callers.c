@@ -7,10 +7,12 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/text.h"
 #include "conf/events.h"
 #include "net/listener.h"
 #include "queue/commands.h"
 #include "queue/inside.h"
+#include "queue/state.h"
 
 enum { REQUEST_MEMORY = 1 << 20, CALLERS_MOST = 16 };
 
@@ -18,6 +20,7 @@ struct caller {
 	struct caller  *next, **back;
 	struct callers *callers;
 	struct link    *link;
+	unsigned        still;          /* backups that are being taken */
 };
 
 struct callers {
@@ -34,6 +37,8 @@ struct answering {
 	struct queue_request request;
 	uint64_t            *ids;       /* those that are selected */
 	size_t               count, room;
+	size_t               done;      /* of them */
+	struct error         why;       /* one of them was not */
 };
 
 /* --- answers ------------------------------------------------------------------------------ */
@@ -101,21 +106,77 @@ log_drop(struct queue *q, const struct found *f)
 }
 
 static void
+log_drop_and_forget(struct queue *q, struct message *m, const struct found *f)
+{
+	log_drop(q, f);
+	works_forget(q, m->id);
+	schedule_forget(&q->schedule, m);
+}
+
+struct bouncing {
+	struct recipient_state *states;
+	size_t                  count, room;
+};
+
+static void
+gather_state(void *arg, const struct recipient_state *s)
+{
+	struct bouncing *b = arg;
+
+	if (b->count == b->room) {
+		b->room = b->room ? 2 * b->room : 8;
+		b->states = must_grow(b->states, b->room * sizeof *b->states);
+	}
+	b->states[b->count++] = *s;
+}
+
+/* They are tried no more; the report comes, and then they are finished. */
+static void
+bounce(struct queue *q, struct message *m, const struct found *f)
+{
+	struct bouncing b = { .states = NULL };
+
+	queue_change_each(QUEUE_BOUNCE, f, gather_state, &b);
+	while (m->tasks != NULL)
+		task_remove(&q->schedule, m->tasks);
+	settle_owed(q, m, b.states, b.count);
+	free(b.states);
+}
+
+/* What is under way can arrive: it is not told that it did not. */
+static bool
+may_change(struct answering *a, const struct message *m)
+{
+	char id[ID_TEXT + 1];
+
+	if (a->request.verb != QUEUE_BOUNCE)
+		return true;
+	for (const struct task *t = m != NULL ? m->tasks : NULL; t != NULL; t = t->next_of_message)
+		if (t->stage == TASK_ACTIVE) {
+			id_text(m->id, id);
+			return error_set(&a->why, "%s is being tried just now; hold it and ask again", id);
+		}
+	return m == NULL || m->tasks != NULL;           /* without a task it is bounced already */
+}
+
+static void
 change(struct answering *a, const struct found *f)
 {
 	struct queue *q = a->queue;
 	struct message *m = schedule_find(&q->schedule, f->summary.id);
 
+	if (!may_change(a, m))
+		return;
+	a->done++;
 	queue_change(q->spool, a->request.verb, f);
 	if (m == NULL)
 		return;
-	if (a->request.verb != QUEUE_DROP) {
+	if (a->request.verb == QUEUE_DROP)
+		log_drop_and_forget(q, m, f);
+	else if (a->request.verb == QUEUE_BOUNCE)
+		bounce(q, m, f);
+	else
 		change_tasks(q, m, a->request.verb);
-		return;
-	}
-	log_drop(q, f);
-	works_forget(q, m->id);
-	schedule_forget(&q->schedule, m);
 }
 
 /* --- a request -------------------------------------------------------------------------------- */
@@ -131,6 +192,7 @@ answer_one(void *arg, const struct found *f)
 		break;                          /* list_one() */
 	case QUEUE_SHOW:
 		send_row(a, f);
+		a->done++;
 		queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a, &why);
 		break;
 	default:
@@ -159,9 +221,108 @@ list_one(void *arg, const struct found *f)
 {
 	struct answering *a = arg;
 
-	a->count++;
+	a->done++;
 	send_row(a, f);
 	return true;
+}
+
+static void
+send_end(struct link *link, size_t count, bool ok, const struct error *why)
+{
+	send_json(link, FRAME_END, ok ? json_pack("{s:I}", "count", (json_int_t)count)
+	    : json_pack("{s:I, s:s}", "count", (json_int_t)count, "error", why->text));
+}
+
+static void
+answer_about_messages(struct answering *a)
+{
+	struct error why = { 0 };
+	bool ok = queue_select(a->queue->spool, &a->request,
+	    a->request.verb == QUEUE_LIST ? list_one : gather, a, &why);
+
+	for (size_t i = 0; i < a->count; i++)
+		spool_look(a->queue->spool, a->ids[i], answer_one, a, NULL);
+	if (ok && a->why.text[0] != '\0') {
+		ok = false;
+		why = a->why;
+	}
+	send_end(a->link, a->done, ok, &why);
+	free(a->ids);
+}
+
+/* --- about all of it ------------------------------------------------------------------------ */
+
+static void
+send_stats(struct answering *a)
+{
+	const struct queue *q = a->queue;
+	json_t *row = queue_stats(q->spool);
+
+	json_object_set_new(row, "tasks", json_integer((json_int_t)q->schedule.tasks));
+	json_object_set_new(row, "active", json_integer((json_int_t)queue_active(q)));
+	json_object_set_new(row, "held", json_integer((json_int_t)q->schedule.held));
+	json_object_set_new(row, "destinations", json_integer((json_int_t)q->schedule.destinations.n));
+	send_json(a->link, FRAME_ROW, row);
+	send_end(a->link, queue_messages(q), true, NULL);
+}
+
+static void
+send_verdict(struct answering *a)
+{
+	struct error why = { 0 };
+	bool ok = queue_verify(a->queue->spool, a->request.verb, &why);
+
+	send_end(a->link, queue_messages(a->queue), ok, &why);
+}
+
+/* The spool keeps still as long as the caller stays. */
+static void
+begin_backup(struct caller *c)
+{
+	uint32_t segment;
+	uint64_t bytes;
+
+	spool_keep_still(c->callers->queue->spool, &segment, &bytes);
+	c->still++;
+	send_json(c->link, FRAME_ROW, json_pack("{s:I, s:I}", "segment", (json_int_t)segment, "bytes",
+	    (json_int_t)bytes));
+}
+
+static void
+send_state_row(void *arg, json_t *row)
+{
+	send_json(((struct answering *)arg)->link, FRAME_ROW, row);
+}
+
+static bool
+load_rows(struct kv *kv, struct slice payload, size_t *count_r, struct error *why)
+{
+	json_t *j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL), *row;
+	size_t i;
+	bool ok = true;
+
+	json_array_foreach(json_object_get(j, "rows"), i, row)
+		if (ok && (ok = state_load(kv, row, why)))
+			++*count_r;
+	json_decref(j);
+	return kv_commit(kv, KV_SYNC, why) && ok;
+}
+
+static void
+answer_about_state(struct answering *a, struct slice payload)
+{
+	struct kv *kv = a->queue->kv;
+	struct error why = { 0 };
+	size_t count = 0;
+	bool ok;
+
+	if (kv == NULL)
+		ok = error_set(&why, "the caches cannot be opened");
+	else if (a->request.verb == QUEUE_DUMP)
+		ok = state_dump(kv, send_state_row, a, &why);
+	else
+		ok = load_rows(kv, payload, &count, &why);
+	send_end(a->link, count, ok, &why);
 }
 
 static void
@@ -169,19 +330,20 @@ answer(struct caller *c, struct slice payload)
 {
 	struct arena *arena = arena_new(REQUEST_MEMORY);
 	struct answering a = { .queue = c->callers->queue, .link = c->link };
-	struct error why = { 0 };
-	bool ok = queue_request_read(&a.request, payload, arena);
+	static const struct error unknown = { .text = "the queue does not understand the request" };
 
-	if (!ok)
-		error_set(&why, "the queue does not understand the request");
+	if (!queue_request_read(&a.request, payload, arena))
+		send_end(c->link, 0, false, &unknown);
+	else if (a.request.verb <= QUEUE_BOUNCE)
+		answer_about_messages(&a);
+	else if (a.request.verb == QUEUE_STATS)
+		send_stats(&a);
+	else if (a.request.verb == QUEUE_BACKUP)
+		begin_backup(c);
+	else if (a.request.verb == QUEUE_DUMP || a.request.verb == QUEUE_LOAD)
+		answer_about_state(&a, payload);
 	else
-		ok = queue_select(a.queue->spool, &a.request,
-		    a.request.verb == QUEUE_LIST ? list_one : gather, &a, &why);
-	for (size_t i = 0; a.ids != NULL && i < a.count; i++)
-		spool_look(a.queue->spool, a.ids[i], answer_one, &a, NULL);
-	send_json(c->link, FRAME_END, ok ? json_pack("{s:I}", "count", (json_int_t)a.count)
-	    : json_pack("{s:I, s:s}", "count", (json_int_t)a.count, "error", why.text));
-	free(a.ids);
+		send_verdict(&a);
 	arena_free(arena);
 	queue_look(a.queue);
 }
@@ -195,6 +357,8 @@ free_caller(struct caller *c)
 		c->next->back = c->back;
 	c->callers->count--;
 	caches_forget_link(c->callers->queue, c->link);
+	while (c->still-- > 0)
+		spool_go_on(c->callers->queue->spool);
 	link_end(c->link);
 	free(c);
 }

@@ -10,7 +10,8 @@
 enum { TEXT_MEMORY = 32 << 20, PIECE = 256 << 10 };
 
 static const char *const VERBS[QUEUE_VERBS] = {
-	"list", "show", "retry", "hold", "release", "drop",
+	"list", "show", "retry", "hold", "release", "drop", "bounce", "stats", "verify", "rebuild",
+	"backup", "dump", "load",
 };
 
 const char *
@@ -331,39 +332,102 @@ queue_text(struct spool *spool, uint64_t id, bool all, void (*piece)(void *, str
 	return ok;
 }
 
+/* --- the whole spool ------------------------------------------------------------------------ */
+
+json_t *
+queue_stats(struct spool *spool)
+{
+	struct spool_usage u;
+
+	spool_usage(spool, &u);
+	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b}",
+	    "messages", (json_int_t)u.messages, "large", (json_int_t)u.large,
+	    "segments", (json_int_t)u.segments, "spares", (json_int_t)u.spares,
+	    "segment_bytes", (json_int_t)u.segment_bytes, "spare_bytes", (json_int_t)u.spare_bytes,
+	    "content_bytes", (json_int_t)u.content_bytes, "living_bytes", (json_int_t)u.living_bytes,
+	    "records", (json_int_t)u.records, "flushes", (json_int_t)u.flushes,
+	    "copied", (json_int_t)u.copied, "refused", (json_int_t)u.refused,
+	    "slowest_flush_us", (json_int_t)u.slowest_flush, "damages", (json_int_t)u.damages,
+	    "troubled", u.troubled, "catalogued", u.catalogued, "rebuilt", u.rebuilt);
+}
+
+bool
+queue_verify(struct spool *spool, enum queue_verb verb, struct error *why)
+{
+	if (!spool_drain(spool))
+		return error_set(why, "the disk refuses what waits to be written");
+	if (verb == QUEUE_REBUILD)
+		spool_rebuild(spool);
+	return spool_verify(spool, why);
+}
+
 /* --- changing ----------------------------------------------------------------------------------- */
 
 struct changing {
-	struct spool       *spool;
 	const struct found *found;
 	enum queue_verb     verb;
+	void              (*each)(void *arg, const struct recipient_state *);
+	void               *arg;
 };
+
+static struct recipient_state
+failed_by_command(struct recipient_state s)
+{
+	s.stage = RECIPIENT_FAILED;
+	s.told &= ~(unsigned)NOTIFY_FAILURE;            /* a report is owed */
+	s.host = NONE;
+	s.last = STATUS(0, 5, 4, 7, "returned by the administrator before its time was over");
+	return s;
+}
 
 static bool
 change_recipient(void *arg, uint32_t number, const struct recipient *r,
     const struct recipient_state *s)
 {
 	const struct changing *c = arg;
-	const struct envelope *e = &c->found->summary;
 	struct recipient_state new = s != NULL ? *s : (struct recipient_state){ .recipient = number };
-	bool held = s != NULL ? s->stage == RECIPIENT_HELD : e->hold;
+	bool held = s != NULL ? s->stage == RECIPIENT_HELD : c->found->summary.hold;
 
 	(void)r;
 	if (c->verb == QUEUE_RETRY && held)
 		return true;
 	new.stage = c->verb == QUEUE_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING;
 	new.until = 0;
-	spool_state(c->spool, e->id, &new, NULL, NULL);
+	if (c->verb == QUEUE_BOUNCE)
+		new = failed_by_command(new);
+	c->each(c->arg, &new);
 	return true;
+}
+
+void
+queue_change_each(enum queue_verb verb, const struct found *f,
+    void (*each)(void *, const struct recipient_state *), void *arg)
+{
+	struct changing c = { f, verb, each, arg };
+
+	each_open(f, change_recipient, &c);
+}
+
+struct keeping {
+	struct spool *spool;
+	uint64_t      id;
+};
+
+static void
+keep_state(void *arg, const struct recipient_state *s)
+{
+	const struct keeping *k = arg;
+
+	spool_state(k->spool, k->id, s, NULL, NULL);
 }
 
 void
 queue_change(struct spool *spool, enum queue_verb verb, const struct found *f)
 {
-	struct changing c = { spool, f, verb };
+	struct keeping k = { spool, f->summary.id };
 
 	if (verb == QUEUE_DROP)
 		spool_gone(spool, f->summary.id, NULL, NULL);
 	else
-		each_open(f, change_recipient, &c);
+		queue_change_each(verb, f, keep_state, &k);
 }

@@ -35,6 +35,14 @@ enum queue_verb {
 	QUEUE_HOLD,                     /* not until somebody releases it */
 	QUEUE_RELEASE,
 	QUEUE_DROP,                     /* for good; nobody is told */
+	QUEUE_BOUNCE,                   /* for good; the sender is told */
+	/* about the whole spool */
+	QUEUE_STATS,                    /* a row: queue_stats() */
+	QUEUE_VERIFY,                   /* do segments, content and catalogue agree? */
+	QUEUE_REBUILD,                  /* make the catalogue again, then the same */
+	QUEUE_BACKUP,                   /* a row: {"segment", "bytes"} of spool_keep_still(), and no end */
+	QUEUE_DUMP,                     /* rows of queue/state.h */
+	QUEUE_LOAD,                     /* the same back: "rows" of the request */
 	QUEUE_VERBS,
 };
 
@@ -69,11 +77,19 @@ bool queue_select(struct spool *, const struct queue_request *,
  */
 json_t *queue_row(const struct found *, bool active, int64_t expires);
 
+/* How the spool is: what spool_usage() tells, in the order of interest. */
+json_t *queue_stats(struct spool *);
+/* Nothing may be on its way. */
+bool queue_verify(struct spool *, enum queue_verb, struct error *why);
+
 /* Its text, piece by piece: the header, or all of it. */
 bool queue_text(struct spool *, uint64_t id, bool all, void (*piece)(void *arg, struct slice),
     void *arg, struct error *why);
 
-/* RETRY, HOLD, RELEASE, DROP, as far as the disk is concerned. */
+/* RETRY, HOLD, RELEASE, DROP, BOUNCE, as far as the disk is concerned. */
 void queue_change(struct spool *, enum queue_verb, const struct found *);
+/* How the recipients stand after it, but for DROP. */
+void queue_change_each(enum queue_verb, const struct found *,
+    void (*each)(void *arg, const struct recipient_state *), void *arg);
 
 #endif

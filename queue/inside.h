@@ -190,6 +190,8 @@ struct tried {
 };
 
 void settle(struct queue *, const struct tried *);
+/* Tell the sender of those who were failed by a command, then they are finished. */
+void settle_owed(struct queue *, struct message *, const struct recipient_state *, size_t n);
 
 /* --- outgoing.c ------------------------------------------------------------------------- */
 

@@ -222,6 +222,13 @@ is_over(const struct recipient_state *s)
 	    s->stage == RECIPIENT_EXPANDED);
 }
 
+/* It was failed by a command, and nobody has told the sender yet. */
+static bool
+owes_report(const struct recipient_state *s)
+{
+	return s != NULL && s->stage == RECIPIENT_FAILED && (s->told & NOTIFY_FAILURE) == 0;
+}
+
 void
 plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uint32_t number,
     const struct recipient *r, const struct recipient_state *s)
@@ -273,6 +280,9 @@ plan_message(struct queue *q, const struct envelope *e, const struct recipient_s
 			plan_recipient(q, m, e, i, &e->recipients[i], s);
 	}
 	plan_made(q, m, e, states, n);
+	for (size_t i = 0; i < n; i++)
+		m->open += owes_report(&states[i]);
+	settle_owed(q, m, states, n);
 	if (m->open == 0) {                     /* all was done but the last word */
 		schedule_forget(&q->schedule, m);
 		spool_gone(q->spool, e->id, NULL, NULL);

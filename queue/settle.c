@@ -183,6 +183,27 @@ ending_start(struct ending *e)
 	tell_ending(e);
 }
 
+void
+settle_owed(struct queue *q, struct message *m, const struct recipient_state *states, size_t n)
+{
+	struct ending *e = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		struct recipient_state state = states[i];
+
+		if (state.stage != RECIPIENT_FAILED || (state.told & NOTIFY_FAILURE) != 0)
+			continue;
+		if (e == NULL)
+			e = ending_new(q, m->id, n);
+		state.told |= NOTIFY_FAILURE;
+		ending_add(e, REPORT_FAILED, state);
+	}
+	if (e == NULL)
+		return;
+	q->telling++;
+	timer_set(q->loop, &e->again, 0, tell_ending, e);
+}
+
 /* --- one recipient ---------------------------------------------------------------------------- */
 
 static struct recipient_state

@@ -184,6 +184,18 @@ struct spool_usage {
 void spool_usage(struct spool *, struct spool_usage *);
 
 /*
+ * Keep still: nothing is removed, renamed or used again until spool_go_on().  What
+ * was acknowledged by now stands in the segments up to that one, of it in so many
+ * bytes; a copy of them, and of the content afterwards, is a spool.  It may be
+ * asked several times, and let go as often.  Mail is taken meanwhile.
+ */
+void spool_keep_still(struct spool *, uint32_t *segment_r, uint64_t *bytes_r);
+void spool_go_on(struct spool *);
+
+/* Throw the catalogue away and make it again of what is in memory. */
+void spool_rebuild(struct spool *);
+
+/*
  * Read all segments again: do they say what is in memory, does the catalogue, and
  * has each message its content?  Nothing may be on its way.
  */

@@ -105,6 +105,8 @@ struct spool {
 	bool            tight;          /* there was no space for a spare */
 	struct chore   *chores, **chores_last;
 	bool            checkpoint_due, checkpointing;
+	unsigned        still;          /* who wants that no chore is done */
+	bool            caring;         /* a chore is being done */
 
 	/* the committer's */
 	struct {

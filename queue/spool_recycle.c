@@ -247,9 +247,41 @@ first_chore(struct spool *s)
 	struct chore *c;
 
 	pthread_mutex_lock(&s->lock);
-	c = s->chores;
+	c = s->still > 0 && !s->stopping ? NULL : s->chores;
+	s->caring = c != NULL;
 	pthread_mutex_unlock(&s->lock);
 	return c;
+}
+
+static void
+care_no_more(struct spool *s)
+{
+	pthread_mutex_lock(&s->lock);
+	s->caring = false;
+	pthread_cond_broadcast(&s->work);
+	pthread_mutex_unlock(&s->lock);
+}
+
+void
+spool_keep_still(struct spool *s, uint32_t *segment_r, uint64_t *bytes_r)
+{
+	pthread_mutex_lock(&s->lock);
+	s->still++;
+	while (s->caring)
+		pthread_cond_wait(&s->work, &s->lock);
+	pthread_mutex_unlock(&s->lock);
+	*segment_r = s->newest.at.segment;
+	*bytes_r = (uint64_t)s->newest.at.offset + s->newest.at.length;
+}
+
+void
+spool_go_on(struct spool *s)
+{
+	pthread_mutex_lock(&s->lock);
+	bug_if(s->still == 0);
+	s->still--;
+	pthread_cond_broadcast(&s->work);
+	pthread_mutex_unlock(&s->lock);
 }
 
 static void
@@ -283,6 +315,7 @@ spool_chores(struct spool *s)
 
 	while ((c = first_chore(s)) != NULL && do_chore(s, c, &why))
 		chore_done(s, c);
+	care_no_more(s);
 	checkpoint_if_due(s);
 	if (c == NULL && spare_wanted(s) && !make_spare(s, &why) && why.number == ENOSPC) {
 		pthread_mutex_lock(&s->lock);
@@ -479,6 +512,14 @@ renew_catalogue(struct spool *s)
 	s->catalogue = catalogue_open(spool_path(s, path, "catalogue"), s->options.clock, true, &why);
 	if (s->catalogue != NULL)
 		catalogue_note_all(s->catalogue, &s->living, s->newest);
+}
+
+void
+spool_rebuild(struct spool *s)
+{
+	if (s->catalogue != NULL)
+		spool_doubt_catalogue(s, "somebody wants it");
+	renew_catalogue(s);
 }
 
 static void

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "cmd/cmd.h"
+#include "cmd/control.h"
+#include "net/link.h"
+
+enum { PATH_BYTES = 4096 };
+
+/* --- the house -------------------------------------------------------------------------- */
+
+static int
+tell_flaws(const struct house *h)
+{
+	struct buf out = BUF(1 << 20);
+
+	flaws_add_text(&out, &h->flaws);
+	fwrite(out.p, 1, out.n, stderr);
+	buf_free(&out);
+	return EX_CONFIG;
+}
+
+int
+house_enter(struct house *h, const char *command, const char *file)
+{
+	char state[PATH_BYTES];
+
+	*h = (struct house){ .conf = NULL };
+	flaws_begin(&h->flaws);
+	h->conf = conf_load(file, &h->files, &h->flaws);
+	if (h->conf == NULL || h->conf->state.n == 0)
+		return tell_flaws(h);
+	snprintf(state, sizeof state, "%.*s", FMT(h->conf->state));
+	if (chdir(state) == 0)
+		return 0;
+	if (h->flaws.errors > 0)
+		return tell_flaws(h);
+	fprintf(stderr, "chainmail %s: cannot go to %s: %s\n", command, state, strerror(errno));
+	return EX_NOINPUT;
+}
+
+void
+house_leave(struct house *h)
+{
+	conf_free(h->conf);
+	files_free(&h->files);
+	flaws_end(&h->flaws);
+}
+
+struct spool *
+house_spool(struct house *h, struct error *why)
+{
+	struct spool_options o = { .dir = "queue", .clock = &h->clock, .threadless = true };
+
+	return spool_open(&o, why);
+}
+
+/* --- asking -------------------------------------------------------------------------------- */
+
+struct asking {
+	const struct answer_user *user;
+	struct loop         loop;
+	enum control_answer answer;
+	size_t              count;
+	struct error       *why;
+};
+
+static void
+take_end(struct asking *a, json_t *end)
+{
+	const char *error = json_string_value(json_object_get(end, "error"));
+
+	a->count = (size_t)json_integer_value(json_object_get(end, "count"));
+	a->answer = error != NULL ? CONTROL_FAILED : CONTROL_DONE;
+	if (error != NULL)
+		error_set(a->why, "%s", error);
+	json_decref(end);
+	loop_stop(&a->loop);
+}
+
+static void
+on_frame(void *arg, unsigned kind, struct slice payload, int fd)
+{
+	struct asking *a = arg;
+	json_t *j;
+
+	if (fd != -1)
+		close(fd);
+	if (kind == FRAME_BYTES) {
+		if (a->user->bytes != NULL)
+			a->user->bytes(a->user->arg, payload);
+	} else if ((j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL)) != NULL) {
+		if (kind == FRAME_END) {
+			take_end(a, j);
+		} else if (!a->user->row(a->user->arg, j)) {
+			a->answer = CONTROL_DONE;
+			loop_stop(&a->loop);
+		}
+	}
+}
+
+static void
+on_gone(void *arg)
+{
+	struct asking *a = arg;
+
+	if (a->answer == CONTROL_LOST)
+		error_set(a->why, "the program ended before it answered");
+	loop_stop(&a->loop);
+}
+
+static const struct link_user PROGRAM = { on_frame, on_gone };
+
+static void
+converse(struct asking *a, struct house *h, int fd, const char *request)
+{
+	struct link *link;
+
+	loop_begin(&a->loop, &h->clock);
+	link = link_new(&a->loop, fd, &PROGRAM, a);
+	link_send(link, FRAME_REQUEST, slice(request), -1);
+	loop_run(&a->loop);
+	link_end(link);
+	loop_end(&a->loop);
+}
+
+enum control_answer
+control_ask(struct house *h, json_t *request, const struct answer_user *user, size_t *count_r,
+    struct error *why)
+{
+	struct asking a = { .user = user, .answer = CONTROL_LOST, .why = why };
+	struct peer at = { .path = "control" };
+	char *text = json_dumps(request, JSON_COMPACT);
+	int fd = peer_connect(&at, NULL, why);
+
+	bug_if(text == NULL);
+	if (fd == -1)
+		a.answer = CONTROL_NOBODY;
+	else
+		converse(&a, h, fd, text);
+	free(text);
+	json_decref(request);
+	*count_r = a.count;
+	return a.answer;
+}

@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * control -- asking the queue of the program that runs, over its control socket;
+ * and where its files lie, for when nobody runs.
+ */
+#ifndef CMD_CONTROL_H
+#define CMD_CONTROL_H
+
+#include "conf/load.h"
+#include "queue/commands.h"
+
+/* A configuration for whoever gives a command: only its words count, not what it names. */
+struct house {
+	struct files files;
+	struct flaws flaws;
+	struct conf *conf;
+	struct clock clock;
+};
+
+/*
+ * Read it and go to the state directory, where socket and spool are named from: a
+ * path may be longer than the kernel takes.  0, or an exit code after a message.
+ * house_leave() is needed in any case.
+ */
+int  house_enter(struct house *, const char *command, const char *file);
+void house_leave(struct house *);
+
+struct answer_user {
+	/* The row is the callee's.  False: that was enough, no end is waited for. */
+	bool (*row)(void *arg, json_t *row);
+	void (*bytes)(void *arg, struct slice);         /* NULL: none are expected */
+	void  *arg;
+};
+
+enum control_answer {
+	CONTROL_NOBODY,                 /* nobody runs */
+	CONTROL_LOST,                   /* the program ended before it had answered */
+	CONTROL_FAILED,                 /* it says why not */
+	CONTROL_DONE,
+};
+
+/* The request is given up.  `count_r` gets how many messages or rows it was about. */
+enum control_answer control_ask(struct house *, json_t *request, const struct answer_user *,
+    size_t *count_r, struct error *why);
+
+/* The spool of that state directory; fails while the program runs. */
+struct spool *house_spool(struct house *, struct error *why);
+
+#endif

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: ISC */
+#include <stdio.h>
+#include <string.h>
+
+#include "queue/state.h"
+
+enum { VALUE_MOST = 1 << 20 };
+
+const char *const STATE_TABLES[] = { "sts", "tlsrpt", NULL };
+
+/* --- writing ---------------------------------------------------------------------------- */
+
+static void
+set_bytes(json_t *row, const char *name, struct slice bytes)
+{
+	json_t *text = json_stringn(bytes.n > 0 ? bytes.p : "", bytes.n);
+	bool plain = memchr(bytes.n > 0 ? bytes.p : "x", 0, bytes.n) == NULL;
+	struct buf hex = BUF(2 * VALUE_MOST + 1);
+	char key[20];
+
+	if (text != NULL && plain) {
+		json_object_set_new(row, name, text);
+		return;
+	}
+	json_decref(text);
+	for (size_t i = 0; i < bytes.n; i++)
+		buf_printf(&hex, "%02x", (unsigned char)bytes.p[i]);
+	snprintf(key, sizeof key, "%s_hex", name);
+	json_object_set_new(row, key, json_stringn(hex.n > 0 ? hex.p : "", hex.n));
+	buf_free(&hex);
+}
+
+struct dumping {
+	const char *table;
+	void      (*row)(void *arg, json_t *);
+	void       *arg;
+};
+
+static bool
+dump_one(void *arg, const struct kv_entry *e)
+{
+	const struct dumping *d = arg;
+	json_t *row = json_object();
+
+	json_object_set_new(row, "table", json_string(d->table));
+	set_bytes(row, "key", e->key);
+	set_bytes(row, "value", e->value);
+	if (e->expires > 0)
+		json_object_set_new(row, "expires", json_integer(e->expires));
+	d->row(d->arg, row);
+	return true;
+}
+
+bool
+state_dump(struct kv *kv, void (*row)(void *, json_t *), void *arg, struct error *why)
+{
+	bool ok = true;
+
+	for (size_t i = 0; ok && STATE_TABLES[i] != NULL; i++) {
+		struct dumping d = { STATE_TABLES[i], row, arg };
+
+		ok = kv_range(kv_table(kv, STATE_TABLES[i]), NONE, NONE, dump_one, &d, why);
+	}
+	return ok;
+}
+
+/* --- reading ------------------------------------------------------------------------------ */
+
+static int
+digit(char c)
+{
+	return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+static bool
+add_hex(struct buf *to, const char *hex)
+{
+	for (; *hex != '\0'; hex += 2) {
+		int high = digit(hex[0]), low = high == -1 ? -1 : digit(hex[1]);
+
+		if (low == -1)
+			return false;
+		buf_byte(to, (char)(high * 16 + low));
+	}
+	return true;
+}
+
+static bool
+get_bytes(const json_t *row, const char *name, struct buf *to)
+{
+	const json_t *plain = json_object_get(row, name);
+	const char *hex;
+	char key[20];
+
+	if (json_is_string(plain)) {
+		buf_add(to, slice_of(json_string_value(plain), json_string_length(plain)));
+		return !to->full;
+	}
+	snprintf(key, sizeof key, "%s_hex", name);
+	hex = json_string_value(json_object_get(row, key));
+	return hex != NULL && add_hex(to, hex) && !to->full;
+}
+
+static struct kv_table *
+table_of(struct kv *kv, const json_t *row)
+{
+	const char *name = json_string_value(json_object_get(row, "table"));
+
+	for (size_t i = 0; name != NULL && STATE_TABLES[i] != NULL; i++)
+		if (strcmp(name, STATE_TABLES[i]) == 0)
+			return kv_table(kv, name);
+	return NULL;
+}
+
+bool
+state_load(struct kv *kv, const json_t *row, struct error *why)
+{
+	struct kv_table *table = table_of(kv, row);
+	struct buf key = BUF(KV_KEY), value = BUF(VALUE_MOST);
+	int64_t expires = json_integer_value(json_object_get(row, "expires"));
+	bool ok;
+
+	if (table == NULL || !get_bytes(row, "key", &key) || key.n == 0 || !get_bytes(row, "value", &value))
+		ok = error_set(why, "a row that is none: it needs a table, a key and a value");
+	else if (expires > 0)
+		ok = kv_put_until(table, buf_slice(&key), buf_slice(&value), expires, why);
+	else
+		ok = kv_put(table, buf_slice(&key), buf_slice(&value), why);
+	buf_free(&key);
+	buf_free(&value);
+	return ok;
+}
