@@ -55,17 +55,20 @@ bool message_from_file(int fd, const char *name, struct buf *, size_t ceiling, s
 /* The same from standard input. */
 bool message_from_stdin(struct buf *, size_t ceiling);
 
+int cmd_backup(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_dns_records(int argc, char **argv);
 int cmd_lab(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
 int cmd_report(int argc, char **argv);
+int cmd_restore(int argc, char **argv);
 int cmd_role(int argc, char **argv);
 int cmd_route(int argc, char **argv);
 int cmd_run(int argc, char **argv);
 int cmd_seal(int argc, char **argv);
 int cmd_sign(int argc, char **argv);
 int cmd_spf(int argc, char **argv);
+int cmd_state(int argc, char **argv);
 int cmd_sts(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_version(int argc, char **argv);

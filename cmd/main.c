@@ -9,12 +9,14 @@
 #include "cmd/cmd.h"
 
 static const struct command COMMANDS[] = {
+	{ "backup", "DIR [-c FILE]", "copy queue and state, while the program runs", cmd_backup },
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "dns-records", "[DOMAIN]", "the lines to publish in the DNS", cmd_dns_records },
 	{ "lab", "run FILE...", "a whole mail world in one process: play scenarios", cmd_lab },
 	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, bounce, ...",
 	    cmd_queue },
 	{ "report", "show FILE|-", "read a report on TLS that somebody sent (RFC 8460)", cmd_report },
+	{ "restore", "DIR [-c FILE]", "put a backup in place of a queue that was lost", cmd_restore },
 	{ "role", NULL, NULL, cmd_role },
 	{ "route", "ADDRESS [--connect]", "where mail goes from here, and what TLS must prove there",
 	    cmd_route },
@@ -27,6 +29,7 @@ static const struct command COMMANDS[] = {
 	    cmd_sts },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },
+	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
 	{ "version", "", "which version this is", cmd_version },
 };
 

@@ -5,10 +5,11 @@ import json
 import re
 import shutil
 import subprocess
+import threading
 
 import pytest
 
-from chainmail import EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, letter
+from chainmail import EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -118,3 +119,85 @@ def test_a_record_that_rotted_is_named_and_the_others_stay(place):
     assert "00000001" in program.wait("alarm", what="spool-damage")["why"]
     assert [row["queue_id"] for row in program.queue()] == ids[:2] + ids[3:]
     program.stop()
+
+
+# --- copies ---------------------------------------------------------------------------------
+
+
+def run(program, *words, text=None):
+    return subprocess.run([PLAIN, *map(str, words), "-c", program.file], input=text, capture_output=True, text=True,
+                          timeout=60)
+
+
+def restored(program, backup, place):
+    """A program of another state directory, with what was saved."""
+    place.mkdir()
+    shutil.copy(program.directory / "facts", place)
+    (place / "state").mkdir()
+    other = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1)
+    got = run(other, "restore", backup)
+    assert got.returncode == 0, got.stderr
+    return other
+
+
+def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
+    state = '{"table":"sts","key":"x.test","value":"one\\u0001","expires":9999999999999}\n'
+    assert run(waiting, "state", "load", text=state).stdout == "load: 1 row\n"
+    got = run(waiting, "backup", tmp_path / "saved")
+    assert (got.returncode, got.stdout, got.stderr) == (0, "backup: 3 messages\n", "")
+    assert "File exists" in run(waiting, "backup", tmp_path / "saved").stderr
+    rows = waiting.queue()
+    other = restored(waiting, tmp_path / "saved", tmp_path / "other")
+    with other:
+        again = other.queue()
+        assert [(r["queue_id"], r["recipients"]) for r in again] == [(r["queue_id"], r["recipients"]) for r in rows]
+        assert other.command("queue", "verify").returncode == 0
+        assert run(other, "state", "dump").stdout == state
+    assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
+
+
+def test_a_running_program_is_not_restored(waiting, tmp_path):
+    assert run(waiting, "backup", tmp_path / "saved").returncode == 0
+    begin(waiting)
+    got = run(waiting, "restore", tmp_path / "saved")
+    assert got.returncode == EX_UNAVAILABLE and "in use" in got.stderr
+
+
+def test_a_backup_under_load_has_all_that_was_acknowledged_before(place, tmp_path):
+    with Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1) as program:
+        before, stop = [], threading.Event()
+
+        def send():
+            with program.client() as client:
+                while not stop.is_set():
+                    name = f"letter {len(before)}"
+                    big = len(before) % 10 == 0
+                    client.sendmail("a@far.test", ["ben@far.test"], letter(name, body="x" * 70 + "\n" * (300000 * big)))
+                    before.append(name)
+
+        sender = threading.Thread(target=send)
+        sender.start()
+        try:
+            for turn in range(3):
+                until(lambda: len(before) > 20 * (turn + 1), "some mail")
+                known = len(before)
+                got = run(program, "backup", tmp_path / f"saved{turn}")
+                assert got.returncode == 0, got.stderr
+                assert int(re.search(r"\d+", got.stdout)[0]) >= known
+        finally:
+            stop.set()
+            sender.join()
+        other = restored(program, tmp_path / "saved2", tmp_path / "other")
+        run(other, "queue", "export", tmp_path / "out", "all")
+        subjects = {email.message_from_bytes(p.read_bytes())["Subject"] for p in (tmp_path / "out").glob("*.eml")}
+        assert set(before[:known]) <= subjects
+
+
+def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
+    rows = ('{"table":"sts","key_hex":"ff00","value_hex":"00fe"}\n'
+            '{"table":"tlsrpt","key":"größe","value":"\\"quoted\\""}\n')
+    assert run(waiting, "state", "load", text=rows).returncode == 0
+    assert run(waiting, "state", "dump").stdout.splitlines() == rows.splitlines()[::1]
+    for bad in '{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]":
+        got = run(waiting, "state", "load", text=bad)
+        assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
