@@ -7,6 +7,7 @@
 
 #include "base/text.h"
 #include "cmd/cmd.h"
+#include "cmd/faces.h"
 
 static const struct command COMMANDS[] = {
 	{ "backup", "DIR [-c FILE]", "copy queue and state, while the program runs", cmd_backup },
@@ -62,6 +63,11 @@ unknown_command(const char *name)
 int
 main(int argc, char **argv)
 {
+	const char *slash = strrchr(argv[0], '/');
+	int (*face)(int, char **) = face_of(slash != NULL ? slash + 1 : argv[0]);
+
+	if (face != NULL)
+		return face(argc, argv);
 	if (argc < 2)
 		return print_commands(stderr, EX_USAGE);
 	if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0)

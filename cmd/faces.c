@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The words of Postfix's tools, as far as they have a meaning here:
+ *
+ *     mailq                       queue list
+ *     postqueue -p | -j           queue list [--json]
+ *     postqueue -f | -i ID        queue retry all | ID
+ *     postqueue -s SITE           queue retry --to SITE
+ *     postsuper -h|-H|-d|-r ID    queue hold|release|drop|retry ID; ALL is all, - reads IDs
+ *     postcat -q ID               queue show --text ID
+ *
+ * -c FILE names our configuration.  Names of Postfix's queues are refused: there
+ * is one queue, and "-d ALL deferred" must not drop all of it.
+ */
+#include <getopt.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/slice.h"
+#include "cmd/cmd.h"
+#include "cmd/faces.h"
+
+enum { WORDS_MOST = 16, ID_LINE = 100 };
+
+/* The command line of `chainmail queue`. */
+struct line {
+	char *word[WORDS_MOST];
+	int   n;
+};
+
+static void
+add(struct line *l, const char *word)
+{
+	if (l->n < WORDS_MOST - 1)
+		l->word[l->n++] = (char *)(uintptr_t)word;
+}
+
+static int
+ask(const char *file, const char *verb, const char *option, const char *what)
+{
+	struct line l = { .n = 0 };
+
+	add(&l, "queue");
+	add(&l, verb);
+	if (file != NULL) {
+		add(&l, "-c");
+		add(&l, file);
+	}
+	if (option != NULL)
+		add(&l, option);
+	if (what != NULL)
+		add(&l, what);
+	return cmd_queue(l.n, l.word);
+}
+
+static int
+misused(const char *name, const char *usage)
+{
+	fprintf(stderr, "usage: %s %s\n", name, usage);
+	return EX_USAGE;
+}
+
+/* --- listing ------------------------------------------------------------------------------ */
+
+static int
+mailq(int argc, char **argv)
+{
+	const char *file = NULL;
+
+	for (int c; (c = getopt(argc, argv, "c:v")) != -1;)
+		if (c == 'c')
+			file = optarg;
+		else if (c != 'v')
+			return misused("mailq", "[-c FILE]");
+	return ask(file, "list", NULL, NULL);
+}
+
+static int
+postqueue(int argc, char **argv)
+{
+	static const char usage[] = "[-c FILE] -p | -j | -f | -i ID | -s SITE";
+	const char *file = NULL, *what = NULL;
+	int asked = 0;
+
+	for (int c; (c = getopt(argc, argv, "c:pjfi:s:v")) != -1;)
+		if (c == 'c')
+			file = optarg;
+		else if (c == '?' || (c != 'v' && asked != 0))
+			return misused("postqueue", usage);
+		else if (c != 'v')
+			asked = c, what = optarg;
+	if (optind < argc)
+		return misused("postqueue", usage);
+	switch (asked) {
+	case 'p': return ask(file, "list", NULL, NULL);
+	case 'j': return ask(file, "list", "--json", NULL);
+	case 'f': return ask(file, "retry", NULL, "all");
+	case 'i': return ask(file, "retry", NULL, what);
+	case 's': return ask(file, "retry", "--to", what);
+	default:  return misused("postqueue", usage);
+	}
+}
+
+static int
+postcat(int argc, char **argv)
+{
+	const char *file = NULL;
+	bool queue = false;
+
+	for (int c; (c = getopt(argc, argv, "c:qv")) != -1;)
+		if (c == 'c')
+			file = optarg;
+		else if (c == '?')
+			return misused("postcat", "[-c FILE] -q ID");
+		else
+			queue = queue || c == 'q';
+	if (!queue || optind + 1 != argc)
+		return misused("postcat", "[-c FILE] -q ID");
+	return ask(file, "show", "--text", argv[optind]);
+}
+
+/* --- changing ------------------------------------------------------------------------------ */
+
+/* IDs on standard input, one a line. */
+static int
+ask_for_lines(const char *file, const char *verb)
+{
+	char line[ID_LINE];
+	int worst = 0;
+
+	while (fgets(line, sizeof line, stdin) != NULL) {
+		int code;
+
+		line[strcspn(line, "\r\n")] = '\0';
+		if (line[0] != '\0' && (code = ask(file, verb, NULL, line)) != 0)
+			worst = code;
+	}
+	return worst;
+}
+
+static int
+ask_for(const char *file, const char *verb, const char *what)
+{
+	if (strcmp(what, "-") == 0)
+		return ask_for_lines(file, verb);
+	return ask(file, verb, NULL, strcmp(what, "ALL") == 0 ? "all" : what);
+}
+
+static int
+postsuper(int argc, char **argv)
+{
+	static const char usage[] = "[-c FILE] [-h|-H|-d|-r ID|ALL|-]...";
+	static const struct { int letter; const char *verb; } verbs[] = {
+		{ 'h', "hold" }, { 'H', "release" }, { 'd', "drop" }, { 'r', "retry" },
+	};
+	struct { const char *verb, *what; } asked[WORDS_MOST];
+	size_t n = 0;
+	const char *file = NULL;
+	int worst = 0;
+
+	for (int c; (c = getopt(argc, argv, "c:h:H:d:r:v")) != -1;) {
+		if (c == '?' || n == WORDS_MOST)
+			return misused("postsuper", usage);
+		if (c == 'c')
+			file = optarg;
+		for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
+			if (verbs[i].letter == c) {
+				asked[n].verb = verbs[i].verb;
+				asked[n++].what = optarg;
+			}
+	}
+	if (optind < argc || n == 0)
+		return misused("postsuper", usage);
+	for (size_t i = 0; i < n; i++) {
+		int code = ask_for(file, asked[i].verb, asked[i].what);
+
+		worst = code != 0 ? code : worst;
+	}
+	return worst;
+}
+
+int
+(*face_of(const char *name))(int, char **)
+{
+	static const struct { const char *name; int (*run)(int, char **); } faces[] = {
+		{ "mailq", mailq }, { "postqueue", postqueue }, { "postsuper", postsuper },
+		{ "postcat", postcat }, { "sendmail", face_sendmail },
+	};
+
+	for (size_t i = 0; i < sizeof faces / sizeof *faces; i++)
+		if (strcmp(name, faces[i].name) == 0)
+			return faces[i].run;
+	return NULL;
+}

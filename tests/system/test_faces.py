@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: ISC
+"""The names by which others call a mail system: mailq, postqueue, postsuper, postcat, sendmail."""
+import email
+import json
+import subprocess
+
+import pytest
+
+from chainmail import EX_TEMPFAIL, EX_USAGE, PLAIN, Chainmail, Sink, until
+from test_queue_command import SITE, waiting  # noqa: F401 (a fixture)
+
+EX_DATAERR, EX_NOUSER = 65, 67
+
+
+def face(program, name, *words, text=None, option="-c"):
+    link = program.directory / "bin" / name
+    link.parent.mkdir(exist_ok=True)
+    if not link.exists():
+        link.symlink_to(PLAIN)
+    return subprocess.run([link, option, program.file, *words], input=text, capture_output=True, timeout=60, text=True)
+
+
+def names(program):
+    return [row["queue_name"] for row in program.queue()]
+
+
+def test_mailq_and_postqueue_list(waiting):
+    listed = waiting.command("queue", "list").stdout
+    for got in face(waiting, "mailq"), face(waiting, "postqueue", "-p"):
+        assert got.returncode == 0 and got.stdout.splitlines()[-1].split(",")[0] == "3 messages"
+        assert got.stdout.count("\n") == listed.count("\n")
+    rows = [json.loads(line) for line in face(waiting, "postqueue", "-j").stdout.splitlines()]
+    assert [row["queue_id"] for row in rows] == waiting.ids
+    assert face(waiting, "sendmail", "-bp", option="-C").stdout.splitlines()[-1].startswith("3 messages")
+
+
+def test_postsuper_holds_releases_and_drops(waiting):
+    first, second, third = waiting.ids
+    assert face(waiting, "postsuper", "-h", first).returncode == 0
+    assert names(waiting) == ["hold"] * 3
+    assert face(waiting, "postsuper", "-H", first, "-d", second).returncode == 0
+    assert [row["queue_id"] for row in waiting.queue()] == [first, third]
+    assert face(waiting, "postsuper", "-d", "-", text=f"{third}\n").returncode == 0
+    assert [row["queue_id"] for row in waiting.queue()] == [first]
+    got = face(waiting, "postsuper", "-d", "ALL", "deferred")
+    assert got.returncode == EX_USAGE and len(waiting.queue()) == 1
+    assert face(waiting, "postsuper", "-d", "ALL").returncode == 0 and waiting.queue() == []
+
+
+def test_postqueue_retries_and_postcat_shows(waiting):
+    shown = face(waiting, "postcat", "-q", waiting.ids[1]).stdout
+    assert "Subject: two\r\n" in shown or "Subject: two\n" in shown
+    waiting.far.reply = None
+    assert face(waiting, "postqueue", "-i", waiting.ids[0]).returncode == 0
+    if waiting.up:
+        waiting.far.wait(program=waiting)
+    assert face(waiting, "postqueue", "-f").returncode == 0
+    assert face(waiting, "postqueue", "-x").returncode == EX_USAGE
+
+
+@pytest.fixture
+def site(place):
+    with Sink() as far, Chainmail(place, SITE, program=PLAIN, via=far.port) as program:
+        program.far = far
+        yield program
+
+
+def sendmail(site, *words, text):
+    return face(site, "sendmail", *words, text=text, option="-C")
+
+
+def test_sendmail_takes_recipients_from_the_header_and_bcc_goes(site):
+    got = sendmail(site, "-t", "-i", "-f", "me@local.test", text="To: Ben <ben@far.test>,\n ann@local.test\n"
+                   "Bcc: secret@far.test\nSubject: hello\n\nline\n.\n..two\nlast without end")
+    assert (got.returncode, got.stderr) == (0, "")
+    until(lambda: sum(len(t.recipients) for t in site.far.taken) == 2, "two recipients")
+    [ann] = until(lambda: site.maildir("ann"), "mail for ann")
+    message = email.message_from_bytes(ann)
+    assert message["Bcc"] is None and message["From"] == "<me@local.test>" and message["Date"] and message["Message-ID"]
+    assert message.get_payload() == "line\n.\n..two\nlast without end\n"
+    assert message["Return-Path"] == "<me@local.test>"
+
+
+def test_sendmail_ends_at_a_dot_unless_told(site):
+    assert sendmail(site, "ann@local.test", text="Subject: dot\n\none\n.\ntwo\n").returncode == 0
+    [ann] = until(lambda: site.maildir("ann"), "mail for ann")
+    assert email.message_from_bytes(ann).get_payload() == "one\n"
+
+
+def test_sendmail_takes_text_without_a_header(site):
+    assert sendmail(site, "-oi", "ann@local.test", text="no header at all\n").returncode == 0
+    [ann] = until(lambda: site.maildir("ann"), "mail for ann")
+    assert email.message_from_bytes(ann).get_payload() == "no header at all\n"
+
+
+def test_sendmail_is_all_or_nothing(site):
+    got = sendmail(site, "ann@local.test", "nobody@local.test", text="Subject: x\n\nx\n")
+    assert got.returncode == EX_NOUSER and "nobody@local.test: 550" in got.stderr
+    assert sendmail(site, "-t", text="no header\n").returncode == EX_DATAERR
+    assert sendmail(site, text="x\n").returncode == EX_USAGE
+    assert sendmail(site, "a b@c", text="x\n").returncode == EX_NOUSER
+    assert site.maildir("ann") == [] and site.queue() == []
+
+
+def test_sendmail_speaks_smtp(site):
+    got = sendmail(site, "-bs", text="EHLO x\r\nMAIL FROM:<a@far.test>\r\nRCPT TO:<ann@local.test>\r\nQUIT\r\n")
+    codes = [line[:3] for line in got.stdout.splitlines() if line[3:4] == " "]
+    assert (got.returncode, codes) == (0, ["220", "250", "250", "250", "221"])
+
+
+def test_sendmail_says_try_again_when_nobody_listens(place):
+    program = Chainmail(place, SITE, program=PLAIN, via=1)
+    got = sendmail(program, "ann@local.test", text="Subject: x\n\nx\n")
+    assert got.returncode == EX_TEMPFAIL and "refused" in got.stderr
