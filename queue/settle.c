@@ -196,7 +196,7 @@ settle_owed(struct queue *q, struct message *m, const struct recipient_state *st
 		if (e == NULL)
 			e = ending_new(q, m->id, n);
 		state.told |= NOTIFY_FAILURE;
-		ending_add(e, REPORT_FAILED, state);
+		ending_add(e, REPORT_FAILED, state, NONE);
 	}
 	if (e == NULL)
 		return;
