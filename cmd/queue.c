@@ -427,6 +427,7 @@ drain(struct asking *a)
 {
 	a->since = clock_now(&a->house.clock) / 1000;
 	a->request.verb = QUEUE_RETRY;
+	a->request.all = a->request.id_count == 0 && a->request.from.n == 0 && a->request.to.n == 0;
 	if (!ask_program(a)) {
 		fputs("chainmail queue drain: nobody runs who could deliver\n", stderr);
 		return EX_UNAVAILABLE;

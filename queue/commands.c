@@ -90,7 +90,7 @@ read_ids(struct queue_request *r, const json_t *ids, struct arena *arena)
 static bool
 says_which(const struct queue_request *r)
 {
-	return r->verb == QUEUE_LIST || r->all || r->id_count > 0 || r->from.n > 0 || r->to.n > 0;
+	return r->verb == QUEUE_LIST || r->verb > QUEUE_BOUNCE || r->all || r->id_count > 0 || r->from.n > 0 || r->to.n > 0;
 }
 
 bool
