@@ -271,7 +271,8 @@ take_bytes(void *arg, struct slice bytes)
 static void
 take_end(struct asking *a, size_t count, const char *error)
 {
-	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {   /* gone is what they should be */
+	/* Drained and gone is what they should be. */
+	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {
 		fprintf(stderr, "chainmail queue: %s\n", error);
 		a->code = EX_BAD;
 	}
@@ -302,7 +303,8 @@ ask_program(struct asking *a)
 	const struct answer_user user = { a_row, take_bytes, a };
 	struct error why = { 0 };
 	size_t count;
-	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user, &count, &why);
+	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user,
+	    &count, &why);
 
 	if (got == CONTROL_NOBODY)
 		return false;
