@@ -306,7 +306,8 @@ write_state(struct house *h, const char *path, struct error *why)
 
 	if (f == NULL)
 		return error_sys(why, "cannot create %s", path);
-	ok = dump(h, f, why) && ((fflush(f) == 0 && fsync(fileno(f)) == 0) || error_sys(why, "cannot write %s", path));
+	ok = dump(h, f, why) &&
+	    ((fflush(f) == 0 && fsync(fileno(f)) == 0) || error_sys(why, "cannot write %s", path));
 	fclose(f);
 	return ok;
 }
@@ -452,7 +453,7 @@ cmd_state(int argc, char **argv)
 		return EX_USAGE;
 	loading = verb != NULL && strcmp(verb, "load") == 0;
 	if (!loading && (verb == NULL || strcmp(verb, "dump") != 0))
-		return fail("state", "dump writes it to standard output, load reads it from standard input"), EX_USAGE;
+		return fail("state", "dump writes to standard output, load reads standard input"), EX_USAGE;
 	if ((code = house_enter(&h, "state", file)) == 0) {
 		ok = loading ? load(&h, stdin, &count, &why) : dump(&h, stdout, &why);
 		code = ok ? 0 : fail("state", why.text);

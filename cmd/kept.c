@@ -10,6 +10,7 @@
 #include "base/pack.h"
 #include "cmd/kept.h"
 #include "queue/commands.h"
+#include "queue/state.h"
 
 enum { PATH_BYTES = 4096, KV_MEMORY = 1 << 20, ENTRY_MOST = 1 << 20 };
 
@@ -175,9 +176,8 @@ connect_control(const char *state)
 static bool
 open_disk(struct kept *k, const char *state, struct error *why)
 {
-	static const char *const tables[] = { "sts", "tlsrpt", NULL };
 	char path[PATH_BYTES];
-	struct kv_options o = { path, tables, &k->clock, KV_MEMORY, false };
+	struct kv_options o = { path, STATE_TABLES, &k->clock, KV_MEMORY, false };
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/caches", state);

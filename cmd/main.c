@@ -31,6 +31,7 @@ static const struct command COMMANDS[] = {
 	    cmd_sts },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },
+	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
 	{ "version", "", "which version this is", cmd_version },
 };
 

@@ -271,7 +271,8 @@ take_bytes(void *arg, struct slice bytes)
 static void
 take_end(struct asking *a, size_t count, const char *error)
 {
-	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {   /* gone is what they should be */
+	/* Drained and gone is what they should be. */
+	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {
 		fprintf(stderr, "chainmail queue: %s\n", error);
 		a->code = EX_BAD;
 	}
@@ -302,7 +303,8 @@ ask_program(struct asking *a)
 	const struct answer_user user = { a_row, take_bytes, a };
 	struct error why = { 0 };
 	size_t count;
-	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user, &count, &why);
+	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user,
+	    &count, &why);
 
 	if (got == CONTROL_NOBODY)
 		return false;
@@ -363,9 +365,9 @@ about_messages(struct asking *a)
 {
 	struct selected s = { .ids = NULL };
 	struct error why = { 0 };
-	bool ok = a->request.verb == QUEUE_LIST
-	    ? queue_select(a->spool, &a->request, answer_one, a, &why)
-	    : queue_select(a->spool, &a->request, gather, &s, &why);
+	bool listing = a->request.verb == QUEUE_LIST;
+	bool ok = queue_select(a->spool, &a->request, listing ? answer_one : gather,
+	    listing ? (void *)a : &s, &why);
 
 	for (size_t i = 0; i < s.count; i++)
 		spool_look(a->spool, s.ids[i],
@@ -427,6 +429,7 @@ drain(struct asking *a)
 {
 	a->since = clock_now(&a->house.clock) / 1000;
 	a->request.verb = QUEUE_RETRY;
+	a->request.all = a->request.id_count == 0 && a->request.from.n == 0 && a->request.to.n == 0;
 	if (!ask_program(a)) {
 		fputs("chainmail queue drain: nobody runs who could deliver\n", stderr);
 		return EX_UNAVAILABLE;

@@ -266,7 +266,8 @@ find_listener(const struct sending *s)
 	for (size_t i = 0; s->conf != NULL && i < s->conf->listen_count; i++) {
 		const struct listen_conf *l = &s->conf->listen[i];
 
-		if (!l->tls_implicit && l->on_count > 0 && (found == NULL || (lets_relay(l) && !lets_relay(found))))
+		if (!l->tls_implicit && l->on_count > 0 &&
+		    (found == NULL || (lets_relay(l) && !lets_relay(found))))
 			found = l;
 	}
 	ip_parse(S("127.0.0.1"), &usual.ip);
@@ -284,7 +285,8 @@ connect_out(struct sending *s, struct error *why)
 	if ((s->fd = peer_connect(&peer, NULL, why)) == -1)
 		return false;
 	p.fd = s->fd;
-	if (poll(&p, 1, WAIT_MS) != 1 || getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &flaw, &size) == -1 || flaw != 0) {
+	if (poll(&p, 1, WAIT_MS) != 1 ||
+	    getsockopt(s->fd, SOL_SOCKET, SO_ERROR, &flaw, &size) == -1 || flaw != 0) {
 		errno = flaw != 0 ? flaw : ETIMEDOUT;
 		return error_sys(why, "cannot connect");
 	}
@@ -303,7 +305,7 @@ reply(struct sending *s)
 			return 0;
 	} while (strlen(s->line) > 3 && s->line[3] == '-');
 	s->line[strcspn(s->line, "\r\n")] = '\0';
-	return atoi(s->line);
+	return (int)strtol(s->line, NULL, 10);
 }
 
 static int
@@ -365,7 +367,8 @@ pass_on(const struct sending *s)
 			if (n <= 0) {                   /* the server answers what it still can */
 				shutdown(s->fd, SHUT_WR);
 				p[0].fd = -1;
-			} else if (!file_write(i == 0 ? s->fd : STDOUT_FILENO, slice_of(bytes, (size_t)n), NULL)) {
+			} else if (!file_write(i == 0 ? s->fd : STDOUT_FILENO,
+			    slice_of(bytes, (size_t)n), NULL)) {
 				return EX_TEMPFAIL;
 			}
 		}
@@ -453,7 +456,8 @@ face_sendmail(int argc, char **argv)
 	if (!read_options(&s, argc, argv))
 		return EX_USAGE;
 	if (s.list) {
-		char *words[] = { (char *)"queue", (char *)"list", (char *)"-c", (char *)(uintptr_t)s.file, NULL };
+		char *words[] = { (char *)"queue", (char *)"list", (char *)"-c",
+		    (char *)(uintptr_t)s.file, NULL };
 
 		return cmd_queue(4, words);
 	}

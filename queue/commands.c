@@ -90,7 +90,8 @@ read_ids(struct queue_request *r, const json_t *ids, struct arena *arena)
 static bool
 says_which(const struct queue_request *r)
 {
-	return r->verb == QUEUE_LIST || r->all || r->id_count > 0 || r->from.n > 0 || r->to.n > 0;
+	return r->verb == QUEUE_LIST || r->verb > QUEUE_BOUNCE || r->all || r->id_count > 0 ||
+	    r->from.n > 0 || r->to.n > 0;
 }
 
 bool
@@ -340,7 +341,7 @@ queue_stats(struct spool *spool)
 	struct spool_usage u;
 
 	spool_usage(spool, &u);
-	return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:I, s:b, s:b, s:b}",
+	return json_pack("{sI, sI, sI, sI, sI, sI, sI, sI, sI, sI, sI, sI, sI, sI, sb, sb, sb}",
 	    "messages", (json_int_t)u.messages, "large", (json_int_t)u.large,
 	    "segments", (json_int_t)u.segments, "spares", (json_int_t)u.spares,
 	    "segment_bytes", (json_int_t)u.segment_bytes, "spare_bytes", (json_int_t)u.spare_bytes,

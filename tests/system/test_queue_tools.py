@@ -57,7 +57,7 @@ def test_drain_tries_everything_once(waiting):
     if not waiting.up:
         assert (got.returncode, "nobody runs" in got.stderr) == (EX_UNAVAILABLE, True)
         return
-    assert (got.returncode, got.stdout) == (EX_TEMPFAIL, "drain: 3 messages are left\n")
+    assert (got.returncode, got.stdout, got.stderr) == (EX_TEMPFAIL, "drain: 3 messages are left\n", "")
     waiting.wait("deferred", count=2, to="later@far.test")
     assert queue(waiting, "release", "all").returncode == 0
     waiting.far.reply = None
