@@ -186,6 +186,8 @@ def test_a_post_has_the_marks_of_its_list(site):
     assert arc_of(site, taken.text)[0] == "pass"
     assert "dkim=pass" in message["ARC-Authentication-Results"] and "i=1" in message["ARC-Seal"]
     assert message["DKIM-Signature"].find("d=local.test") >= 0
+    # both have a sender of their own and the same seal
+    assert got["ben@far.test"].text == got["cid@far.test"].text
     assert dkim.verify(taken.text, dnsfunc=lambda name, timeout=5: public(site.directory / "dkim.pem")[5:-1].encode())
     site.wait("delivered", to="owen@local.test")
 

@@ -99,12 +99,13 @@ class Mailman:
         root = ["--run-as-root"] if os.geteuid() == 0 else []
         return subprocess.run(["/usr/bin/python3", self.programs / "mailman", *root, "-C",
                                self.directory / "mailman.cfg", *arguments], check=True, capture_output=True,
-                              env=self.environment, timeout=PATIENCE, **options)
+                              env=self.environment, cwd=self.directory, timeout=PATIENCE, **options)
 
     def __enter__(self):
         log = open(self.directory / "master.log", "wb")
         self.master = subprocess.Popen(["/usr/bin/python3", self.programs / "master", "-C",
-                                        self.directory / "mailman.cfg"], env=self.environment, stdout=log, stderr=log)
+                                        self.directory / "mailman.cfg"], env=self.environment, cwd=self.directory, stdout=log,
+                                       stderr=log)
         until(self.listens, lambda: "LMTP\n" + self.text(), PATIENCE)
         return self
 
