@@ -36,7 +36,8 @@ secrets_keep(struct slice state, int64_t now, struct files *files, bool *renewed
 	bool ok;
 
 	snprintf(path, sizeof path, "%.*s/secrets", FMT(state));
-	ok = file_read(path, &text, &missing) || missing.number == ENOENT || error_set(why, "%s", missing.text);
+	ok = file_read(path, &text, &missing) || missing.number == ENOENT ||
+	    error_set(why, "%s", missing.text);
 	ok = ok && renew(path, &text, now, renewed, why);
 	if (ok)
 		buf_add(&files_add(files, S(SECRETS_NAME), FILE_SECRETS)->bytes, buf_slice(&text));

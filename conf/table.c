@@ -57,7 +57,7 @@ without_brackets(struct slice s, struct arena *arena)
 	size_t close = slice_find(s, ']');
 	struct slice host = slice_head(slice_skip(s, 1), close - 1);
 
-	if (!slice_starts(s, S("[")) || close == s.n)
+	if (!slice_starts(s, S("[")) || close < 2 || !slice_starts(slice_skip(s, close), S("]:")))
 		return s;
 	if (slice_startsi(host, S("ipv6:")))
 		host = slice_skip(host, 5);
@@ -68,8 +68,8 @@ without_brackets(struct slice s, struct arena *arena)
 bool
 transport_lmtp(struct slice s, struct arena *arena, struct endpoint *to)
 {
-	if (!slice_startsi(s, S("lmtp:")))
-		return false;
+	if (!slice_startsi(s, S("lmtp:")) || slice_find(s, '\0') < s.n)
+		return false;                   /* no path has a NUL in it */
 	s = slice_skip(s, 5);
 	if (slice_startsi(s, S("inet:")))
 		s = slice_skip(s, 5);

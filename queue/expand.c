@@ -117,10 +117,11 @@ static bool
 seen_before(struct expansion_work *w, const struct reached *r)
 {
 	struct slice text = r->path->address.text;
+	const struct slice *before = map_get(w->seen, text);
 
 	/* Local parts of others may differ in case alone (RFC 5321 2.4). */
-	if (map_get(w->seen, text) != NULL)
-		return r->route.kind != ROUTE_REMOTE || slice_eq(text, *(struct slice *)map_get(w->seen, text));
+	if (before != NULL)
+		return r->route.kind != ROUTE_REMOTE || slice_eq(text, *before);
 	seen_add(w->seen, text);
 	return false;
 }

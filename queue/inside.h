@@ -40,6 +40,12 @@ struct queue_key {
 	struct signing_key     key;
 };
 
+/* What was made for the post that was sealed last. */
+struct sealed_post {
+	uint64_t   id;                  /* 0: none */
+	struct buf domain, fields;
+};
+
 struct queue {
 	struct loop           *loop;
 	struct queue_options   options;
@@ -54,6 +60,7 @@ struct queue {
 	size_t                 key_count;
 	struct arena          *arena;           /* of the secrets */
 	struct secret_set      secrets;         /* of SRS addresses and tickets */
+	struct sealed_post     sealed_post;
 	struct event           spool_rings;
 	struct timer           tidy, wake;
 	struct later           dispatch, again;

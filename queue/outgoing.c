@@ -31,7 +31,8 @@ struct outgoing {
 	struct buf      base;           /* trace and header */
 	struct buf      fields;         /* what was made: seal above signature */
 	struct buf      head;
-	bool            kept;           /* the fields come from the spool */
+	bool            kept;           /* the fields were made before */
+	bool            post;           /* of a list: many get the same */
 	unsigned char   body_hash[BODY_HASH];
 	struct verdict_record verdict;
 	const struct queue_key *signers[SIGNERS_MOST];
@@ -312,6 +313,21 @@ tell(void *arg)
 	o->made(o->arg, buf_slice(&o->head));
 }
 
+/* Its members have an envelope sender each, but the same message: one seal is enough. */
+static void
+remember(const struct outgoing *o)
+{
+	struct sealed_post *p = &o->queue->sealed_post;
+
+	if (o->sealing != ARC_SEALED)
+		return;
+	p->id = o->id;
+	buf_clear(&p->domain);
+	buf_clear(&p->fields);
+	buf_add(&p->domain, o->seal_domain);
+	buf_add(&p->fields, buf_slice(&o->fields));
+}
+
 static void
 job_done(void *arg)
 {
@@ -323,15 +339,22 @@ job_done(void *arg)
 		return;
 	}
 	log_made(o);
+	if (o->post)
+		remember(o);
 	tell(o);
 }
 
-/* Made at an earlier try? */
+/* Made for another member of the list, or at an earlier try? */
 static bool
 fields_kept(struct outgoing *o)
 {
-	o->kept = o->seal_domain.n > 0 &&
-	    spool_read_seal(o->queue->spool, o->id, o->seal_domain, &o->fields);
+	const struct sealed_post *p = &o->queue->sealed_post;
+
+	if (o->seal_domain.n == 0)
+		return false;
+	o->kept = o->post && p->id == o->id && slice_eqi(buf_slice(&p->domain), o->seal_domain)
+	    ? buf_add(&o->fields, buf_slice(&p->fields))
+	    : spool_read_seal(o->queue->spool, o->id, o->seal_domain, &o->fields);
 	return o->kept;
 }
 
@@ -345,6 +368,7 @@ outgoing_make(struct queue *q, const struct stored *s, struct slice seal_domain,
 	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN,
 	    .now = clock_now(q->loop->clock), .made = made, .arg = arg };
 	o->seal_domain = arena_copy(o->arena, seal_domain);
+	o->post = s->envelope.parent != 0;
 	memcpy(o->body_hash, s->envelope.body_hash, sizeof o->body_hash);
 	if (!build_base(o, s))
 		queue_alarm(q, "message", "its header cannot be read again");

@@ -6,7 +6,7 @@
 #include "conf/events.h"
 #include "queue/inside.h"
 
-enum { PATH_BYTES = 4096, TIDY_MS = 1000, SECRETS_MEMORY = 64 << 10 };
+enum { PATH_BYTES = 4096, TIDY_MS = 1000, SECRETS_MEMORY = 64 << 10, HEAD_MOST = 1 << 20 };
 
 /* --- voice ----------------------------------------------------------------------------- */
 
@@ -219,6 +219,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	schedule_begin(&q->schedule);
 	q->arena = arena_new(SECRETS_MEMORY);
 	secrets_read(&q->secrets, o->files, q->arena);
+	q->sealed_post = (struct sealed_post){ 0, BUF(1000), BUF(HEAD_MOST) };
 	if (!read_keys(q, why) || !open_spool(q, why)) {
 		free_keys(q);
 		arena_free(q->arena);
@@ -285,6 +286,8 @@ queue_end(struct queue *q)
 	later_cancel(q->loop, &q->drained);
 	schedule_end(&q->schedule);
 	free_keys(q);
+	buf_free(&q->sealed_post.domain);
+	buf_free(&q->sealed_post.fields);
 	arena_free(q->arena);
 	free(q);
 }

@@ -200,6 +200,12 @@ write_trace(struct accept *a)
 	trace_add(&a->trace, &t);
 }
 
+static struct span
+span_of(const struct header *h, const struct field *f)
+{
+	return (struct span){ (uint64_t)(f->whole.p - h->block.p), f->whole.n };
+}
+
 /*
  * RFC 8601 5: fields that claim to be ours are not passed on; nor is a ticket,
  * forged or true: it has been read.
@@ -222,7 +228,7 @@ leave_out(struct accept *a, struct envelope *e)
 
 		next += is_forged;
 		if (is_forged || ticket_field(f))
-			e->omit[e->omitted++] = (struct span){ (uint64_t)(f->whole.p - h->block.p), f->whole.n };
+			e->omit[e->omitted++] = span_of(h, f);
 	}
 	return true;
 }

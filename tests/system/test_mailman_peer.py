@@ -14,7 +14,7 @@ import subprocess
 import dkim
 import pytest
 
-from chainmail import DEADLINE, PEERS, Chainmail, free_ports, letter, until
+from chainmail import PEERS, Chainmail, free_ports, letter, until
 from test_forward import answer, arc_of, public
 
 PATIENCE = 120                          # a dozen Python processes on a busy machine
@@ -99,12 +99,13 @@ class Mailman:
         root = ["--run-as-root"] if os.geteuid() == 0 else []
         return subprocess.run(["/usr/bin/python3", self.programs / "mailman", *root, "-C",
                                self.directory / "mailman.cfg", *arguments], check=True, capture_output=True,
-                              env=self.environment, timeout=PATIENCE, **options)
+                              env=self.environment, cwd=self.directory, timeout=PATIENCE, **options)
 
     def __enter__(self):
         log = open(self.directory / "master.log", "wb")
         self.master = subprocess.Popen(["/usr/bin/python3", self.programs / "master", "-C",
-                                        self.directory / "mailman.cfg"], env=self.environment, stdout=log, stderr=log)
+                                        self.directory / "mailman.cfg"], env=self.environment, cwd=self.directory, stdout=log,
+                                       stderr=log)
         until(self.listens, lambda: "LMTP\n" + self.text(), PATIENCE)
         return self
 
@@ -193,4 +194,4 @@ def test_new_lists_work_at_once_and_sub_addresses_are_known(world):
     assert answer(world, "a@strict.test", "test-confirm+0123abcd@lists.test").startswith("250")
     world.manager.command("create", "--owner", "owner@far.test", "second@lists.test")
     world.wait("reloaded", seconds=PATIENCE)
-    until(lambda: answer(world, "a@strict.test", "second@lists.test").startswith("250"), "the new list", DEADLINE)
+    until(lambda: answer(world, "a@strict.test", "second@lists.test").startswith("250"), "the new list", PATIENCE)

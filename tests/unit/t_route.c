@@ -444,7 +444,7 @@ static void
 a_map_that_makes_no_sense_is_told_with_its_place(void **state)
 {
 	static const char *const bad[] = { "smtp:[127.0.0.1]:25", "lmtp:", "lmtp:[127.0.0.1]", "local:",
-	    "lmtp:*:24", "lmtp:[::1]:0", "" };
+	    "lmtp:*:24", "lmtp:[::1]:0", "lmtp:[]inet:3", "lmtp:[a]b:3", "" };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(bad); i++) {
