@@ -132,6 +132,13 @@ file_flush(int fd, struct error *why)
 	return fdatasync(fd) == 0 || error_sys(why, "cannot flush");
 }
 
+void
+file_hasten(int fd, off_t at, off_t n)
+{
+	if (sync_file_range(fd, at, n, SYNC_FILE_RANGE_WRITE) != 0)
+		return;                         /* then the flush does it */
+}
+
 bool
 file_rename(const char *from, const char *to, struct error *why)
 {

@@ -29,6 +29,8 @@ bool file_write_pieces(int fd, struct iovec *, int count, off_t at, struct error
 /* Exactly n bytes from an offset; a shorter file is a failure. */
 bool file_read_at(int fd, void *to, size_t n, off_t at, struct error *why);
 bool file_flush(int fd, struct error *why);             /* fdatasync */
+/* What was written there may go to the disk already; a hint, so that a flush finds less. */
+void file_hasten(int fd, off_t at, off_t n);
 
 /* Replace the file by these bytes, durably, in one step (new file, rename). */
 bool file_replace(const char *path, struct slice, mode_t, struct error *why);

@@ -163,22 +163,31 @@ stopping(struct spool *s)
 	return stop;
 }
 
+static uint64_t
+records_so_far(struct spool *s)
+{
+	uint64_t n;
+
+	pthread_mutex_lock(&s->lock);
+	n = s->usage.records;
+	pthread_mutex_unlock(&s->lock);
+	return n;
+}
+
 /*
  * Whoever waits for a flush waits also for the zeros that are on their way.  So as
  * long as records come they are written in small pieces with pauses between; when
  * there is no spare in time, the segment grows as it is written.
  */
 static void
-let_pass(struct spool *s, uint64_t *records)
+let_pass(struct spool *s, uint64_t *before)
 {
 	static const struct timespec pause = { 0, PAUSE_MS * 1000000 };
-	uint64_t before = *records;
+	uint64_t now = records_so_far(s);
 
-	pthread_mutex_lock(&s->lock);
-	*records = s->usage.records;
-	pthread_mutex_unlock(&s->lock);
-	if (*records != before)
+	if (now != *before)
 		nanosleep(&pause, NULL);
+	*before = now;
 }
 
 /* Blocks that were written once cost a third of the flush of blocks that were not. */
@@ -186,7 +195,7 @@ static bool
 fill(struct spool *s, int fd, struct error *why)
 {
 	static const char zeros[ZEROS];
-	uint64_t left = s->options.segment, records = 0;
+	uint64_t left = s->options.segment, records = records_so_far(s);
 
 	for (off_t at = 0; left > 0; at += ZEROS) {
 		size_t n = left < ZEROS ? left : ZEROS;

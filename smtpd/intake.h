@@ -30,6 +30,7 @@ struct intake {
 	struct bodies   bodies;
 	struct verdict *verdict;        /* once the header is done */
 	int             file;           /* -1: none */
+	uint64_t        hastened;       /* octets that were sent on to the disk */
 	uint64_t        file_number;    /* how the queue calls it; 0: none, or it has it back */
 	uint64_t        size;           /* octets so far */
 	struct status   flaw;           /* class 0: none.  What comes after a flaw is dropped */
