@@ -384,7 +384,8 @@ tell_change(struct telling *t, struct step *arc, const struct arc_set *before, c
 
 	if (!body_differs(t, &before->ams) || (after != NULL && body_differs(t, &after->ams)))
 		return;
-	step = step_add(arc, "change", arena_printf(t->arena, "the body changed between set %u (%.*s) and %.*s",
+	step = step_add(arc, "change", arena_printf(t->arena,
+	    "the body changed between set %u (%.*s) and %.*s",
 	    before->instance, FMT(before->seal.domain), FMT(between)));
 	if (after != NULL)
 		step_detail(step, "newly_signed", newly_signed(t, before, after));

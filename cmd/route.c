@@ -605,9 +605,12 @@ cmd_route(int argc, char **argv)
 	struct request r = { .connect = false };
 	const struct option_row rows[] = {
 		ANSWERS_ROWS(&r.answers),
-		{ "--from", OPTION_TEXT, &r.from_text, "ADDRESS", "say what the next hop finds of its mail: SPF, DKIM, DMARC, ARC" },
-		{ "--connect", OPTION_FLAG, &r.connect, NULL, "connect to the hosts and see what they prove; send nothing" },
-		{ "--requiretls", OPTION_FLAG, &r.requiretls, NULL, "as for a message with REQUIRETLS (RFC 8689)" },
+		{ "--from", OPTION_TEXT, &r.from_text, "ADDRESS",
+		  "say what the next hop finds of its mail: SPF, DKIM, DMARC, ARC" },
+		{ "--connect", OPTION_FLAG, &r.connect, NULL,
+		  "connect to the hosts and see what they prove; send nothing" },
+		{ "--requiretls", OPTION_FLAG, &r.requiretls, NULL,
+		  "as for a message with REQUIRETLS (RFC 8689)" },
 		{ "--tls-optional", OPTION_FLAG, &r.tls_optional, NULL, "as for one with TLS-Required: No" },
 		{ "--json", OPTION_FLAG, &r.json, NULL, "print one JSON object" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },

@@ -394,7 +394,8 @@ static void
 print_json(const struct verification *v, int code)
 {
 	json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}",
-	    "spf", spf_json(&v->verdict), "dkim", dkim_json(&v->verdict.dkim), "dmarc", dmarc_json(&v->verdict),
+	    "spf", spf_json(&v->verdict), "dkim", dkim_json(&v->verdict.dkim),
+	    "dmarc", dmarc_json(&v->verdict),
 	    "arc", arc_json(&v->verdict), "iprev", iprev_json(&v->verdict),
 	    "authentication_results", results_json(&v->results),
 	    "action", policy_action_name(v->verdict.decision.action), "exit", code);
@@ -429,7 +430,8 @@ print_text(const struct verification *v, int code)
 	struct buf b = BUF(TEXT_MOST);
 
 	if (v->bare > 0 && v->request.explain)
-		buf_printf(&b, "note: %zu lines ended with a bare LF and were taken as ended with CRLF\n", v->bare);
+		buf_printf(&b, "note: %zu lines ended with a bare LF and were taken as ended with CRLF\n",
+		    v->bare);
 	if (v->story != NULL)
 		story_results(&b, v->story);
 	if (v->story != NULL && v->request.explain) {

@@ -105,7 +105,8 @@ static const struct play plays[] = {
 	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail",
 	}, "done 5.7.30" },
 	{ "all parameters", false,
-	    { S_INIT("s@y.test"), NULL, 1, 5, .eight_bit = true, .smtputf8 = true, .requiretls = true, .ret = RET_HDRS, .envid = S_INIT("a+b c") }, {
+	    { S_INIT("s@y.test"), NULL, 1, 5, .eight_bit = true, .smtputf8 = true, .requiretls = true,
+	      .ret = RET_HDRS, .envid = S_INIT("a+b c") }, {
 	    "<220 mx", ">EHLO me.test", "<250-mx", "<250-8BITMIME", "<250-SMTPUTF8", "<250-DSN", "<250 REQUIRETLS",
 	    "!mail", ">MAIL FROM:<s@y.test> BODY=8BITMIME SMTPUTF8 REQUIRETLS RET=HDRS ENVID=a+2Bb+20c",
 	}, "reply -" },
