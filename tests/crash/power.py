@@ -152,7 +152,7 @@ async def control_loses(tap, directory, image):
         world.sink.down = False
         await world.start()
         lost = len(await world.settle(seconds=3))
-        tap.note(f"with faked flushes {lost} of {len(world.ledger.acknowledged())} lost")
+        tap.note(f"with faked flushes {lost} deliveries of {len(world.ledger.acknowledged())} messages lost")
         tap.say(lost > 0, "power cuts: with faked flushes messages are lost")
     finally:
         await world.end()
