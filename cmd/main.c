@@ -31,7 +31,6 @@ static const struct command COMMANDS[] = {
 	    cmd_sts },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },
-	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
 	{ "version", "", "which version this is", cmd_version },
 };
 
@@ -43,7 +42,7 @@ print_commands(FILE *to, int code)
 	fputs("usage: chainmail COMMAND [OPTION]...   (chainmail COMMAND --help tells more)\n", to);
 	for (int i = 0; i < COMMAND_COUNT; i++)
 		if (COMMANDS[i].help != NULL)
-			fprintf(to, "  %-10s %-34s %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
+			fprintf(to, "  %-11s %-34s %s\n", COMMANDS[i].name, COMMANDS[i].arguments,
 			    COMMANDS[i].help);
 	return code;
 }

@@ -197,8 +197,8 @@ def test_the_state_directory_may_be_missing_but_not_a_file(tmp_path):
 
 def furnished(example, directory):
     """An example with the files that it names, in a directory of its own."""
-    text = example.read_text().replace("/etc/letsencrypt/live/mail.example.org", str(directory))
-    text = text.replace("/etc/chainmail", str(directory))
+    text = re.sub("/etc/letsencrypt/live/mail.example.org|/etc/chainmail|/etc/ssl|/var/lib/mailman3/data|/tmp",
+                  str(directory), example.read_text())
     make_pair(directory, "cert", "mx.local.test")
     make_pair(directory, "fullchain", "mail.example.org")
     shutil.copy(directory / "cert.key", directory / "key.pem")
@@ -207,11 +207,28 @@ def furnished(example, directory):
     make_signing_key(directory / "k2026.pem")
     make_signing_key(directory / "dkim.pem")
     (directory / "root.key").write_text(". IN DS 20326 8 2 E06D44B80B8F1D39A95C0B0D7C65D08458E880409BBC683457104237C7F8EC8D\n")
+    shutil.copy(directory / "cert.pem", directory / "mail.pem")
+    shutil.copy(directory / "cert.key", directory / "mail.key")
+    (directory / "facts").write_text("far.test. MX 10 mx.far.test.\n")
+    (directory / "postfix_lmtp").write_text("members@lists.example.net lmtp:[127.0.0.1]:8024\n")
     (directory / "announce").write_text("# members\nann@example.org\n")
     (directory / "trusted-sealers").write_text("example.com\n.ietf.org\n")
     path = directory / example.name
     path.write_text(text)
     return path
+
+
+def test_the_configurations_of_the_readme_are_good(tmp_path):
+    readme = (EXAMPLES.parents[1] / "README").read_text()
+    blocks = [block for block in re.split(r"\n(?!    )", readme.replace("\n\n    hostname", "\n.\n    hostname"))
+              if block.lstrip(".\n").startswith("    hostname")]
+    assert len(blocks) == 3
+    for i, block in enumerate(blocks):
+        (tmp_path / str(i)).mkdir()
+        example = tmp_path / f"{i}.conf"
+        example.write_text(re.sub(r"(?m)^    ", "", block.lstrip(".\n")) + "\n")
+        got = run("check", furnished(example, tmp_path / str(i)))
+        assert got.returncode == 0, got.stderr
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES.glob("*.conf")), ids=lambda path: path.name)
