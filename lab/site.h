@@ -15,6 +15,12 @@
  */
 bool site_open(struct world *, struct slice domain, const struct statement *sts,
     const struct slice *hosts, size_t count, struct error *why);
+/*
+ * From here on the policy host says what this statement says, under another id;
+ * its certificate stays.  The zones are not published yet.
+ */
+bool site_change(struct world *, struct slice domain, const struct statement *sts,
+    struct error *why);
 void sites_close(struct world *);
 
 #endif

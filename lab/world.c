@@ -200,7 +200,8 @@ write_script(struct world *w, struct citizen *c)
 			    .when = script_moment_of(s->words->next->text),
 			    .say = value_first(s) != NULL ? wire_lines(w, value_first(s)->text) : NONE,
 			    .then = statement_says(s, "close") ? SCRIPT_CLOSE : statement_says(s, "nothing")
-			        ? SCRIPT_SILENCE : SCRIPT_GO_ON };
+			        ? SCRIPT_SILENCE : SCRIPT_GO_ON,
+			    .once = statement_says(s, "once") };
 }
 
 static bool
@@ -216,7 +217,8 @@ add_scripted(struct world *w, const struct statement *s, struct error *why)
 	write_script(w, c);
 	if (!publish_domain(w, c, c->name, s, why) || (fd = places_listen(&w->places, &at, why)) == -1)
 		return false;
-	c->scripted = scripted_new(&(struct scripted_options){ &w->loop, c->tls, &c->script }, fd);
+	c->scripted = scripted_new(&(struct scripted_options){ .loop = &w->loop, .tls = c->tls,
+	    .script = &c->script }, fd);
 	return true;
 }
 
