@@ -58,8 +58,7 @@ add_line(struct expecting *x, const struct statement *s, bool holds, struct slic
 	if (s != x->outer)
 		l->about = arena_printf(p->arena, "%.*s: %.*s", FMT(l->about),
 		    FMT(statement_words(s, p->arena)));
-	if (!holds)
-		l->came = arena_copy(p->arena, came);
+	l->came = arena_copy(p->arena, came);
 	*p->last = l;
 	p->last = &l->next;
 	p->expected++;

@@ -7,7 +7,7 @@
 #include "lab/site.h"
 #include "web/responder.h"
 
-enum { HTTPS_PORT = 443, POLICY_MOST = 70000, VISITORS_MOST = 64 };
+enum { POLICY_MOST = 70000, VISITORS_MOST = 64 };
 
 struct site {
 	struct site            *next;
@@ -15,6 +15,7 @@ struct site {
 	struct slice            domain, host;   /* "sts.test", "mta-sts.sts.test" */
 	struct slice           *mail_hosts;
 	size_t                  mail_host_count;
+	struct ip               ip;
 	unsigned                id;             /* in its TXT record */
 	const struct statement *statement;
 	struct buf              policy;
@@ -104,7 +105,7 @@ static bool
 serve(struct site *s, const struct ip *ip, struct error *why)
 {
 	struct world *w = s->world;
-	struct peer at = { .ip = *ip, .port = HTTPS_PORT };
+	struct peer at = { .ip = *ip, .port = POLICY_PORT };
 	struct tls_identity id = { .name = "a policy host" };
 	enum certificate_kind kind = CERTIFICATE_GOOD;
 	int fd;
@@ -128,7 +129,7 @@ site_open(struct world *w, struct slice domain, const struct statement *sts,
 	struct site *s = must_alloc(sizeof *s);
 	struct ip ip = world_address(w);
 
-	*s = (struct site){ .next = w->sites, .world = w, .domain = domain, .statement = sts, .id = 1,
+	*s = (struct site){ .next = w->sites, .world = w, .domain = domain, .statement = sts, .id = 1, .ip = ip,
 	    .host = arena_printf(w->arena, "mta-sts.%.*s", FMT(domain)), .policy = BUF(POLICY_MOST),
 	    .certificate = { BUF(POLICY_MOST), BUF(POLICY_MOST) } };
 	w->sites = s;
@@ -156,6 +157,19 @@ site_change(struct world *w, struct slice domain, const struct statement *sts, s
 	write_policy(s);
 	zones_remove(w->zones, arena_printf(w->arena, "_mta-sts.%.*s", FMT(s->domain)), RR_TXT);
 	return publish_id(s, why);
+}
+
+bool
+site_nth(const struct world *w, size_t turn, struct site_place *p)
+{
+	const struct site *s = w->sites;
+
+	while (s != NULL && turn-- > 0)
+		s = s->next;
+	if (s == NULL)
+		return false;
+	*p = (struct site_place){ s->domain, s->host, s->ip, s->statement };
+	return true;
 }
 
 void
