@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * `chainmail lab run FILE...`: play scenarios, tell what held.
+ * `chainmail lab run FILE...`: play scenarios, tell what held.  The other words
+ * of `chainmail lab` are in files of their own (lab.h).
  */
 #include <signal.h>
 #include <stdio.h>
@@ -10,6 +11,7 @@
 #include "base/bug.h"
 #include "base/file.h"
 #include "cmd/cmd.h"
+#include "cmd/lab.h"
 #include "conf/load.h"
 #include "lab/picture.h"
 #include "lab/play.h"
@@ -17,7 +19,7 @@
 enum { WATCHDOG_S = 300, TEXT_MOST = 64 << 20 };
 
 struct run {
-	bool     json, tap, keep, transcript;
+	bool     json, tap, junit, keep, transcript;
 	json_t  *all;                   /* what --json will print */
 	unsigned held, expected;
 };
@@ -159,11 +161,22 @@ tell(struct run *r, const struct play *p, int64_t micros)
 
 /* --- a run ---------------------------------------------------------------------------------- */
 
-static int
-failed(const char *file, const struct error *why)
+int
+lab_failed(const char *what, const struct error *why)
 {
-	fprintf(stderr, "chainmail lab: %s: %s\n", file, why->text);
+	fprintf(stderr, "chainmail lab: %s: %s\n", what, why->text);
 	return EX_SOFTWARE;
+}
+
+bool
+lab_directory(char *path, size_t room, struct error *why)
+{
+	const char *above = getenv("TMPDIR");
+
+	if (above == NULL)
+		above = "/tmp";
+	snprintf(path, room, "%s/chainmail-lab-XXXXXX", above);
+	return mkdtemp(path) != NULL || error_sys(why, "cannot make a directory below %s", above);
 }
 
 static int
@@ -176,11 +189,11 @@ play(struct run *r, const char *file, struct scenario *sc, const char *directory
 	int code = 0;
 
 	if (w == NULL)
-		return failed(file, &why);
+		return lab_failed(file, &why);
 	if (play_run(&p, w, &why))
 		tell(r, &p, clock_micros() - begun);
 	else
-		code = failed(file, &why);
+		code = lab_failed(file, &why);
 	play_end(&p);
 	world_free(w);
 	return code;
@@ -189,16 +202,12 @@ play(struct run *r, const char *file, struct scenario *sc, const char *directory
 static int
 play_in_directory(struct run *r, const char *file, struct scenario *sc)
 {
-	const char *above = getenv("TMPDIR");
 	char directory[1000];
 	struct error why;
 	int code;
 
-	snprintf(directory, sizeof directory, "%s/chainmail-lab-XXXXXX", above != NULL ? above : "/tmp");
-	if (mkdtemp(directory) == NULL) {
-		error_sys(&why, "cannot make a directory below %s", above != NULL ? above : "/tmp");
-		return failed(file, &why);
-	}
+	if (!lab_directory(directory, sizeof directory, &why))
+		return lab_failed(file, &why);
 	code = play(r, file, sc, directory);
 	if (r->keep)
 		fprintf(stderr, "chainmail lab: the world of %s is in %s\n", file, directory);
@@ -207,8 +216,8 @@ play_in_directory(struct run *r, const char *file, struct scenario *sc)
 	return code;
 }
 
-static int
-tell_flaws(struct flaws *flaws)
+int
+lab_flaws(struct flaws *flaws)
 {
 	struct buf b = BUF(1 << 20);
 
@@ -230,7 +239,7 @@ run_file(struct run *r, const char *file)
 
 	flaws_begin(&flaws);
 	sc = scenario_read(slice(file), &reader, &flaws);
-	code = flaws.errors > 0 ? tell_flaws(&flaws) : play_in_directory(r, file, sc);
+	code = flaws.errors > 0 ? lab_flaws(&flaws) : play_in_directory(r, file, sc);
 	scenario_free(sc);
 	flaws_end(&flaws);
 	files_free(&files);
@@ -249,8 +258,8 @@ hangs(int number)
 	_exit(EX_SOFTWARE);
 }
 
-static void
-set_watchdog(void)
+void
+lab_watchdog(void)
 {
 	struct sigaction bark = { .sa_handler = hangs }, ignore = { .sa_handler = SIG_IGN };
 
@@ -265,7 +274,7 @@ run_all(struct run *r, const struct words *files)
 	int code = 0;
 
 	for (size_t i = 0; i < files->n && code == 0; i++) {
-		set_watchdog();
+		lab_watchdog();
 		code = run_file(r, files->word[i]);
 	}
 	if (code == 0 && r->tap)
@@ -288,31 +297,61 @@ print_manual(void)
 	return 0;
 }
 
+static enum lab_form
+form_of(const struct run *r)
+{
+	return r->json ? LAB_JSON : r->tap ? LAB_TAP : r->junit ? LAB_JUNIT : LAB_PEOPLE;
+}
+
+/* The word behind `lab` and its operands; EX_USAGE: no such thing. */
+static int
+obey(struct run *r, struct words *words, const struct lab_up *up)
+{
+	const char *word = words->n > 0 ? words->word[0] : "";
+	const char *file = words->n == 2 ? words->word[1] : NULL;
+
+	if (r->json + r->tap + r->junit + r->transcript > 1)
+		return EX_USAGE;
+	if (strcmp(word, "manual") == 0 && words->n == 1)
+		return print_manual();
+	if (strcmp(word, "gallery") == 0 && words->n <= 2 && !r->transcript && !r->keep)
+		return lab_gallery(file, form_of(r));
+	if (strcmp(word, "up") == 0 && words->n <= 2 && form_of(r) == LAB_PEOPLE && !r->transcript)
+		return lab_up(file, up);
+	if (strcmp(word, "run") != 0 || words->n < 2 || r->junit)
+		return EX_USAGE;
+	memmove(words->word, words->word + 1, --words->n * sizeof *words->word);
+	return run_all(r, words);
+}
+
 int
 cmd_lab(int argc, char **argv)
 {
-	static const char synopsis[] = "lab run FILE... [--json | --tap | --transcript] [--keep]";
+	static const char synopsis[] = "lab run FILE... [--json | --tap | --transcript] [--keep]\n"
+	    "       chainmail lab gallery [FILE] [--json | --tap | --junit]\n"
+	    "       chainmail lab up [FILE] [--dir DIR] [--smtp PORT] [--https PORT] [--dns PORT]\n"
+	    "       chainmail lab manual";
 	struct run r = { .all = json_array() };
+	struct lab_up up = { NULL, NULL, NULL, NULL };
 	const struct option_row rows[] = {
 		{ "--json", OPTION_FLAG, &r.json, NULL, "results, messages and logs as one JSON text" },
 		{ "--tap", OPTION_FLAG, &r.tap, NULL, "an \"ok\" or \"not ok\" line an expectation" },
+		{ "--junit", OPTION_FLAG, &r.junit, NULL, "the gallery's table for CI systems" },
 		{ "--transcript", OPTION_FLAG, &r.transcript, NULL, "configurations, logs and messages too" },
 		{ "--keep", OPTION_FLAG, &r.keep, NULL, "leave the world's directory there" },
+		{ "--dir", OPTION_TEXT, &up.directory, "DIR", "where up keeps its files" },
+		{ "--smtp", OPTION_TEXT, &up.smtp, "PORT", "of the mail hosts; 25 for root, else 2525" },
+		{ "--https", OPTION_TEXT, &up.https, "PORT", "of the policy hosts; 443 for root, else 8443" },
+		{ "--dns", OPTION_TEXT, &up.dns, "PORT", "of the name server; 53 for root, else 5353" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	struct words words = { .n = 0 };
-	int code = EX_USAGE;
+	int code;
 
 	if (!options_read(argc, argv, synopsis, rows, &words, 64))
 		return EX_USAGE;
-	if (words.n == 1 && strcmp(words.word[0], "manual") == 0) {
-		code = print_manual();
-	} else if (words.n >= 2 && strcmp(words.word[0], "run") == 0 && r.json + r.tap + r.transcript <= 1) {
-		memmove(words.word, words.word + 1, --words.n * sizeof *words.word);
-		code = run_all(&r, &words);
-	} else {
+	if ((code = obey(&r, &words, &up)) == EX_USAGE)
 		fprintf(stderr, "usage: chainmail %s\n", synopsis);
-	}
 	json_decref(r.all);
 	return code;
 }

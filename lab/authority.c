@@ -49,6 +49,10 @@ static const struct {
 #define VALID       -5 * YEAR, 10 * YEAR
 	[CERTIFICATE_GOOD]              = { "good", KEY_P256, false, BY(root), VALID },
 	[CERTIFICATE_ROOT_SENT]         = { "root-sent", KEY_P256, false, BY(root), VALID },
+	[CERTIFICATE_ROOT_SENT_EXPIRED] =
+	    { "root-sent-expired", KEY_P256, false, BY(root), -5 * YEAR, -DAY },
+	[CERTIFICATE_ROOT_SENT_WRONG_NAME] =
+	    { "root-sent-wrong-name", KEY_P256, false, BY(root), VALID },
 	[CERTIFICATE_INTERMEDIATE]      = { "intermediate", KEY_P256, false, BY(intermediate), VALID },
 	[CERTIFICATE_INTERMEDIATE_MISSING] =
 	    { "intermediate-missing", KEY_P256, false, BY(intermediate), VALID },
@@ -281,7 +285,8 @@ add_chain(const struct authority *a, enum certificate_kind kind, struct buf *cha
 {
 	if (kind == CERTIFICATE_INTERMEDIATE)
 		add_pem(chain, a->intermediate.certificate);
-	if (kind == CERTIFICATE_ROOT_SENT)
+	if (kind == CERTIFICATE_ROOT_SENT || kind == CERTIFICATE_ROOT_SENT_EXPIRED ||
+	    kind == CERTIFICATE_ROOT_SENT_WRONG_NAME)
 		add_pem(chain, a->root.certificate);
 }
 
@@ -298,7 +303,7 @@ certificate_make(struct authority *a, enum certificate_kind kind, const struct s
 	};
 	X509 *x;
 
-	if (kind == CERTIFICATE_WRONG_NAME) {
+	if (kind == CERTIFICATE_WRONG_NAME || kind == CERTIFICATE_ROOT_SENT_WRONG_NAME) {
 		d.names = &other;
 		d.count = 1;
 	} else if (kind == CERTIFICATE_COMMON_NAME_ONLY) {

@@ -30,6 +30,8 @@ enum certificate_kind {
 	CERTIFICATE_GOOD,
 	CERTIFICATE_ROOT_SENT,          /* good, with the root behind it, as DANE-TA(2) on it */
 	                                /* needs (RFC 7672 3.1.2) */
+	CERTIFICATE_ROOT_SENT_EXPIRED,  /* the same, but expired yesterday */
+	CERTIFICATE_ROOT_SENT_WRONG_NAME,       /* the same, but for other.test alone */
 	CERTIFICATE_INTERMEDIATE,       /* good, by an intermediate authority that is sent */
 	CERTIFICATE_INTERMEDIATE_MISSING,       /* the same, but it is not sent */
 	CERTIFICATE_EXPIRED,            /* yesterday */

@@ -58,8 +58,7 @@ add_line(struct expecting *x, const struct statement *s, bool holds, struct slic
 	if (s != x->outer)
 		l->about = arena_printf(p->arena, "%.*s: %.*s", FMT(l->about),
 		    FMT(statement_words(s, p->arena)));
-	if (!holds)
-		l->came = arena_copy(p->arena, came);
+	l->came = arena_copy(p->arena, came);
 	*p->last = l;
 	p->last = &l->next;
 	p->expected++;
@@ -82,11 +81,10 @@ event_key(const struct expecting *x, const struct event_line *e, const char *key
 	return e != NULL ? event_text(e, key, x->play->arena) : NONE;
 }
 
-/* "verified by sts": policy and proof of the hop that brought it. */
+/* "verified by sts": policy and proof of an attempt. */
 static struct slice
-protection(const struct expecting *x)
+protection(const struct expecting *x, const struct event_line *hop)
 {
-	const struct event_line *hop = captured_hop(x->message, x->play->arena);
 	struct slice tls = event_key(x, hop, "tls"), policy = event_key(x, hop, "policy");
 	struct slice proof = event_key(x, hop, "verified");
 
@@ -285,7 +283,8 @@ static struct slice
 tls_seen(const struct expecting *x, const struct statement *s)
 {
 	(void)s;
-	return arena_printf(x->play->arena, "tls %.*s", FMT(protection(x)));
+	return arena_printf(x->play->arena, "tls %.*s",
+	    FMT(protection(x, captured_hop(x->message, x->play->arena))));
 }
 
 /* Those whose words are exactly what would have been said. */
@@ -432,7 +431,7 @@ status_code(const struct expecting *x, const struct status *s)
 static void
 check_outcome(struct expecting *x, const struct statement *s, const struct sending_to *refused)
 {
-	struct slice value = value_first(s)->text, seen;
+	struct slice value = value_first(s) != NULL ? value_first(s)->text : NONE, seen;
 
 	switch (statement_id(s)) {
 	case LAB_OUTCOME_ATTEMPTS:
@@ -443,9 +442,16 @@ check_outcome(struct expecting *x, const struct statement *s, const struct sendi
 		seen = refused != NULL ? refused->status.text : event_key(x, x->attempt, "reply");
 		add_line(x, s, contains(seen, value), or_nothing(seen));
 		break;
-	default:
+	case LAB_OUTCOME_TLS:
+		seen = arena_printf(x->play->arena, "tls %.*s", FMT(protection(x, x->attempt)));
+		add_line(x, s, slice_eq(seen, statement_words(s, x->play->arena)), seen);
+		break;
+	case LAB_OUTCOME_DSN:
 		seen = refused != NULL ? status_code(x, &refused->status) : event_key(x, x->attempt, "dsn");
 		add_line(x, s, slice_eq(seen, value), or_nothing(seen));
+		break;
+	default:                        /* flaw and rfc only tell the reader */
+		break;
 	}
 }
 

@@ -145,8 +145,8 @@ open_server(struct faults *fs, struct fault *f, struct error *why)
 		return false;
 	bug_if(getsockname(fd, (struct sockaddr *)&bound, &size) == -1);
 	f->real = peer_of_sockaddr(&bound);
-	f->server = scripted_new(&(struct scripted_options){ &fs->world->loop, f->citizen->tls,
-	    &f->script }, fd);
+	f->server = scripted_new(&(struct scripted_options){ .loop = &fs->world->loop,
+	    .tls = f->citizen->tls, .script = &f->script }, fd);
 	return true;
 }
 

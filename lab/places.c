@@ -2,6 +2,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bug.h"
 #include "lab/places.h"
 
 enum { NOBODY_PORT = 1 };               /* tcpmux: nobody has listened there for decades */
@@ -27,10 +28,28 @@ find(const struct places *p, const struct peer *world, size_t *at)
 	return false;
 }
 
+void
+places_open(struct places *p, uint16_t world, uint16_t real)
+{
+	bug_if(p->open_count == PLACES_OPEN_MOST);
+	p->open[p->open_count].world = world;
+	p->open[p->open_count++].real = real;
+}
+
+/* 0: any free one. */
+static uint16_t
+port_of(const struct places *p, uint16_t world)
+{
+	for (size_t i = 0; i < p->open_count; i++)
+		if (p->open[i].world == world)
+			return p->open[i].real;
+	return 0;
+}
+
 int
 places_listen(struct places *p, const struct peer *world, struct error *why)
 {
-	struct peer real = { .ip = world->ip };
+	struct peer real = { .ip = world->ip, .port = port_of(p, world->port) };
 	struct sockaddr_storage bound;
 	socklen_t size = sizeof bound;
 	size_t at;

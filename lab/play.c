@@ -3,6 +3,9 @@
 #include "conf/value.h"
 #include "lab/fault.h"
 #include "lab/play.h"
+#include "lab/publish.h"
+#include "lab/site.h"
+#include "mail/domain.h"
 
 enum { PLAY_MEMORY = 64 << 20, BOOT = SECOND };
 
@@ -58,6 +61,32 @@ start(const struct play *p, const struct statement *s, struct error *why)
 }
 
 static bool
+change_record(const struct play *p, const struct statement *s, struct error *why)
+{
+	struct world *w = p->world;
+	const struct word *at = value_first(s), *type = value_next(at);
+	struct slice name = domain_normal(at->text, w->arena);
+	uint16_t number;
+
+	if (!publish_type(type, &number, why))
+		return false;
+	zones_remove(w->zones, name, number);
+	for (const struct word *data = value_next(type); data != NULL; data = value_next(data))
+		if (!publish_record(w, name, number, data->text, why))
+			return false;
+	return zones_publish(w->zones, why);
+}
+
+static bool
+change_sts(const struct play *p, const struct statement *s, struct error *why)
+{
+	struct world *w = p->world;
+
+	return site_change(w, domain_normal(value_first(s)->text, w->arena), s, why) &&
+	    zones_publish(w->zones, why);
+}
+
+static bool
 step(struct play *p, const struct statement *s, struct error *why)
 {
 	switch (statement_id(s)) {
@@ -71,6 +100,10 @@ step(struct play *p, const struct statement *s, struct error *why)
 		return start(p, s, why);
 	case LAB_FAULT:
 		return faults_add(p->world->faults, s, why);
+	case LAB_CHANGE_RECORD:
+		return change_record(p, s, why);
+	case LAB_CHANGE_STS:
+		return change_sts(p, s, why);
 	case LAB_EXPECT_MESSAGE:
 	case LAB_EXPECT_NO_MESSAGE:
 	case LAB_EXPECT_NO_DELIVERY:

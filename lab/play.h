@@ -15,7 +15,7 @@ struct verdict_line {
 	const struct statement *statement;
 	struct slice            about;          /* "message to ann@sts.test: arc pass with 1 set" */
 	bool                    holds;
-	struct slice            came;           /* when it does not hold: what came instead */
+	struct slice            came;           /* what came: instead, when it does not hold */
 };
 
 struct play {

@@ -133,26 +133,62 @@ add_keys(struct publishing *p)
 
 /* --- what TLS must prove ---------------------------------------------------------------------- */
 
+/* "3 0 2" */
 static bool
-add_tlsa(struct publishing *p)
+parse_form(struct slice text, struct tlsa_form *t)
 {
-	const struct statement *s = statement_find(p->block, LAB_ZONE_DANE);
-	bool ta = s != NULL && statement_says(s, "ta");
-	struct tlsa_form t = { ta ? 2 : 3, ta ? 0 : 1, 1 };
-	struct buf data = BUF(DATA_MOST);
-	bool ok;
+	unsigned char *part[] = { &t->usage, &t->selector, &t->matching };
+	struct slice word;
+	uint64_t n;
 
-	if (s == NULL)
-		return true;
-	if (p->citizen == NULL || p->citizen->certificate.chain.n == 0)
-		return error_set(p->why, "dane of %.*s: its host has no certificate", FMT(p->name));
-	ok = certificate_tlsa(buf_slice(&p->citizen->certificate.chain), ta ? 1 : 0, t, &data, p->why);
+	for (size_t i = 0; i < 3; i++) {
+		if (!slice_word(&text, &word) || !slice_number(word, 255, &n))
+			return false;
+		*part[i] = (unsigned char)n;
+	}
+	return !slice_word(&text, &word);
+}
+
+static bool
+form_of(const struct publishing *p, const struct statement *s, struct tlsa_form *t)
+{
+	bool ta = statement_says(s, "ta");
+
+	*t = (struct tlsa_form){ ta ? 2 : 3, ta ? 0 : 1, 1 };
+	return value_first(s) == NULL || parse_form(value_first(s)->text, t) ||
+	    error_set(p->why, "\"%.*s\" is no form of a TLSA record, such as \"3 1 1\"",
+	    FMT(value_first(s)->text));
+}
+
+/* Usages 0 and 2 are about an authority: the certificate behind the host's own. */
+static bool
+add_tlsa(struct publishing *p, const struct statement *s)
+{
+	struct buf data = BUF(DATA_MOST);
+	struct tlsa_form t;
+	bool ok = form_of(p, s, &t) && certificate_tlsa(buf_slice(&p->citizen->certificate.chain),
+	    t.usage % 2 == 0, t, &data, p->why);
+
 	if (ok && statement_says(s, "wrong"))
 		data.p[data.n - 1] ^= 1;
 	ok = ok && zones_add(p->world->zones, arena_printf(p->world->arena, "_25._tcp.%.*s",
 	    FMT(p->citizen->hostname)), RR_TLSA, &(struct record){ .data = buf_slice(&data) }, p->why);
 	buf_free(&data);
 	return ok;
+}
+
+static bool
+add_dane(struct publishing *p)
+{
+	for (const struct statement *s = p->block; s != NULL; s = s->next) {
+		if (statement_id(s) != LAB_ZONE_DANE)
+			continue;
+		if (p->citizen == NULL || p->citizen->certificate.chain.n == 0)
+			return error_set(p->why, "dane of %.*s: its host has no certificate", FMT(p->name));
+		if (!add_tlsa(p, s))
+			return false;
+	}
+	return true;
 }
 
 static bool
@@ -163,21 +199,39 @@ add_sts(struct publishing *p)
 	return s == NULL || site_open(p->world, p->name, s, p->hosts, p->count, p->why);
 }
 
+/* A record as scenarios have it: a TXT record is the text itself. */
+bool
+publish_record(struct world *w, struct slice name, uint16_t type, struct slice data,
+    struct error *why)
+{
+	if (type == RR_TXT)
+		return zones_add(w->zones, name, type, &(struct record){ .data = data }, why);
+	return zones_add_text(w->zones, name, type, data, why);
+}
+
+bool
+publish_type(const struct word *word, uint16_t *type, struct error *why)
+{
+	return rr_type(word->text, type) ||
+	    error_set(why, "\"%.*s\" is no type of DNS records", FMT(word->text));
+}
+
 static bool
 add_records(struct publishing *p)
 {
 	for (const struct statement *s = p->block; s != NULL; s = s->next) {
-		const struct word *name = value_first(s), *type, *data;
+		const struct word *name = value_first(s), *type;
+		int id = statement_id(s);
 		uint16_t number;
 
-		if (statement_id(s) != LAB_ZONE_RECORD)
+		if (id != LAB_ZONE_RECORD && id != LAB_ZONE_TAMPERED)
 			continue;
 		type = value_next(name);
-		data = value_next(type);
-		if (!rr_type(type->text, &number))
-			return error_set(p->why, "\"%.*s\" is no type of DNS records", FMT(type->text));
-		if (number == RR_TXT ? !add_txt(p, name->text, data->text)
-		    : !zones_add_text(p->world->zones, name->text, number, data->text, p->why))
+		if (!publish_type(type, &number, p->why))
+			return false;
+		if (id == LAB_ZONE_TAMPERED)
+			zones_tamper(p->world->zones, domain_normal(name->text, p->world->arena), number, true);
+		else if (!publish_record(p->world, name->text, number, value_next(type)->text, p->why))
 			return false;
 	}
 	return true;
@@ -207,5 +261,5 @@ publish_domain(struct world *w, struct citizen *c, struct slice name, const stru
 	bug_if(p.name.p == NULL);
 	find_hosts(&p);
 	return add_zone(&p) && add_mx(&p) && add_spf(&p) && add_dmarc(&p) && add_keys(&p) &&
-	    add_tlsa(&p) && add_sts(&p) && add_records(&p);
+	    add_dane(&p) && add_sts(&p) && add_records(&p);
 }

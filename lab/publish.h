@@ -18,4 +18,9 @@ bool publish_host(struct citizen *, struct error *why);
 bool publish_domain(struct world *, struct citizen *, struct slice name,
     const struct statement *domain, struct error *why);
 
+/* One record with its data as a scenario has them: as in a zone file, but TXT without quotes. */
+bool publish_record(struct world *, struct slice name, uint16_t type, struct slice data,
+    struct error *why);
+bool publish_type(const struct word *, uint16_t *type_r, struct error *why);
+
 #endif

@@ -8,7 +8,7 @@
 #include "net/listener.h"
 #include "net/stream.h"
 
-enum { LINE_MOST = 64 << 10, REPLY_MOST = 4096 };
+enum { LINE_MOST = 64 << 10, REPLY_MOST = 4096, PATHS_MOST = 65536 };
 
 struct guest {
 	struct guest    *next, **back;
@@ -19,12 +19,15 @@ struct guest {
 	const struct script_row *row;   /* that is being obeyed after its delay */
 	enum script_moment moment;
 	struct timer     delay;
+	struct buf       from, to;      /* of the transaction */
+	size_t           bytes;
 };
 
 struct scripted {
 	struct scripted_options options;
 	struct listener *listener;
 	struct guest    *guests;
+	bool            *spent;         /* rows that were for once */
 };
 
 static const char *const MOMENTS[SCRIPT_MOMENTS] = {
@@ -63,6 +66,8 @@ end_guest(void *arg)
 		g->next->back = g->back;
 	timer_clear(g->host->options.loop, &g->delay);
 	stream_end(g->stream);
+	buf_free(&g->from);
+	buf_free(&g->to);
 	free(g);
 }
 
@@ -115,13 +120,61 @@ find_row(const struct guest *g)
 	const struct script *s = g->host->options.script;
 
 	for (size_t i = 0; i < s->count; i++)
-		if (s->rows[i].when == g->moment)
+		if (s->rows[i].when == g->moment && !(s->rows[i].once && g->host->spent[i])) {
+			g->host->spent[i] = true;
 			return &s->rows[i];
+		}
 	return NULL;
 }
 
 static void act(void *arg);
 static void on_input(void *arg);
+
+/* --- what it takes --------------------------------------------------------------------------- */
+
+static void
+forget_transaction(struct guest *g)
+{
+	buf_clear(&g->from);
+	buf_clear(&g->to);
+	g->bytes = 0;
+}
+
+/* The path of "MAIL FROM:<ann@a.test> SIZE=1", without its brackets. */
+static struct slice
+path_of(struct slice line)
+{
+	struct slice path = slice_skip(line, slice_find(line, '<'));
+
+	path = slice_skip(path, path.n > 0);
+	return slice_head(path, slice_find(path, '>'));
+}
+
+static void
+note_line(struct guest *g, enum script_moment moment, struct slice line)
+{
+	if (moment == SCRIPT_MAIL) {
+		forget_transaction(g);
+		buf_add(&g->from, path_of(line));
+	} else if (moment == SCRIPT_RCPT) {
+		buf_add(&g->to, g->to.n > 0 ? S(" ") : NONE);
+		buf_add(&g->to, path_of(line));
+	}
+}
+
+/* After the reply to the end of a message: a 2yz has taken it. */
+static void
+tell_of_message(struct guest *g)
+{
+	const struct scripted_options *o = &g->host->options;
+	struct script_visit v = { buf_slice(&g->from), buf_slice(&g->to), NULL, g->bytes };
+
+	if (o->took == NULL || (g->row != NULL && !slice_starts(g->row->say, S("2"))))
+		return;
+	if (stream_secure(g->stream))
+		v.tls = tls_version(stream_ssl(g->stream));
+	o->took(o->arg, &v);
+}
 
 /* The moment has come: what the script says, or what is usual. False: the guest is gone. */
 static bool
@@ -143,6 +196,8 @@ obey(struct guest *g)
 	if (b.n > 0)
 		stream_write(g->stream, buf_slice(&b));
 	buf_free(&b);
+	if (g->moment == SCRIPT_TEXT)
+		tell_of_message(g);
 	if (g->moment == SCRIPT_QUIT || (row != NULL && row->then == SCRIPT_CLOSE)) {
 		stream_finish(g->stream);
 		g->stream = NULL;
@@ -207,9 +262,10 @@ take_moment(struct guest *g, struct slice line, enum script_moment *moment)
 	bool dot = slice_eq(line, S("."));
 
 	*moment = g->in_text ? SCRIPT_TEXT : script_moment_of_line(line);
-	take_line(g);
-	if (g->in_text && !dot)
+	if (g->in_text && !dot) {
+		g->bytes += line.n + 2;
 		return false;
+	}
 	g->in_text = false;
 	return true;
 }
@@ -221,9 +277,15 @@ on_input(void *arg)
 	enum script_moment moment;
 	struct slice line;
 
-	while (!g->waiting && next_line(g, &line))
-		if (take_moment(g, line, &moment) && !meet(g, moment))
+	while (!g->waiting && next_line(g, &line)) {
+		bool comes = take_moment(g, line, &moment);
+
+		if (comes)
+			note_line(g, moment, line);
+		take_line(g);
+		if (comes && !meet(g, moment))
 			return;
+	}
 }
 
 static void
@@ -254,7 +316,8 @@ accepted(void *arg, int fd, struct peer from)
 	/* A connection that is not finished politely is reset (RFC 9293 3.10.4). */
 	if (h->options.script->count > 0 && h->options.script->rows[0].then == SCRIPT_RESET)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
-	*g = (struct guest){ .next = h->guests, .back = &h->guests, .host = h };
+	*g = (struct guest){ .next = h->guests, .back = &h->guests, .host = h,
+	    .from = BUF(PATHS_MOST), .to = BUF(PATHS_MOST) };
 	if (g->next != NULL)
 		g->next->back = &g->next;
 	h->guests = g;
@@ -268,6 +331,7 @@ scripted_new(const struct scripted_options *o, int fd)
 	struct scripted *h = must_alloc(sizeof *h);
 
 	h->options = *o;
+	h->spent = must_alloc(o->script->count * sizeof *h->spent + 1);
 	h->listener = listener_new(o->loop, fd, accepted, h);
 	return h;
 }
@@ -280,5 +344,6 @@ scripted_free(struct scripted *h)
 	listener_end(h->listener);
 	while (h->guests != NULL)
 		end_guest(h->guests);
+	free(h->spent);
 	free(h);
 }

@@ -30,6 +30,7 @@ struct script_row {
 	struct slice       say;         /* one reply or more, with their line ends */
 	int64_t            delay;       /* ms before it is said */
 	enum script_then   then;
+	bool               once;        /* afterwards what is usual, or what a later row says */
 };
 
 struct script {
@@ -40,10 +41,19 @@ struct script {
 
 struct scripted;
 
+/* A message that was taken. */
+struct script_visit {
+	struct slice from, to;          /* as in MAIL and RCPT; blanks between several */
+	const char  *tls;               /* "TLSv1.3"; NULL: it came in the clear */
+	size_t       bytes;
+};
+
 struct scripted_options {
 	struct loop             *loop;
 	const struct tls_server *tls;   /* NULL: no STARTTLS; must outlive it */
 	const struct script     *script;        /* the same */
+	void                   (*took)(void *arg, const struct script_visit *);         /* or NULL */
+	void                    *arg;
 };
 
 /* `fd` listens already and is taken over. */

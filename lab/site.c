@@ -7,12 +7,16 @@
 #include "lab/site.h"
 #include "web/responder.h"
 
-enum { HTTPS_PORT = 443, POLICY_MOST = 70000, VISITORS_MOST = 64 };
+enum { POLICY_MOST = 70000, VISITORS_MOST = 64 };
 
 struct site {
 	struct site            *next;
 	struct world           *world;
 	struct slice            domain, host;   /* "sts.test", "mta-sts.sts.test" */
+	struct slice           *mail_hosts;
+	size_t                  mail_host_count;
+	struct ip               ip;
+	unsigned                id;             /* in its TXT record */
 	const struct statement *statement;
 	struct buf              policy;
 	struct certificate      certificate;
@@ -31,17 +35,18 @@ mode_of(const struct statement *sts)
 
 /* RFC 8461 3.2 */
 static void
-write_policy(struct site *s, const struct slice *hosts, size_t count)
+write_policy(struct site *s)
 {
 	const struct statement *mx = statement_find(s->statement->block, LAB_STS_MX);
 	int64_t age;
 
 	bug_if(!value_duration(statement_text(s->statement->block, LAB_STS_MAX_AGE), &age));
+	buf_clear(&s->policy);
 	buf_printf(&s->policy, "version: STSv1\r\nmode: %s\r\n", mode_of(s->statement));
 	for (const struct word *w = mx != NULL ? value_first(mx) : NULL; w != NULL; w = value_next(w))
 		buf_printf(&s->policy, "mx: %.*s\r\n", FMT(w->text));
-	for (size_t i = 0; mx == NULL && i < count; i++)
-		buf_printf(&s->policy, "mx: %.*s\r\n", FMT(hosts[i]));
+	for (size_t i = 0; mx == NULL && i < s->mail_host_count; i++)
+		buf_printf(&s->policy, "mx: %.*s\r\n", FMT(s->mail_hosts[i]));
 	buf_printf(&s->policy, "max_age: %lld\r\n", (long long)(age / SECOND));
 }
 
@@ -75,22 +80,32 @@ answer(void *arg, const struct http_request *request, struct response_plan *plan
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
+/* RFC 8461 3.1 */
+static bool
+publish_id(struct site *s, struct error *why)
+{
+	struct arena *arena = s->world->arena;
+	struct slice name = arena_printf(arena, "_mta-sts.%.*s", FMT(s->domain));
+	struct record txt = { .data = statement_text(s->statement->block, LAB_STS_RECORD) };
+
+	if (txt.data.n == 0)
+		txt.data = arena_printf(arena, "v=STSv1; id=%u", s->id);
+	return zones_add(s->world->zones, name, RR_TXT, &txt, why);
+}
+
 static bool
 publish(struct site *s, const struct ip *ip, struct error *why)
 {
-	struct zones *zs = s->world->zones;
-	struct slice name = arena_printf(s->world->arena, "_mta-sts.%.*s", FMT(s->domain));
-	struct record txt = { .data = S("v=STSv1; id=1") };
 	struct record a = { .data = slice_of(ip->bytes, ip->n) };
 
-	return zones_add(zs, name, RR_TXT, &txt, why) && zones_add(zs, s->host, RR_A, &a, why);
+	return publish_id(s, why) && zones_add(s->world->zones, s->host, RR_A, &a, why);
 }
 
 static bool
 serve(struct site *s, const struct ip *ip, struct error *why)
 {
 	struct world *w = s->world;
-	struct peer at = { .ip = *ip, .port = HTTPS_PORT };
+	struct peer at = { .ip = *ip, .port = POLICY_PORT };
 	struct tls_identity id = { .name = "a policy host" };
 	enum certificate_kind kind = CERTIFICATE_GOOD;
 	int fd;
@@ -114,14 +129,47 @@ site_open(struct world *w, struct slice domain, const struct statement *sts,
 	struct site *s = must_alloc(sizeof *s);
 	struct ip ip = world_address(w);
 
-	*s = (struct site){ .next = w->sites, .world = w, .domain = domain, .statement = sts,
+	*s = (struct site){ .next = w->sites, .world = w, .domain = domain, .statement = sts, .id = 1, .ip = ip,
 	    .host = arena_printf(w->arena, "mta-sts.%.*s", FMT(domain)), .policy = BUF(POLICY_MOST),
 	    .certificate = { BUF(POLICY_MOST), BUF(POLICY_MOST) } };
 	w->sites = s;
-	write_policy(s, hosts, count);
+	s->mail_hosts = arena_get(w->arena, count * sizeof *hosts + 1);
+	bug_if(s->mail_hosts == NULL);
+	for (; s->mail_host_count < count; s->mail_host_count++)
+		s->mail_hosts[s->mail_host_count] = hosts[s->mail_host_count];
+	write_policy(s);
 	if (ip.n == 0)
 		return error_set(why, "the world has too many policy hosts");
 	return publish(s, &ip, why) && serve(s, &ip, why);
+}
+
+bool
+site_change(struct world *w, struct slice domain, const struct statement *sts, struct error *why)
+{
+	struct site *s = w->sites;
+
+	while (s != NULL && !slice_eqi(s->domain, domain))
+		s = s->next;
+	if (s == NULL)
+		return error_set(why, "%.*s has no policy that could change", FMT(domain));
+	s->statement = sts;
+	s->id++;
+	write_policy(s);
+	zones_remove(w->zones, arena_printf(w->arena, "_mta-sts.%.*s", FMT(s->domain)), RR_TXT);
+	return publish_id(s, why);
+}
+
+bool
+site_nth(const struct world *w, size_t turn, struct site_place *p)
+{
+	const struct site *s = w->sites;
+
+	while (s != NULL && turn-- > 0)
+		s = s->next;
+	if (s == NULL)
+		return false;
+	*p = (struct site_place){ s->domain, s->host, s->ip, s->statement };
+	return true;
 }
 
 void

@@ -7,6 +7,7 @@
 
 #include "base/bug.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "lab/fault.h"
 #include "lab/publish.h"
 #include "lab/settings.h"
@@ -17,7 +18,7 @@
 
 enum {
 	WORLD_MEMORY = 256 << 20, ADDRESS_FIRST = 10, ADDRESS_NAMES = 53, ADDRESS_LAST = 250,
-	PEM_MOST = 65536, SCRIPT_MOST = 64,
+	PEM_MOST = 65536, SCRIPT_MOST = 64, SHOWN_MOST = 1 << 18,
 };
 
 /* --- files ----------------------------------------------------------------------------- */
@@ -98,8 +99,12 @@ static void
 said(void *arg, struct slice line)
 {
 	struct citizen *c = arg;
+	const struct world_doors *doors = &c->world->doors;
 
-	events_add(&c->world->events, c->name, line);
+	if (doors->said != NULL)
+		doors->said(doors->arg, c->name, line);
+	else
+		events_add(&c->world->events, c->name, line);
 }
 
 static void
@@ -200,7 +205,47 @@ write_script(struct world *w, struct citizen *c)
 			    .when = script_moment_of(s->words->next->text),
 			    .say = value_first(s) != NULL ? wire_lines(w, value_first(s)->text) : NONE,
 			    .then = statement_says(s, "close") ? SCRIPT_CLOSE : statement_says(s, "nothing")
-			        ? SCRIPT_SILENCE : SCRIPT_GO_ON };
+			        ? SCRIPT_SILENCE : SCRIPT_GO_ON,
+			    .once = statement_says(s, "once") };
+}
+
+/* A stranger's bytes, so that they can be printed. */
+static json_t *
+shown(struct slice s)
+{
+	struct buf b = BUF(SHOWN_MOST);
+	json_t *j;
+
+	shown_add(&b, s);
+	j = json_stringn(b.n > 0 ? b.p : "", b.n);
+	buf_free(&b);
+	return j != NULL ? j : json_null();
+}
+
+static json_t *
+addresses(struct slice paths)
+{
+	json_t *list = json_array();
+	struct slice one;
+
+	while (slice_word(&paths, &one))
+		json_array_append_new(list, shown(one));
+	return list;
+}
+
+/* A script took a message; in a world that is open somebody wants to know. */
+static void
+took(void *arg, const struct script_visit *v)
+{
+	struct citizen *c = arg;
+	json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:I}", "event", "received", "from",
+	    shown(v->from), "to", addresses(v->to), "tls", v->tls != NULL ? json_string(v->tls) : json_null(), "bytes", (json_int_t)v->bytes);
+	char *line = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
+
+	if (line != NULL)
+		said(c, slice(line));
+	free(line);
+	json_decref(j);
 }
 
 static bool
@@ -216,7 +261,8 @@ add_scripted(struct world *w, const struct statement *s, struct error *why)
 	write_script(w, c);
 	if (!publish_domain(w, c, c->name, s, why) || (fd = places_listen(&w->places, &at, why)) == -1)
 		return false;
-	c->scripted = scripted_new(&(struct scripted_options){ &w->loop, c->tls, &c->script }, fd);
+	c->scripted = scripted_new(&(struct scripted_options){ .loop = &w->loop, .tls = c->tls,
+	    .script = &c->script, .took = w->doors.said != NULL ? took : NULL, .arg = c }, fd);
 	return true;
 }
 
@@ -226,7 +272,7 @@ static bool
 write_root(struct world *w, struct error *why)
 {
 	char *path = world_path(w, "ca.pem");
-	bool ok = world_write(path, authority_root(w->authority), why);
+	bool ok = file_replace(path, authority_root(w->authority), 0644, why);
 
 	free(path);
 	w->tls = tls_client_new(authority_root(w->authority), why);
@@ -265,12 +311,29 @@ start_hosts(struct world *w, struct error *why)
 	for (struct citizen *c = w->citizens; c != NULL; c = c->next)
 		if (c->host != NULL && !host_start(c->host, why))
 			return false;
-	world_settle(w);
+	if (w->clock.is_virtual)
+		world_settle(w);
 	return true;
+}
+
+static void
+open_doors(struct world *w)
+{
+	places_open(&w->places, MX_PORT, w->doors.smtp);
+	places_open(&w->places, POLICY_PORT, w->doors.https);
+	w->clock = (struct clock){ 0 };
+	w->scenario->clock = clock_now(&w->clock);
 }
 
 struct world *
 world_new(struct scenario *scenario, const char *directory, struct error *why)
+{
+	return world_open(scenario, directory, &(struct world_doors){ 0 }, why);
+}
+
+struct world *
+world_open(struct scenario *scenario, const char *directory, const struct world_doors *doors,
+    struct error *why)
 {
 	struct world *w = must_alloc(sizeof *w);
 
@@ -278,6 +341,8 @@ world_new(struct scenario *scenario, const char *directory, struct error *why)
 	w->directory = must_copy(directory, strlen(directory));
 	w->arena = arena_new(WORLD_MEMORY);
 	w->clock = clock_virtual(scenario->clock);
+	if ((w->doors = *doors).said != NULL)
+		open_doors(w);
 	w->last = &w->citizens;
 	loop_begin(&w->loop, &w->clock);
 	w->loop.map = places_map;

@@ -41,8 +41,20 @@ struct citizen {
 	struct script           script;
 };
 
+/*
+ * A world that is open to others: on the machine's clock, at these ports of its
+ * addresses.  What its hosts say is told at once instead of being kept.
+ */
+struct world_doors {
+	uint16_t smtp, https;           /* for 25 and 443 */
+	/* One line in JSON, of a host's log or about a message that a script took. */
+	void   (*said)(void *arg, struct slice host, struct slice line);
+	void    *arg;
+};
+
 struct world {
 	struct scenario  *scenario;
+	struct world_doors doors;               /* said NULL: sealed */
 	char             *directory;
 	struct arena     *arena;
 	struct clock      clock;
@@ -60,10 +72,13 @@ struct world {
 	SSL_CTX          *tls;                  /* of senders */
 };
 
-enum { DESK_PORT = 587, MX_PORT = 25 };         /* where users send, where strangers do */
+enum { DESK_PORT = 587, MX_PORT = 25, POLICY_PORT = 443 };         /* where users send, where strangers do */
 
 /* NULL with *why when it cannot be made; `directory` is there and empty. */
 struct world *world_new(struct scenario *, const char *directory, struct error *why);
+/* The same, open to others; loop_run() of its loop lets it live. */
+struct world *world_open(struct scenario *, const char *directory, const struct world_doors *,
+    struct error *why);
 void          world_free(struct world *);       /* the directory stays; NULL is fine */
 
 struct citizen *world_citizen(const struct world *, struct slice name);

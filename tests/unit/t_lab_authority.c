@@ -178,6 +178,9 @@ static const struct {
 	{ CERTIFICATE_GOOD, WILD, 1, "bank.test", 0, X509_V_ERR_HOSTNAME_MISMATCH },
 	{ CERTIFICATE_GOOD, WILD, 1, "a.b.bank.test", 0, X509_V_ERR_HOSTNAME_MISMATCH }, /* RFC 9525 6.3 */
 	{ CERTIFICATE_ROOT_SENT, HOST, 1, "mx.bank.test", 0, X509_V_OK },
+	{ CERTIFICATE_ROOT_SENT_EXPIRED, HOST, 1, "mx.bank.test", 0, X509_V_ERR_CERT_HAS_EXPIRED },
+	{ CERTIFICATE_ROOT_SENT_WRONG_NAME, HOST, 1, "mx.bank.test", 0, X509_V_ERR_HOSTNAME_MISMATCH },
+	{ CERTIFICATE_ROOT_SENT_WRONG_NAME, HOST, 1, "other.test", 0, X509_V_OK },
 	{ CERTIFICATE_INTERMEDIATE, HOST, 1, "mx.bank.test", 0, X509_V_OK },
 	{ CERTIFICATE_INTERMEDIATE_MISSING, HOST, 1, "mx.bank.test", 0,
 	    X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY },
@@ -347,6 +350,7 @@ static const struct {
 	{ CERTIFICATE_SELF_SIGNED, 0, { 3, 1, 1 }, 35, "mx.bank.test", X509_V_OK },
 	{ CERTIFICATE_EXPIRED, 0, { 3, 1, 1 }, 35, "mx.bank.test", X509_V_OK },  /* RFC 7672 3.1.1 */
 	{ CERTIFICATE_WRONG_NAME, 0, { 3, 1, 1 }, 35, "mx.bank.test", X509_V_OK },
+	{ CERTIFICATE_ROOT_SENT_EXPIRED, 1, { 2, 0, 1 }, 35, "mx.bank.test", X509_V_ERR_CERT_HAS_EXPIRED },
 	{ CERTIFICATE_ROOT_SENT, 1, { 2, 0, 1 }, 35, "mx.bank.test", X509_V_OK },
 	{ CERTIFICATE_ROOT_SENT, 1, { 2, 1, 1 }, 35, "other.test", X509_V_ERR_HOSTNAME_MISMATCH },
 	{ CERTIFICATE_INTERMEDIATE, 1, { 2, 1, 1 }, 35, "mx.bank.test", X509_V_OK },

@@ -23,7 +23,8 @@ static const struct {
 	{ "lab { host a.test { certificate wrong-name; seal arc; domain a.test { alias x -> y; sts enforce } } }", "" },
 	{ "lab { host a.test { arc { trust b.test }; delivery { retry after 1m } } }", "" },
 	{ "lab { host a.test { certificate wrong-nmae } }",
-	    "1:33: expected \"none\", \"good\", \"root-sent\", \"intermediate\", \"intermediate-missing\", \"expired\", "
+	    "1:33: expected \"none\", \"good\", \"root-sent\", \"root-sent-expired\", \"root-sent-wrong-name\", "
+	    "\"intermediate\", \"intermediate-missing\", \"expired\", "
 	    "\"not-yet-valid\", \"wrong-name\", \"common-name-only\", \"self-signed\", \"unknown-authority\" or \"weak\", "
 	    "not \"wrong-nmae\"|did you mean \"wrong-name\"?\n" },
 	{ "lab { host a.test { domain a.test { sgin dkim } } }",
@@ -37,8 +38,7 @@ static const struct {
 	{ "lab { domain x.test { zone bogus nsec3; mx null; spf none; dmarc reject } }", "" },
 	{ "lab { domain x.test { dmarc \"v=DMARC1; p=none\"; mx mx1.x.test, mx2.x.test } }", "" },
 	{ "lab { domain x.test { sign dkim; dane; sts none } }", "" },
-	{ "lab { domain x.test { sign dkim both; dane ta wrong; dane wrong } }",
-	    "1:54: \"dane\" is set twice|first set here: x.lab:1\n" },
+	{ "lab { domain x.test { sign dkim both; dane ta wrong; dane; dane form \"3 0 2\"; tampered x.test MX } }", "" },
 	{ "lab { domain x.test { zone secret } }",
 	    "1:28: expected \"secure\", \"insecure\" or \"bogus\", not \"secret\"|did you mean \"secure\"?\n" },
 	{ "lab { domain x.test { sts enforce { mx mx.x.test; status 404; max-age 1d } } }", "" },
@@ -61,6 +61,13 @@ static const struct {
 	{ "lab {\n" AB "advance soon }",
 	    "4:9: expected a duration such as 30s, 5m, 4h or 5d, not \"soon\"|advance DURATION\n" },
 	{ "lab {\n" AB "stop bb.test }", "4:6: there is no host \"bb.test\"|did you mean \"b.test\"?\n" },
+	{ "lab { scripted x.test { on rcpt once say \"450 later\"; on mail say \"421 no\", close; on data once say nothing } }", "" },
+	{ "lab { change record x.test MX \"10 a.test\", \"20 b.test\"; change record x.test TXT gone }", "" },
+	{ "lab { change sts x.test none { record \"v=STSv1; id=1\"; max-age 1d } }", "" },
+	{ "lab { change sts x.test }", "1:24: expected \"enforce\", \"testing\" or \"none\"|"
+	    "change sts DOMAIN (enforce | testing | none) [{ ... }]\n" },
+	{ "lab { expect deferred to x@a.test { dsn 4.7.5; flaw \"x\"; rfc \"8461 5\" }; expect delivered to x@a.test "
+	    "{ tls verified by dane } }", "" },
 	/* faults */
 	{ "lab {\n" AB "fault f { when connect to b.test; times 1; reply 421 } }", "" },
 	{ "lab {\n" AB "fault f { when dns mx.b.test TLSA; servfail } }", "" },

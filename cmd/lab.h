@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * lab -- what the words of `chainmail lab` have in common.
+ */
+#ifndef CMD_LAB_H
+#define CMD_LAB_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "base/error.h"
+#include "conf/files.h"
+#include "conf/flaw.h"
+#include "lab/scenario.h"
+
+enum lab_form { LAB_PEOPLE, LAB_JSON, LAB_TAP, LAB_JUNIT };
+
+/* Our own sender through the gallery, on the virtual clock; prints the table. `file` NULL: ours. */
+int lab_gallery(const char *file, enum lab_form);
+
+/* What stands behind the options of `lab up`; NULL: as is usual. */
+struct lab_up {
+	const char *directory, *smtp, *https, *dns;
+};
+
+/*
+ * The same world, open to other MTAs until SIGTERM: name server, mail hosts and
+ * policy hosts on their addresses, and what was received as JSON lines.
+ */
+int lab_up(const char *file, const struct lab_up *);
+
+/* A new directory below $TMPDIR. */
+bool lab_directory(char *path_r, size_t room, struct error *why);
+/* The scenario in a file, or (NULL) the gallery. NULL: it has flaws, *code_r is the exit code. */
+struct scenario *lab_world(const char *file, struct files *, int *code_r);
+/* Ends the program when a run hangs. */
+void lab_watchdog(void);
+/* Tell it; both return the exit code. */
+int  lab_failed(const char *what, const struct error *why);
+int  lab_flaws(struct flaws *);
+
+#endif

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * `chainmail lab up [FILE]`: the world of a scenario, open to other MTAs.
+ *
+ *     DIR/ca.pem          the root that they shall trust
+ *     DIR/anchor          the DNSSEC trust anchor
+ *     DIR/resolv.conf     for those whose resolver is our name server
+ *     DIR/gallery.json    who is where, and how a correct sender fares
+ *
+ * Nothing that happens in the scenario does: no message is sent, no time passes
+ * but the machine's.  DNS faults that stand before all changes hold from the
+ * beginning.
+ */
+#include <jansson.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "cmd/cmd.h"
+#include "cmd/lab.h"
+#include "conf/value.h"
+#include "lab/dns_server.h"
+#include "lab/gallery.h"
+#include "lab/site.h"
+#include "mail/domain.h"
+
+enum { UP_MEMORY = 16 << 20, LINE_MOST = 1 << 20, NAMES_PORT = 53, PORT_MOST = 65535 };
+
+static const unsigned char NAMES_ADDRESS[] = { 127, 0, 42, 53 };
+
+struct up {
+	struct scenario   *scenario;
+	const char        *directory;
+	uint16_t           smtp, https, dns;
+	struct world      *world;
+	struct dns_server *names;
+	struct event       term, interrupt;
+};
+
+/* --- what is told ------------------------------------------------------------------------ */
+
+static void
+print_line(json_t *j)
+{
+	char *line = json_dumps(j, JSON_COMPACT);
+	struct buf b = BUF(LINE_MOST);
+
+	if (line != NULL)
+		buf_printf(&b, "%s\n", line);
+	file_write(STDOUT_FILENO, buf_slice(&b), NULL);
+	buf_free(&b);
+	free(line);
+}
+
+static json_t *
+text(struct slice s)
+{
+	return json_stringn(s.n > 0 ? s.p : "", s.n);
+}
+
+static void
+said(void *arg, struct slice host, struct slice line)
+{
+	json_t *j = json_loadb(line.p, line.n, 0, NULL), *all = json_object();
+
+	(void)arg;
+	json_object_set_new(all, "host", text(host));
+	if (j != NULL)
+		json_object_update(all, j);
+	print_line(all);
+	json_decref(all);
+	json_decref(j);
+}
+
+/* --- the files ----------------------------------------------------------------------------- */
+
+static json_t *
+rows_of(const struct up *u, struct arena *arena)
+{
+	json_t *list = json_array();
+
+	for (const struct gallery_row *r = gallery_rows(u->scenario, arena); r != NULL; r = r->next)
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "domain",
+		    text(r->domain), "flaw", text(r->flaw), "rfc", text(r->rfc), "expected", text(r->expected),
+		    "outcome", text(r->outcome), "tls", text(r->tls), "changes", r->changes));
+	return list;
+}
+
+static struct slice
+certificate_of(const struct citizen *c)
+{
+	bool scripted = statement_id(c->statement) == LAB_SCRIPTED;
+
+	return statement_text(c->statement->block, scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
+}
+
+static json_t *
+hosts_of(const struct up *u)
+{
+	json_t *list = json_array();
+	char ip[IP_TEXT];
+
+	for (const struct citizen *c = u->world->citizens; c != NULL; c = c->next) {
+		ip_text(c->ip, ip);
+		json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:o}", "name", text(c->name), "hostname",
+		    text(c->hostname), "address", ip, "certificate", text(certificate_of(c))));
+	}
+	return list;
+}
+
+static json_t *
+policy_hosts_of(const struct up *u)
+{
+	json_t *list = json_array();
+	struct site_place p;
+	char ip[IP_TEXT];
+
+	for (size_t i = 0; site_nth(u->world, i, &p); i++) {
+		ip_text(p.ip, ip);
+		json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:o}", "domain", text(p.domain),
+		    "hostname", text(p.host), "address", ip, "certificate",
+		    text(statement_text(p.statement->block, LAB_STS_CERTIFICATE))));
+	}
+	return list;
+}
+
+static bool
+write_file(const struct up *u, const char *name, struct slice bytes, struct error *why)
+{
+	char *path = world_path(u->world, "%s", name);
+	bool ok = file_replace(path, bytes, 0644, why);
+
+	free(path);
+	return ok;
+}
+
+static bool
+write_gallery(const struct up *u, struct error *why)
+{
+	struct arena *arena = arena_new(UP_MEMORY);
+	json_t *all = json_pack("{s:s, s:i, s:i, s:i, s:o, s:o, s:o}", "nameserver", "127.0.42.53", "dns",
+	    (int)u->dns, "smtp", (int)u->smtp, "https", (int)u->https, "hosts", hosts_of(u),
+	    "policy-hosts", policy_hosts_of(u), "rows", rows_of(u, arena));
+	char *out = json_dumps(all, JSON_INDENT(2));
+	bool ok;
+
+	bug_if(out == NULL);
+	ok = write_file(u, "gallery.json", slice(out), why);
+	free(out);
+	json_decref(all);
+	arena_free(arena);
+	return ok;
+}
+
+static bool
+write_files(const struct up *u, struct error *why)
+{
+	return write_file(u, "anchor", zones_anchor(u->world->zones), why) &&
+	    write_file(u, "resolv.conf", S("nameserver 127.0.42.53\noptions edns0 trust-ad\n"), why) &&
+	    write_gallery(u, why);
+}
+
+/* --- the world ------------------------------------------------------------------------------- */
+
+static void
+add_fault(struct zones *zones, const struct statement *s, struct arena *arena)
+{
+	const struct statement *when = statement_find(s->block, LAB_FAULT_WHEN);
+	const struct word *name = value_first(when), *type = value_next(name);
+	uint16_t number;
+
+	if (statement_says(when, "dns") && type != NULL && rr_type(type->text, &number))
+		zones_fault(zones, domain_normal(name->text, arena), number,
+		    statement_find(s->block, LAB_FAULT_SILENCE) != NULL ? DNS_SILENCE : DNS_SERVFAIL);
+}
+
+static void
+add_faults(const struct up *u)
+{
+	for (const struct statement *s = u->scenario->first; s != NULL; s = s->next) {
+		int id = statement_id(s);
+
+		if (id == LAB_CHANGE_RECORD || id == LAB_CHANGE_STS)
+			return;
+		if (id == LAB_FAULT)
+			add_fault(u->world->zones, s, u->world->arena);
+	}
+}
+
+static void
+on_signal(evutil_socket_t number, short what, void *arg)
+{
+	struct up *u = arg;
+
+	(void)number, (void)what;
+	loop_stop(&u->world->loop);
+}
+
+static void
+watch_signals(struct up *u)
+{
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+
+	sigaction(SIGPIPE, &ignore, NULL);
+	evsignal_assign(&u->term, u->world->loop.base, SIGTERM, on_signal, u);
+	evsignal_assign(&u->interrupt, u->world->loop.base, SIGINT, on_signal, u);
+	evsignal_add(&u->term, NULL);
+	evsignal_add(&u->interrupt, NULL);
+}
+
+static void
+tell_ready(const struct up *u)
+{
+	json_t *j = json_pack("{s:s, s:s, s:i, s:i, s:i}", "event", "ready", "directory", u->directory,
+	    "dns", (int)u->dns, "smtp", (int)u->smtp, "https", (int)u->https);
+
+	bug_if(j == NULL);
+	print_line(j);
+	json_decref(j);
+}
+
+static bool
+open_world(struct up *u, struct error *why)
+{
+	struct world_doors doors = { u->smtp, u->https, said, u };
+	struct peer at = { .ip = ip_of(slice_of(NAMES_ADDRESS, sizeof NAMES_ADDRESS)), .port = u->dns };
+
+	if ((u->world = world_open(u->scenario, u->directory, &doors, why)) == NULL)
+		return false;
+	add_faults(u);
+	u->names = dns_server_new(&u->world->loop, at, u->world->zones, why);
+	return u->names != NULL && write_files(u, why);
+}
+
+static int
+live(struct up *u)
+{
+	struct error why;
+	int code = 0;
+
+	if (open_world(u, &why)) {
+		watch_signals(u);
+		tell_ready(u);
+		loop_run(&u->world->loop);
+		evsignal_del(&u->term);
+		evsignal_del(&u->interrupt);
+	} else {
+		code = lab_failed("up", &why);
+	}
+	dns_server_free(u->names);
+	world_free(u->world);
+	return code;
+}
+
+/* --- the command ------------------------------------------------------------------------------ */
+
+static bool
+port(const char *option, unsigned privileged, unsigned otherwise, uint16_t *port)
+{
+	uint64_t n = geteuid() == 0 ? privileged : otherwise;
+	bool ok = option == NULL || (slice_number(slice(option), PORT_MOST, &n) && n > 0);
+
+	if (!ok)
+		fprintf(stderr, "chainmail lab up: \"%s\" is no port\n", option);
+	*port = (uint16_t)n;
+	return ok;
+}
+
+static int
+live_in(struct up *u, const char *directory)
+{
+	char own[1000];
+	struct error why;
+	int code;
+
+	if (directory != NULL ? !dir_make(directory, 0755, &why) : !lab_directory(own, sizeof own, &why))
+		return lab_failed("up", &why);
+	u->directory = directory != NULL ? directory : own;
+	code = live(u);
+	if (directory == NULL)
+		dir_remove(own, NULL);
+	return code;
+}
+
+int
+lab_up(const char *file, const struct lab_up *o)
+{
+	struct files files = { 0 };
+	struct up u = { .scenario = NULL };
+	int code;
+
+	if (!port(o->smtp, MX_PORT, 2525, &u.smtp) || !port(o->https, POLICY_PORT, 8443, &u.https) ||
+	    !port(o->dns, NAMES_PORT, 5353, &u.dns))
+		return EX_USAGE;
+	if ((u.scenario = lab_world(file, &files, &code)) != NULL)
+		code = live_in(&u, o->directory);
+	scenario_free(u.scenario);
+	files_free(&files);
+	return code;
+}

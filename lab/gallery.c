@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: ISC */
+#include "base/bug.h"
+#include "lab/gallery.h"
+
+static const struct { const char *name, *text; } TEXTS[] = {
+#include "gallery.inc"
+};
+
+enum { TEXT_COUNT = sizeof TEXTS / sizeof *TEXTS, ROW_MOST = 4096 };
+
+void
+gallery_files(struct files *files)
+{
+	buf_add(&files_add(files, GALLERY_NAME, FILE_CONFIG)->bytes, S("include \"gallery/*.lab\"\n"));
+	for (size_t i = 0; i < TEXT_COUNT; i++) {
+		struct buf name = BUF(ROW_MOST);
+
+		buf_printf(&name, "gallery/%s", TEXTS[i].name);
+		buf_add(&files_add(files, buf_slice(&name), FILE_CONFIG)->bytes, slice(TEXTS[i].text));
+		buf_free(&name);
+	}
+}
+
+/* --- the table ------------------------------------------------------------------------- */
+
+static struct slice
+domain_of(const struct statement *s)
+{
+	struct slice address = value_first(s)->text;
+
+	return slice_skip(address, slice_find(address, '@') + 1);
+}
+
+static bool
+only_tells(const struct statement *s)
+{
+	return statement_id(s) == LAB_OUTCOME_FLAW || statement_id(s) == LAB_OUTCOME_RFC;
+}
+
+/* "delivered; tls verified by sts; attempts 2" */
+static struct slice
+expected_of(const struct statement *outer, struct slice outcome, struct arena *arena)
+{
+	struct buf b = BUF(ROW_MOST);
+	struct slice copy;
+
+	buf_add(&b, outcome);
+	for (const struct statement *s = outer->block; s != NULL; s = s->next)
+		if (!only_tells(s))
+			buf_printf(&b, "; %.*s", FMT(statement_words(s, arena)));
+	copy = arena_copy(arena, buf_slice(&b));
+	buf_free(&b);
+	return copy;
+}
+
+static struct slice
+tls_of(const struct statement *outer, struct arena *arena)
+{
+	const struct statement *s = statement_find(outer->block, LAB_OUTCOME_TLS);
+
+	return s != NULL ? slice_skip(statement_words(s, arena), 4) : NONE;
+}
+
+static struct gallery_row *
+new_row(const struct statement *s, bool changes, struct arena *arena)
+{
+	struct gallery_row *r = arena_get(arena, sizeof *r);
+
+	bug_if(r == NULL);
+	*r = (struct gallery_row){ .statement = s, .domain = domain_of(s), .changes = changes,
+	    .outcome = s->words->next->text, .tls = tls_of(s, arena),
+	    .flaw = statement_text(s->block, LAB_OUTCOME_FLAW) };
+	r->rfc = arena_printf(arena, "RFC %.*s", FMT(statement_text(s->block, LAB_OUTCOME_RFC)));
+	r->expected = expected_of(s, r->outcome, arena);
+	return r;
+}
+
+struct gallery_row *
+gallery_rows(const struct scenario *sc, struct arena *arena)
+{
+	struct gallery_row *first = NULL, **last = &first;
+	bool changes = false;
+
+	for (const struct statement *s = sc->first; s != NULL; s = s->next) {
+		int id = statement_id(s);
+
+		changes |= id == LAB_CHANGE_RECORD || id == LAB_CHANGE_STS;
+		if (id != LAB_EXPECT_OUTCOME || statement_find(s->block, LAB_OUTCOME_FLAW) == NULL)
+			continue;
+		*last = new_row(s, changes, arena);
+		last = &(*last)->next;
+	}
+	return first;
+}
+
+/* --- after a play ------------------------------------------------------------------------ */
+
+static bool
+belongs(const struct verdict_line *l, const struct gallery_row *r)
+{
+	const struct statement *s = r->statement->block;
+
+	while (s != NULL && s != l->statement)
+		s = s->next;
+	return s != NULL || l->statement == r->statement;
+}
+
+/* "deferred" of "deferred at attempt 2: …" */
+static struct slice
+outcome_of(struct slice reply)
+{
+	size_t end = slice_find(reply, ' ');
+
+	return slice_eq(reply, S("nobody tried")) ? reply : slice_head(reply, end);
+}
+
+/* What came, in the words in which it was expected. */
+static void
+add_what_came(struct buf *b, const struct gallery_row *r, const struct verdict_line *l,
+    struct arena *arena)
+{
+	struct slice came = l->statement == r->statement ? outcome_of(l->came)
+	    : l->holds ? statement_words(l->statement, arena) : l->came;
+
+	buf_printf(b, "%s%.*s", b->n > 0 ? "; " : "", FMT(came));
+}
+
+static void
+judge(struct gallery_row *r, const struct play *p, struct arena *arena)
+{
+	struct buf b = BUF(ROW_MOST);
+	bool found = false;
+
+	r->right = true;
+	for (const struct verdict_line *l = p->first; l != NULL; l = l->next) {
+		if (!belongs(l, r))
+			continue;
+		found = true;
+		r->right &= l->holds;
+		if (l->statement == r->statement)
+			r->reply = l->came;
+		add_what_came(&b, r, l, arena);
+	}
+	r->right &= found;
+	r->got = arena_copy(arena, buf_slice(&b));
+	buf_free(&b);
+}
+
+void
+gallery_judge(struct gallery_row *first, const struct play *p, struct arena *arena)
+{
+	for (struct gallery_row *r = first; r != NULL; r = r->next)
+		judge(r, p, arena);
+}
