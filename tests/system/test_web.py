@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Our own MTA-STS policies: served by the web role, read by others, whatever strangers do beside them."""
+import hashlib
+import json
 import os
 import re
 import socket
@@ -250,22 +252,86 @@ def test_a_thousand_who_drip_do_not_stop_a_good_one(hosts, most):
         assert program.pid("web") == pid
 
 
-def test_our_own_sender_fetches_it(hosts):
+def chainmail(program, *words):
+    return subprocess.run([PLAIN, *map(str, words), "-c", program.file], capture_output=True, text=True, timeout=DEADLINE)
+
+
+def digest(text):
+    return hashlib.sha256(text.encode()).hexdigest()[:20]
+
+
+def test_what_to_publish_follows_from_the_configuration(hosts):
+    program = serve(hosts, SITE + "domain c.test { deliver to discard }\n")
+    rows = [json.loads(line) for line in chainmail(program, "dns-records", "--json").stdout.splitlines()]
+    data = {(row["type"], row["name"], row["data"]) for row in rows}
+    assert ("TXT", "_mta-sts.local.test", f"v=STSv1; id={digest(TESTING)}") in data
+    assert ("TXT", "_mta-sts.b.test", f"v=STSv1; id={digest(ENFORCE)}") in data
+    assert ("CNAME", "mta-sts.b.test", "mx.local.test.") in data
+    assert {("MX", "b.test", "10 mx.local.test."), ("MX", "b.test", "20 mx2.b.test.")} <= data
+    assert not [row for row in rows if row["name"].endswith("sts.c.test")]
+    said = chainmail(program, "dns-records", "b.test").stdout
+    assert "; https://mta-sts.b.test/.well-known/mta-sts.txt holds:\n;     version: STSv1\n;     mode: enforce\n" in said
+    # people with a web server of their own get the same text, and no CNAME to this machine
+    got = chainmail(program, "sts", "export", hosts / "www")
+    assert got.returncode == 0, got.stderr
+    assert got.stdout == "".join(f"{hosts}/www/{domain}{PATH}  id={digest(text)}\n"
+                                 for domain, text in (("local.test", TESTING), ("b.test", ENFORCE)))
+    assert (hosts / "www" / "b.test" / PATH[1:]).read_bytes() == ENFORCE.encode()
+    assert sorted(p.name for p in (hosts / "www").iterdir()) == ["b.test", "local.test"]
+    program.configure(re.sub(r"(?m)^web .*\n", "", program.file.read_text()))
+    assert "CNAME" not in chainmail(program, "dns-records").stdout
+    program.configure(re.sub("; sts [^;}]*", "", program.file.read_text()))
+    got = chainmail(program, "sts", "export", hosts / "none")
+    assert got.returncode == 1 and "no domain of this configuration has a policy" in got.stderr
+
+
+@pytest.fixture
+def address():
     """Others look at port 443 and nowhere else."""
-    address = "127.0.0.43"
     with socket.socket() as probe:
         try:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind((address, 443))
+            probe.bind(("127.0.0.43", 443))
         except PermissionError:
             pytest.skip("port 443 is for root")
+    return "127.0.0.43"
+
+
+def publish(program, address, domain, id_):
+    """The facts of the world, in force once the program has read them again."""
+    (program.directory / "facts").write_text(
+        f'_mta-sts.{domain}. TXT "v=STSv1; id={id_}"\nmta-sts.{domain}. A {address}\n{domain}. MX 10 mx.local.test.\n')
+    program.reload()
+
+
+def test_our_own_sender_fetches_it(hosts, address):
     with serve(hosts, web=f"{address}:443") as program:
-        def chainmail(*words):
-            return subprocess.run([PLAIN, *words, "-c", program.file], capture_output=True, text=True, timeout=DEADLINE)
-        records = chainmail("dns-records", "b.test").stdout
-        [id_] = re.findall(r'_mta-sts\.b\.test\. +IN TXT +"v=STSv1; id=(\w+)"', records)
-        (hosts / "facts").write_text(f'_mta-sts.b.test. TXT "v=STSv1; id={id_}"\nmta-sts.b.test. A {address}\n')
-        program.reload()
-        got = chainmail("sts", "refresh", "b.test")
+        publish(program, address, "b.test", digest(ENFORCE))
+        got = chainmail(program, "sts", "refresh", "b.test")
         assert got.returncode == 0, got.stderr
-        assert id_ in got.stdout and "mode: enforce" in got.stdout and "mx: mx2.b.test" in got.stdout
+        assert digest(ENFORCE) in got.stdout and "mode: enforce" in got.stdout and "mx: mx2.b.test" in got.stdout
+
+
+def test_the_steps_of_a_change(hosts, address):
+    """From testing to enforce: each step is told when it is due, and the next one after it was taken."""
+    with serve(hosts, web=f"{address}:443") as program:
+        (hosts / "facts").write_text("local.test. MX 10 mx.local.test.\n")
+        got = chainmail(program, "sts", "mode", "local.test")
+        assert got.returncode == 1, got.stderr
+        assert got.stdout.startswith("local.test: wanted testing, published nothing\n1. Serve the policy: ")
+        assert "(Now: the policy host cannot be reached.)\n2. Then publish the record: " in got.stdout
+        publish(program, address, "local.test", digest(TESTING))
+        got = chainmail(program, "sts", "mode", "local.test")
+        assert (got.returncode, got.stdout) == (0, "local.test: wanted testing, published testing\nNothing is left to do. "
+                                                   "When reports on TLS (RFC 8460) tell of no failures, say \"sts enforce\".\n")
+        program.configure(program.file.read_text().replace("sts testing", "sts enforce"))       # not yet in force
+        got = json.loads(chainmail(program, "sts", "mode", "local.test", "--json").stdout)
+        assert (got["wanted"], got["published"], got["id"]) == ("enforce", "testing", digest(TESTING))
+        assert [step.split()[0] for step in got["steps"]] == ["Serve", "Then", "For"]
+        program.reload()
+        until(lambda: "1. Then change the id: " in chainmail(program, "sts", "mode", "local.test").stdout, "the policy")
+        publish(program, address, "local.test", digest(TESTING.replace("testing", "enforce")))
+        until(lambda: chainmail(program, "sts", "mode", "local.test").returncode == 0, "the end of the change")
+        got = chainmail(program, "sts", "mode", "c.test")
+        assert got.returncode == 1 and "that is no domain of this configuration" in got.stderr
+        assert chainmail(program, "sts", "mode").returncode == 64
