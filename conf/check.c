@@ -275,7 +275,8 @@ check_web(const struct conf *conf, struct flaws *flaws)
 		flaw_error(flaws, conf->web.place, "\"web\" needs a certificate");
 		flaw_hint(flaws, "tls cert FILE key FILE");
 	} else if (conf->web.tls_count > CERTIFICATES_MOST) {
-		flaw_error(flaws, conf->web.place, "\"web\" takes at most %d certificates", CERTIFICATES_MOST);
+		flaw_error(flaws, conf->web.place, "\"web\" takes at most %d certificates",
+		    CERTIFICATES_MOST);
 	}
 }
 

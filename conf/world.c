@@ -225,8 +225,8 @@ check_policy_host(const struct world *w, const struct domain_conf *d)
 	for (size_t i = 0; i < web->tls_count; i++)
 		if (is_for(w, &web->tls[i], slice(host)))
 			return;
-	flaw_warning(w->flaws, d->sts_place, "no certificate of \"web\" is for %s: nobody will believe the policy",
-	    host);
+	flaw_warning(w->flaws, d->sts_place,
+	    "no certificate of \"web\" is for %s: nobody will believe the policy", host);
 }
 
 static void

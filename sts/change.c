@@ -91,8 +91,8 @@ name_hosts(struct thought *t)
 		if (!is_listed(t->q->domain, t->q->mx[i]))
 			buf_printf(&hosts, "%s%.*s", hosts.n > 0 ? ", " : "", FMT(t->q->mx[i]));
 	if (hosts.n > 0)
-		step(t, "Name %.*s in \"mx\" of %.*s, or take the MX record down: senders would not go there.",
-		    FMT(buf_slice(&hosts)), FMT(t->q->domain->name));
+		step(t, "Name %.*s in \"mx\" of %.*s, or take the MX record down: senders would not go "
+		    "there.", FMT(buf_slice(&hosts)), FMT(t->q->domain->name));
 	buf_free(&hosts);
 }
 
@@ -111,11 +111,11 @@ serve_policy(struct thought *t)
 	else
 		snprintf(now, sizeof now, "%.*s", FMT(f->reason));
 	if (t->q->here)
-		step(t, "Serve the policy: let mta-sts.%.*s lead to this machine, with a certificate for that name, "
-		    "and reload. (Now: %s.)", FMT(domain), now);
+		step(t, "Serve the policy: let mta-sts.%.*s lead to this machine, with a certificate for "
+		    "that name, and reload. (Now: %s.)", FMT(domain), now);
 	else
-		step(t, "Serve the policy: let mta-sts.%.*s show what \"chainmail sts export\" writes. (Now: %s.)",
-		    FMT(domain), now);
+		step(t, "Serve the policy: let mta-sts.%.*s show what \"chainmail sts export\" writes. "
+		    "(Now: %s.)", FMT(domain), now);
 }
 
 static void
@@ -126,14 +126,14 @@ publish_id(struct thought *t)
 
 	if (r->live == LIVE_VALID && slice_eq(r->id, slice(t->id))) {
 		if (served(t) && !t->same)
-			step(t, "The record names the new id already: who looked meanwhile keeps the old policy under it. "
-			    "Change max-age a little, and the id changes again.");
+			step(t, "The record names the new id already: who looked meanwhile keeps the old "
+			    "policy under it. Change max-age a little, and the id changes again.");
 	} else if (r->live == LIVE_VALID) {
-		step(t, "Then change the id: _mta-sts.%.*s TXT \"v=STSv1; id=%s\". (Now: %.*s.)", FMT(domain), t->id,
-		    FMT(r->id));
+		step(t, "Then change the id: _mta-sts.%.*s TXT \"v=STSv1; id=%s\". (Now: %.*s.)",
+		    FMT(domain), t->id, FMT(r->id));
 	} else {
-		step(t, "Then publish %s: _mta-sts.%.*s TXT \"v=STSv1; id=%s\".",
-		    r->live == LIVE_BROKEN ? "one valid record and no other" : "the record", FMT(domain), t->id);
+		step(t, "Then publish %s: _mta-sts.%.*s TXT \"v=STSv1; id=%s\".", r->live == LIVE_BROKEN
+		    ? "one valid record and no other" : "the record", FMT(domain), t->id);
 	}
 }
 
@@ -143,8 +143,8 @@ outlast_the_old(struct thought *t)
 	char age[SPAN];
 
 	if (!t->same && asked_before(t) && t->q->record->live == LIVE_VALID)
-		step(t, "For %s from then on, senders that have not looked may act by the old policy (mode %s): "
-		    "its hosts must take mail as it says until then.",
+		step(t, "For %s from then on, senders that have not looked may act by the old policy "
+		    "(mode %s): its hosts must take mail as it says until then.",
 		    span_text(t->q->fetch->policy.max_age * (int64_t)SECOND, age),
 		    sts_mode_name(t->q->fetch->policy.mode));
 }
@@ -154,7 +154,8 @@ put_up(struct thought *t)
 {
 	static const char *const NEXT[] = {
 		[SERVE_OFF] = "",
-		[SERVE_NONE] = "When the max-age of the policy before it is over, say \"sts off\" and ask again.",
+		[SERVE_NONE] =
+		    "When the max-age of the policy before it is over, say \"sts off\" and ask again.",
 		[SERVE_TESTING] = "When reports on TLS (RFC 8460) tell of no failures, say \"sts enforce\".",
 		[SERVE_ENFORCE] = "",
 	};
@@ -184,13 +185,13 @@ take_down(struct thought *t)
 	if (t->q->record->live == LIVE_NONE && !asked_before(t))
 		return;
 	if (asked_before(t) || !served(t)) {
-		step(t, "Say \"sts none max-age 1d\" in the block of %.*s and reload: a policy that vanishes stays in "
-		    "force with senders until its max-age is over.", FMT(domain));
+		step(t, "Say \"sts none max-age 1d\" in the block of %.*s and reload: a policy that vanishes "
+		    "stays in force with senders until its max-age is over.", FMT(domain));
 		step(t, "Then ask again what comes next.");
 		return;
 	}
-	step(t, "Wait until the policy before the one of mode none has run out: its max-age, counted from when the "
-	    "id changed.");
+	step(t, "Wait until the policy before the one of mode none has run out: its max-age, counted from "
+	    "when the id changed.");
 	step(t, "Then take the record _mta-sts.%.*s down.", FMT(domain));
 	step(t, "Then take the policy host mta-sts.%.*s down.", FMT(domain));
 }
@@ -202,7 +203,8 @@ sts_change(struct change *c, const struct change_question *q, struct arena *aren
 
 	*c = (struct change){ .count = 0 };
 	if (q->record->live == LIVE_UNKNOWN)
-		step(&t, "Ask again: the DNS does not tell what stands at _mta-sts.%.*s.", FMT(q->domain->name));
+		step(&t, "Ask again: the DNS does not tell what stands at _mta-sts.%.*s.",
+		    FMT(q->domain->name));
 	else if (q->domain->sts == SERVE_OFF)
 		take_down(&t);
 	else

@@ -264,7 +264,8 @@ outside_files_are_listed_with_their_purpose(void **state)
 	};
 	struct read r;
 	const struct conf *c = begin(&r, "hostname a.test; roots /some/ca.pem; listen x { tls cert F key /K }\n"
-	    "web { tls cert /w key /v }; domain a.test { sts testing; deliver to discard; users from file /u; alias from file /al\n"
+	    "web { tls cert /w key /v }; domain a.test { sts testing; deliver to discard\n"
+	    "users from file /u; alias from file /al\n"
 	    "list l { members from file /m } }\nkey k { domain a.test; file /f }; arc { trust from file /t }\n");
 
 	(void)state;
@@ -601,8 +602,8 @@ policies_are_explained(void **state)
 		{ "off", WEB, "a.test is yours. Mail to its users is thrown away; every name is a user.\n"
 		    "  Mail to postmaster reaches postmaster@a.test.\n*:25" },
 		{ "none max-age 1d", WEB, "  Senders are told by MTA-STS that there is no policy any more (kept for 1d).\n" },
-		{ "testing", "", "  Senders are told by MTA-STS to report when TLS proves none of its hosts (mx.a.test, kept for 7d); "
-		    "another server must serve the policy.\n" },
+		{ "testing", "", "  Senders are told by MTA-STS to report when TLS proves none of its hosts "
+		    "(mx.a.test, kept for 7d); another server must serve the policy.\n" },
 		{ "enforce", WEB, "  Senders are told by MTA-STS to keep their mail when TLS proves none of its hosts "
 		    "(mx.a.test, kept for 7d).\n" },
 		{ "enforce", WEB, "*:443 (web, HTTPS): anybody may read the MTA-STS policies.\n" },
@@ -616,7 +617,8 @@ policies_are_explained(void **state)
 		struct routes *routes;
 		struct trust *trust;
 
-		buf_printf(&text, STS_OURS "domain a.test { deliver to discard; sts %s }%s%c", rows[i].sts, rows[i].web, '\0');
+		buf_printf(&text, STS_OURS "domain a.test { deliver to discard; sts %s }%s%c", rows[i].sts,
+		    rows[i].web, '\0');
 		begin(&r, text.p);
 		reader = files_reader(&r.files);
 		routes = routes_new(r.conf, &reader, &r.flaws);
