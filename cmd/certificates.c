@@ -36,9 +36,9 @@ no_password(char *to, int size, int writing, void *arg)
 
 /* When it ends in ms since 1970; 0: it cannot be read, which others have told. */
 static int64_t
-end_of(const struct files *files, struct slice name)
+end_of(const struct files *files, struct slice name, enum file_purpose purpose)
 {
-	const struct file *f = files_find(files, name, FILE_TLS_CERTIFICATE);
+	const struct file *f = files_find(files, name, purpose);
 	BIO *bio = f != NULL ? BIO_new_mem_buf(f->bytes.p, (int)f->bytes.n) : NULL;
 	X509 *x = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
 	int64_t end = 0;
@@ -67,17 +67,26 @@ tell(struct log *log, struct slice file, int64_t end, int64_t left)
 	log_end(&l);
 }
 
+static void
+look_at(struct certificates *c, size_t i, struct slice file, enum file_purpose purpose,
+    const struct files *files, int64_t now, struct log *log)
+{
+	int64_t end = file.n > 0 ? end_of(files, file, purpose) : 0;
+	int stage = end > 0 ? certificate_stage(end - now) : -1;
+
+	if (stage != -1 && stage != c->told[i])
+		tell(log, file, end, end - now);
+	c->told[i] = stage;
+}
+
 void
 certificates_warn(struct certificates *c, const struct conf *conf, const struct files *files,
     int64_t now, struct log *log)
 {
-	for (size_t i = 0; i < conf->listen_count && i < CERTIFICATES_MOST; i++) {
-		struct slice file = conf->listen[i].tls_cert;
-		int64_t end = file.n > 0 ? end_of(files, file) : 0;
-		int stage = end > 0 ? certificate_stage(end - now) : -1;
+	size_t n = 0;
 
-		if (stage != -1 && stage != c->told[i])
-			tell(log, file, end, end - now);
-		c->told[i] = stage;
-	}
+	for (size_t i = 0; i < conf->listen_count && n < CERTIFICATES_MOST; i++)
+		look_at(c, n++, conf->listen[i].tls_cert, FILE_TLS_CERTIFICATE, files, now, log);
+	for (size_t i = 0; i < conf->web.tls_count && n < CERTIFICATES_MOST; i++)
+		look_at(c, n++, conf->web.tls[i].cert, FILE_WEB_CERTIFICATE, files, now, log);
 }

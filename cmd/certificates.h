@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * certificates -- when those end that our listeners show.
+ * certificates -- when those end that our listeners and our web door show.
  *
  * It is foretold 14, 7 and 1 days ahead and said when it has come: once each,
  * unless the certificate changes.
@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "conf/load.h"
 
-enum { CERTIFICATES_MOST = 64 };        /* those of further listeners are not looked at */
+enum { CERTIFICATES_MOST = 128 };       /* those of further listeners are not looked at */
 
 struct certificates {
 	int told[CERTIFICATES_MOST];    /* the newest stage that was told of each */

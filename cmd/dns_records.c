@@ -24,6 +24,7 @@
 #include "cmd/shown.h"
 #include "config.h"
 #include "mail/domain.h"
+#include "sts/ours.h"
 
 enum { KEY_FILE_MOST = 1 << 20, PATH_BYTES = 4096, TEXT_MOST = 8192, STRING_MOST = 255 };
 
@@ -249,43 +250,58 @@ say_host(struct writing *w)
 
 /* --- a domain ---------------------------------------------------------------------------------------- */
 
-/*
- * The id of the policy is a digest of it: whoever changes the policy changes the
- * id, whoever does not, does not (RFC 8461 3.1).
- */
+/* Where the policy host is: here, when the web door serves it (RFC 8461 3.3). */
 static void
-say_sts(struct writing *w, struct slice domain)
+say_policy_host(struct writing *w, struct slice domain)
 {
-	char name[300], policy[400];
-	unsigned char digest[SHA256_BYTES];
-	struct buf id = BUF(64);
+	char name[300];
+	struct slice host = below(name, "mta-sts", domain);
 
-	snprintf(policy, sizeof policy, "version: STSv1\r\nmode: testing\r\nmx: %.*s\r\nmax_age: 604800\r\n",
-	    FMT(w->conf->hostname));
-	sha256_of(slice(policy), digest);
-	hex_add(&id, slice_of(digest, 10));
-	say(w, "TXT", below(name, "_mta-sts", domain), "v=STSv1; id=%.*s", FMT(buf_slice(&id)));
-	if (!w->json) {
-		struct slice rest = slice(policy), line;
-
-		printf("; https://mta-sts.%.*s/.well-known/mta-sts.txt shall hold:\n", FMT(domain));
-		while (slice_cut(&rest, '\n', &line))
-			printf(";     %.*s\n", FMT(slice_trim(line)));
-	}
-	buf_free(&id);
+	if (w->conf->web.there && !slice_eq(host, w->conf->hostname))
+		say(w, "CNAME", host, "%.*s.", FMT(w->conf->hostname));
 }
 
 static void
-say_domain(struct writing *w, struct slice domain)
+say_policy(struct slice host, struct slice policy)
 {
+	struct slice line;
+
+	printf("; https://%.*s" OURS_PATH " holds:\n", FMT(host));
+	while (sts_policy_line(&policy, &line))
+		printf(";     %.*s\n", FMT(line));
+}
+
+/* What publishes the policy comes last: first the policy, then its id (RFC 8461 8.1). */
+static void
+say_sts(struct writing *w, const struct domain_conf *d)
+{
+	char name[300], id[OURS_ID + 1];
+	struct buf policy = BUF(OURS_POLICY_MOST);
+
+	if (d->sts == SERVE_OFF)
+		return;
+	ours_policy_add(&policy, d);
+	ours_id(buf_slice(&policy), id);
+	say_policy_host(w, d->name);
+	if (!w->json)
+		say_policy(below(name, "mta-sts", d->name), buf_slice(&policy));
+	say(w, "TXT", below(name, "_mta-sts", d->name), "v=STSv1; id=%s", id);
+	buf_free(&policy);
+}
+
+static void
+say_domain(struct writing *w, const struct domain_conf *d)
+{
+	struct slice domain = d->name;
 	char name[300];
 
-	say(w, "MX", domain, "10 %.*s.", FMT(w->conf->hostname));
+	for (size_t i = 0; i < d->mx_count; i++)
+		say(w, "MX", domain, "%zu %.*s.", 10 * (i + 1), FMT(d->mx[i]));
 	say(w, "TXT", domain, "v=spf1 mx ~all");
 	say_dkim(w, domain);
 	say(w, "TXT", below(name, "_dmarc", domain), "v=DMARC1; p=none; rua=mailto:postmaster@%.*s",
 	    FMT(domain));
-	say_sts(w, domain);
+	say_sts(w, d);
 	say(w, "TXT", below(name, "_smtp._tls", domain), "v=TLSRPTv1; rua=mailto:postmaster@%.*s",
 	    FMT(domain));
 }
@@ -297,7 +313,7 @@ say_all(struct writing *w, const char *only)
 
 	for (size_t i = 0; i < w->conf->domain_count; i++)
 		if (only == NULL || slice_eqi(w->conf->domain[i].name, slice(only))) {
-			say_domain(w, w->conf->domain[i].name);
+			say_domain(w, &w->conf->domain[i]);
 			found = true;
 		}
 	if (only != NULL && !found) {

@@ -27,7 +27,7 @@ static const struct command COMMANDS[] = {
 	{ "sign", "--domain D --selector S --key F", "put a DKIM-Signature on a message", cmd_sign },
 	{ "spf", "--ip A --helo H --mail-from F", "may this client use that domain (RFC 7208)", cmd_spf },
 	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
-	{ "sts", "[VERB] [DOMAIN...]", "MTA-STS policies kept: list, show, refresh, forget, export",
+	{ "sts", "[VERB] [DOMAIN...]", "MTA-STS policies: those kept, and what is left to do for ours",
 	    cmd_sts },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },

@@ -55,7 +55,8 @@ struct child {
 struct door {
 	char         text[PEER_TEXT];
 	int          fd;
-	uint32_t     number;            /* of the listen block in the configuration in force */
+	enum role_number role;          /* whose it is, and … */
+	uint32_t     number;            /* … the listen block in the configuration in force */
 	bool         wanted;
 };
 
@@ -178,7 +179,8 @@ find_door(struct master *m, const char *text)
 }
 
 static bool
-want_door(struct master *m, const struct endpoint *e, uint32_t number, struct error *why)
+want_door(struct master *m, const struct endpoint *e, enum role_number role, uint32_t number,
+    struct error *why)
 {
 	struct peer peer = { .ip = e->ip, .port = e->port };
 	char text[PEER_TEXT];
@@ -197,6 +199,7 @@ want_door(struct master *m, const struct endpoint *e, uint32_t number, struct er
 		memcpy(d->text, text, sizeof text);
 		m->door_count++;
 	}
+	d->role = role;
 	d->number = number;
 	d->wanted = true;
 	return true;
@@ -209,8 +212,11 @@ open_doors(struct master *m, const struct conf *conf, struct error *why)
 		m->door[i].wanted = false;
 	for (size_t i = 0; i < conf->listen_count; i++)
 		for (size_t j = 0; j < conf->listen[i].on_count; j++)
-			if (!want_door(m, &conf->listen[i].on[j], (uint32_t)i, why))
+			if (!want_door(m, &conf->listen[i].on[j], ROLE_SMTPD, (uint32_t)i, why))
 				return false;
+	for (size_t i = 0; conf_serves(conf) && i < conf->web.on_count; i++)
+		if (!want_door(m, &conf->web.on[i], ROLE_WEB, 0, why))
+			return false;
 	return true;
 }
 
@@ -245,7 +251,16 @@ count_role(const struct master *m, enum role_number role)
 static unsigned
 wanted_role(const struct master *m, enum role_number role)
 {
-	return role == ROLE_SMTPD ? m->options.smtpds : role == ROLE_DELIVERY ? m->options.deliveries : 1;
+	switch (role) {
+	case ROLE_SMTPD:
+		return m->options.smtpds;
+	case ROLE_DELIVERY:
+		return m->options.deliveries;
+	case ROLE_WEB:
+		return conf_serves(m->conf);
+	default:
+		return 1;
+	}
 }
 
 static struct child *
@@ -279,20 +294,22 @@ link_both(struct child *a, struct child *b)
 	send_link(b, a->role, ends[1]);
 }
 
-/* Everybody talks with the queue. */
+/* Everybody who has to do with mail talks with the queue. */
 static void
 link_child(struct child *c)
 {
 	struct master *m = c->master;
 	struct child *queue = queue_of(m);
 
+	if (c->role == ROLE_WEB)
+		return;
 	if (c->role != ROLE_QUEUE) {
 		if (queue != NULL)
 			link_both(queue, c);
 		return;
 	}
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL && m->child[i] != c)
+		if (m->child[i] != NULL && m->child[i] != c && m->child[i]->role != ROLE_WEB)
 			link_both(c, m->child[i]);
 }
 
@@ -310,24 +327,25 @@ packed_files(const struct master *m, unsigned purposes)
 }
 
 static void
+send_door(struct child *c, uint32_t number, int fd)
+{
+	struct buf b = BUF(8);
+
+	pack_u32(&b, number);
+	link_send(c->link, CONTROL_DOOR, buf_slice(&b), fcntl(fd, F_DUPFD_CLOEXEC, 0));
+	buf_free(&b);
+}
+
+static void
 send_doors(struct child *c)
 {
 	struct master *m = c->master;
 
-	for (size_t i = 0; c->role == ROLE_SMTPD && i < m->door_count; i++) {
-		struct buf b = BUF(8);
-
-		pack_u32(&b, m->door[i].number);
-		link_send(c->link, CONTROL_DOOR, buf_slice(&b), fcntl(m->door[i].fd, F_DUPFD_CLOEXEC, 0));
-		buf_free(&b);
-	}
-	if (c->role == ROLE_QUEUE) {
-		struct buf b = BUF(8);
-
-		pack_u32(&b, CONTROL_DOOR_COMMANDS);
-		link_send(c->link, CONTROL_DOOR, buf_slice(&b), fcntl(m->commands, F_DUPFD_CLOEXEC, 0));
-		buf_free(&b);
-	}
+	for (size_t i = 0; i < m->door_count; i++)
+		if (m->door[i].role == c->role)
+			send_door(c, m->door[i].number, m->door[i].fd);
+	if (c->role == ROLE_QUEUE)
+		send_door(c, CONTROL_DOOR_COMMANDS, m->commands);
 }
 
 static void
@@ -450,7 +468,7 @@ static void
 fill_roles(void *arg)
 {
 	struct master *m = arg;
-	static const enum role_number order[] = { ROLE_QUEUE, ROLE_SMTPD, ROLE_DELIVERY };
+	static const enum role_number order[] = { ROLE_QUEUE, ROLE_SMTPD, ROLE_DELIVERY, ROLE_WEB };
 
 	for (size_t i = 0; i < ROLE_NUMBERS && !m->stopping; i++) {
 		enum role_number role = order[i];
@@ -748,7 +766,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 static void
 make_room(struct master *m)
 {
-	unsigned vacant = 0, wanted = m->options.smtpds + m->options.deliveries + 1;
+	unsigned vacant = 0, wanted = m->options.smtpds + m->options.deliveries + 2;
 
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
 		vacant += m->child[i] == NULL;

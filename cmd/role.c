@@ -121,8 +121,10 @@ read_configuration(struct birth *b)
 	flaws_begin(&flaws);
 	r->reader = files_reader(&r->files);
 	r->conf = conf_parse(buf_slice(&b->config), &r->reader, &flaws);
-	r->routes = routes_new(r->conf, &r->reader, &flaws);
-	r->trust = trust_new(&r->conf->arc, &r->reader, &flaws);
+	if ((r->kind->purposes >> FILE_USERS & 1) != 0) {
+		r->routes = routes_new(r->conf, &r->reader, &flaws);
+		r->trust = trust_new(&r->conf->arc, &r->reader, &flaws);
+	}
 	if (flaws.errors > 0) {
 		struct buf text = BUF(64 << 10);
 

@@ -23,7 +23,7 @@ enum { ROLE_FD = 3 };
 enum {                                  /* frames between master and role */
 	CONTROL_ROLE = 1,               /* kind u8, slot u8, name of the configuration */
 	CONTROL_FILES,                  /* a descriptor: files_pack() of what it may see */
-	CONTROL_DOOR,                   /* number u32 of the listen block; a listening socket */
+	CONTROL_DOOR,                   /* number u32 of the listen block (0: web); a listening socket */
 	CONTROL_LINK,                   /* kind u8 of the other role; a descriptor */
 	CONTROL_GO,
 	CONTROL_READY,                  /* what the sandbox lacked */
@@ -32,7 +32,7 @@ enum {                                  /* frames between master and role */
 	CONTROL_HURRY,                  /* there is not much time left for it */
 };
 
-enum role_number { ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_NUMBERS };
+enum role_number { ROLE_SMTPD, ROLE_QUEUE, ROLE_DELIVERY, ROLE_WEB, ROLE_NUMBERS };
 
 /* The socket of the queue commands: a door with this number, for the queue. */
 #define CONTROL_DOOR_COMMANDS UINT32_MAX
@@ -65,7 +65,7 @@ struct role {
 	struct files   files;
 	struct reader  reader;
 	struct conf   *conf;
-	struct routes *routes;
+	struct routes *routes;          /* and trust: NULL when it may not see the tables */
 	struct trust  *trust;
 	void          *state;           /* of the kind */
 };

@@ -5,6 +5,8 @@
  *     smtpd      talks to clients, asks the DNS; opens no file, sees no signing key
  *     queue      owns the spool, holds the signing keys; opens no socket
  *     delivery   connects out, asks the DNS, writes Maildirs; sees no signing key
+ *     web        answers HTTPS from what it was told at its birth; sees no table, makes
+ *                no socket, opens no file
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,12 +22,15 @@
 #include "net/tls.h"
 #include "queue/queue.h"
 #include "smtpd/smtpd.h"
+#include "web/responder.h"
+#include "web/site.h"
 
 #define BIT(purpose) (1u << (purpose))
 
 enum {
 	PATHS_MOST = 256, SEALERS_MOST = 4,
-	/* Everybody parses the same texts, so everybody has the tables they name. */
+	IDENTITIES_MOST = 64, WEB_DOORS_MOST = 128,
+	/* Everybody who has to do with mail parses the same texts, so everybody has the tables they name. */
 	TEXTS = BIT(FILE_CONFIG) | BIT(FILE_ALIASES) | BIT(FILE_MEMBERS) | BIT(FILE_USERS) |
 	    BIT(FILE_TRUST) | BIT(FILE_LISTS),
 	DNS = BIT(FILE_ANCHOR) | BIT(FILE_FACTS) | BIT(FILE_NAMESERVERS),
@@ -275,6 +280,85 @@ delivery_finish(struct role *r)
 	delivery_drain(((struct delivery_state *)r->state)->delivery, done, r);
 }
 
+/* --- web ------------------------------------------------------------------------------------------ */
+
+struct web_state {
+	struct site       *site;
+	struct tls_server *tls;
+	struct responder  *responders[WEB_DOORS_MOST];
+	size_t             count;
+	size_t             busy;        /* responders that still talk, once it drains */
+};
+
+static bool
+web_prepare(struct role *r, struct error *why)
+{
+	struct web_state *s = r->state = must_alloc(sizeof *s);
+	const struct web_conf *conf = &r->conf->web;
+	struct tls_identity ids[IDENTITIES_MOST];
+	size_t n = 0;
+
+	for (; n < conf->tls_count && n < IDENTITIES_MOST; n++) {
+		ids[n] = (struct tls_identity){ .name = "web" };
+		if (!outside(r, conf->tls[n].cert, FILE_WEB_CERTIFICATE, &ids[n].certificate) ||
+		    !outside(r, conf->tls[n].key, FILE_WEB_KEY, &ids[n].key))
+			return error_set(why, "a certificate of the web door is not there");
+	}
+	s->site = site_new(r->conf);
+	s->tls = tls_server_new(ids, n, why);
+	if (s->tls != NULL && r->conf->policy.tls_13)
+		tls_only_13(tls_server_context(s->tls));
+	return s->tls != NULL;
+}
+
+/* It has its sockets, its key and its texts: nothing else is needed. */
+static struct sandbox_rights
+web_rights(struct role *r)
+{
+	(void)r;
+	return (struct sandbox_rights){ .net = SANDBOX_NO_SOCKETS };
+}
+
+static void
+web_answer(void *arg, const struct http_request *request, struct response_plan *plan)
+{
+	const struct web_state *s = arg;
+
+	plan->response = site_answer(s->site, request);
+}
+
+static void
+web_take_door(struct role *r, uint32_t number, int fd)
+{
+	struct web_state *s = r->state;
+	struct responder_options o = { .loop = &r->loop, .tls = s->tls, .most = r->conf->web.connections,
+	    .answer = web_answer, .arg = s };
+
+	bug_if(number != 0 || s->count == WEB_DOORS_MOST);
+	s->responders[s->count++] = responder_new(&o, fd);
+}
+
+static void
+web_idle(void *arg)
+{
+	struct role *r = arg;
+	struct web_state *s = r->state;
+
+	if (--s->busy == 0)
+		role_done(r);
+}
+
+static void
+web_finish(struct role *r)
+{
+	struct web_state *s = r->state;
+
+	if ((s->busy = s->count) == 0)
+		role_done(r);
+	for (size_t i = 0; i < s->count; i++)
+		responder_drain(s->responders[i], web_idle, r);
+}
+
 /* --- the table -------------------------------------------------------------------------------- */
 
 const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
@@ -287,4 +371,6 @@ const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
 	[ROLE_DELIVERY] = { "delivery", TEXTS | DNS | BIT(FILE_ROOTS),
 	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish,
 	    NULL },
+	[ROLE_WEB] = { "web", BIT(FILE_CONFIG) | BIT(FILE_WEB_CERTIFICATE) | BIT(FILE_WEB_KEY),
+	    web_prepare, web_rights, nothing_more, web_take_door, NULL, web_finish, role_done },
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * chainmail sts -- the MTA-STS policies of the domains we send to, as they are
- * kept: list, show, refresh, forget, export.
+ * kept: list, show, refresh, forget; and those of our own: mode, export.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -9,21 +9,20 @@
 #include <string.h>
 
 #include "base/bug.h"
-#include "base/file.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/kept.h"
+#include "cmd/published.h"
 #include "cmd/shown.h"
 #include "config.h"
 #include "mail/domain.h"
 #include "sts/cache.h"
 
-enum { ENTRY_MEMORY = 1 << 20, WORDS_MEMORY = 64 << 10, SPAN = 24, PATH_BYTES = 4096 };
+enum { ENTRY_MEMORY = 1 << 20, WORDS_MEMORY = 64 << 10, SPAN = 24 };
 
 struct asking {
 	struct kept  kept;
 	bool         json;
-	const char  *directory;         /* of export */
 	const char  *verb;
 	size_t       rows;
 	int          code;
@@ -130,27 +129,6 @@ take(void *arg, struct slice domain, struct slice packed)
 	arena_free(arena);
 }
 
-/* --- export: each policy as it was served, in DIR/DOMAIN.txt ------------------------------- */
-
-static void
-export_one(void *arg, struct slice domain, struct slice packed)
-{
-	struct asking *a = arg;
-	struct arena *arena = arena_new(ENTRY_MEMORY);
-	char path[PATH_BYTES];
-	struct sts_entry e;
-	struct error why;
-
-	snprintf(path, sizeof path, "%s/%.*s.txt", a->directory, FMT(domain));
-	if (domain_valid(domain) && sts_entry_unpack(&e, packed, arena) && e.known) {
-		if (file_replace(path, e.policy.text, 0644, &why))
-			a->rows++;
-		else
-			a->code = complain(a->verb, why.text, EX_CANTCREAT);
-	}
-	arena_free(arena);
-}
-
 /* --- verbs ------------------------------------------------------------------------------------ */
 
 static int
@@ -191,20 +169,6 @@ about_domain(struct asking *a, struct slice domain)
 }
 
 static int
-export(struct asking *a, const char *directory)
-{
-	struct error why;
-
-	a->directory = directory;
-	if (!dir_make(directory, 0755, &why))
-		return complain(a->verb, why.text, EX_CANTCREAT);
-	if (!kept_ask(&a->kept, "list", NONE, export_one, a, &why))
-		return failed(a, &why);
-	printf("%zu polic%s in %s\n", a->rows, a->rows == 1 ? "y" : "ies", directory);
-	return a->code;
-}
-
-static int
 each_domain(struct asking *a, const struct words *words)
 {
 	struct arena *arena = arena_new(WORDS_MEMORY);
@@ -224,7 +188,7 @@ each_domain(struct asking *a, const struct words *words)
 static bool
 knows(const char *verb)
 {
-	static const char *const verbs[] = { "list", "show", "refresh", "forget", "export" };
+	static const char *const verbs[] = { "list", "show", "refresh", "forget", "mode", "export" };
 
 	for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++)
 		if (strcmp(verb, verbs[i]) == 0)
@@ -233,7 +197,7 @@ knows(const char *verb)
 }
 
 static int
-run(struct asking *a, const struct words *words, const struct conf *conf)
+about_kept(struct asking *a, const struct words *words, const struct conf *conf)
 {
 	struct error why = { 0 };
 	int code;
@@ -242,12 +206,38 @@ run(struct asking *a, const struct words *words, const struct conf *conf)
 		code = complain("", why.text, EX_UNAVAILABLE);
 	else if (strcmp(a->verb, "list") == 0)
 		code = list(a);
-	else if (strcmp(a->verb, "export") == 0)
-		code = export(a, words->word[1]);
 	else
 		code = each_domain(a, words);
 	kept_end(&a->kept);
 	return code;
+}
+
+static int
+run(struct asking *a, const struct words *words, const char *file)
+{
+	struct files files = { 0 };
+	struct conf *conf;
+	int code = EX_CONFIG;
+
+	if (strcmp(a->verb, "mode") == 0)
+		return published_mode(file, words->word[1], a->json);
+	if ((conf = kept_conf(file, &files)) != NULL)
+		code = strcmp(a->verb, "export") == 0 ? published_export(conf, words->word[1])
+		    : about_kept(a, words, conf);
+	conf_free(conf);
+	files_free(&files);
+	return code;
+}
+
+/* The operands behind the verb. */
+static bool
+words_fit(const char *verb, size_t n)
+{
+	if (strcmp(verb, "list") == 0)
+		return n == 0;
+	if (strcmp(verb, "mode") == 0 || strcmp(verb, "export") == 0)
+		return n == 1;
+	return n > 0;
 }
 
 int
@@ -261,24 +251,15 @@ cmd_sts(int argc, char **argv)
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	struct words words = { .n = 0 };
-	struct files files = { 0 };
-	struct conf *conf;
-	int code = EX_CONFIG;
 
 	if (!options_read(argc, argv, "sts [list | show DOMAIN... | refresh DOMAIN... | forget DOMAIN... | "
-	    "export DIR]", rows, &words, sizeof words.word / sizeof *words.word))
+	    "mode DOMAIN | export DIR]", rows, &words, sizeof words.word / sizeof *words.word))
 		return EX_USAGE;
 	if (words.n > 0)
 		a.verb = words.word[0];
 	if (!knows(a.verb))
-		return complain("", "it can list, show, refresh, forget, export", EX_USAGE);
-	if ((strcmp(a.verb, "list") == 0) != (words.n < 2) ||
-	    (strcmp(a.verb, "export") == 0 && words.n != 2))
+		return complain("", "it can list, show, refresh, forget, mode, export", EX_USAGE);
+	if (!words_fit(a.verb, words.n > 0 ? words.n - 1 : 0))
 		return complain(a.verb, "which domain, or which directory?", EX_USAGE);
-	if ((conf = kept_conf(file, &files)) != NULL) {
-		code = run(&a, &words, conf);
-		conf_free(conf);
-	}
-	files_free(&files);
-	return code;
+	return run(&a, &words, file);
 }

@@ -26,7 +26,8 @@ is_watched(const struct file *f)
 {
 	return f->purpose == FILE_ALIASES || f->purpose == FILE_USERS || f->purpose == FILE_MEMBERS ||
 	    f->purpose == FILE_TRUST || f->purpose == FILE_LISTS ||
-	    f->purpose == FILE_TLS_CERTIFICATE || f->purpose == FILE_TLS_KEY;
+	    f->purpose == FILE_TLS_CERTIFICATE || f->purpose == FILE_TLS_KEY ||
+	    f->purpose == FILE_WEB_CERTIFICATE || f->purpose == FILE_WEB_KEY;
 }
 
 void

@@ -10,6 +10,12 @@
 #include "mail/decorate.h"
 #include "mail/domain.h"
 
+enum {
+	CERTIFICATES_MOST = 64,         /* of net/tls.h */
+	STS_HOSTS_MOST = 100,           /* their names fit into the 64 kB that senders read (RFC 8461 3.3) */
+};
+static const int64_t STS_AGE_MOST = 31557600 * (int64_t)SECOND;        /* RFC 8461 3.2 */
+
 static void
 check_hostname(const struct conf *conf, struct flaws *flaws)
 {
@@ -93,6 +99,22 @@ endpoint_text(const struct endpoint *e, struct arena *arena)
 	return arena_printf(arena, "%d %s %u", (int)e->kind, ip, e->port);
 }
 
+/* `seen` leads to the place of the door that has the address and port. */
+static void
+check_place(const struct conf *conf, struct map *seen, const struct endpoint *on, const struct place *place,
+    const char *what, struct flaws *flaws)
+{
+	struct slice name = endpoint_text(on, conf->arena);
+	const struct place *before = map_get(seen, name);
+
+	bug_if(name.p == NULL);
+	if (before != NULL) {
+		flaw_error(flaws, *place, "%s the same address and port", what);
+		flaw_hint_first(flaws, *before);
+	}
+	map_put(seen, name, (void *)(uintptr_t)place);
+}
+
 /* Two doors at one place; and a next hop that is one of our own doors. */
 static void
 check_endpoints(const struct conf *conf, struct flaws *flaws)
@@ -101,18 +123,11 @@ check_endpoints(const struct conf *conf, struct flaws *flaws)
 	struct endpoint via = conf->delivery.usual.via;
 
 	for (size_t i = 0; i < conf->listen_count; i++)
-		for (size_t j = 0; j < conf->listen[i].on_count; j++) {
-			struct listen_conf *l = &conf->listen[i], *before;
-			struct slice name = endpoint_text(&l->on[j], conf->arena);
-
-			bug_if(name.p == NULL);
-			if ((before = map_get(&seen, name)) != NULL) {
-				flaw_error(flaws, l->place,
-				    "two listen blocks have the same address and port");
-				flaw_hint_first(flaws, before->place);
-			}
-			map_put(&seen, name, l);
-		}
+		for (size_t j = 0; j < conf->listen[i].on_count; j++)
+			check_place(conf, &seen, &conf->listen[i].on[j], &conf->listen[i].place,
+			    "two listen blocks have", flaws);
+	for (size_t i = 0; i < conf->web.on_count; i++)
+		check_place(conf, &seen, &conf->web.on[i], &conf->web.place, "another block has", flaws);
 	if (via.kind == ENDPOINT_IP && map_get(&seen, endpoint_text(&via, conf->arena)) != NULL)
 		flaw_error(flaws, conf->delivery.usual.via_place,
 		    "\"via\" leads back to a listen block of ours");
@@ -203,6 +218,68 @@ check_domain(const struct conf *conf, const struct domain_conf *d, struct flaws 
 		    "they would leave without signature and seal", FMT(d->name));
 }
 
+/* --- the policies of MTA-STS ------------------------------------------------------------- */
+
+static bool
+offers_starttls(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		if (conf->listen[i].tls_cert.n > 0 && !conf->listen[i].tls_implicit)
+			return true;
+	return false;
+}
+
+static bool
+is_mx(const struct domain_conf *d, struct slice host)
+{
+	for (size_t i = 0; i < d->mx_count; i++)
+		if (slice_eq(d->mx[i], host))
+			return true;
+	return false;
+}
+
+/* What is asked of others must be possible (RFC 8461 4.2), and can be said (3.2). */
+static void
+check_sts(const struct conf *conf, const struct domain_conf *d, struct flaws *flaws)
+{
+	bool asks = d->sts == SERVE_TESTING || d->sts == SERVE_ENFORCE;
+
+	if (d->sts != SERVE_OFF && (d->sts_max_age < SECOND || d->sts_max_age > STS_AGE_MOST))
+		flaw_error(flaws, d->sts_place, "max-age is at least a second and at most a year");
+	if (asks && d->mx_count > STS_HOSTS_MOST)
+		flaw_error(flaws, d->sts_place, "a policy names at most %d hosts", STS_HOSTS_MOST);
+	if (!asks || !is_mx(d, conf->hostname) || offers_starttls(conf))
+		return;
+	if (d->sts == SERVE_ENFORCE)
+		flaw_error(flaws, d->sts_place, "the policy demands STARTTLS, and no listener offers it");
+	else
+		flaw_warning(flaws, d->sts_place, "the policy wants STARTTLS, and no listener offers it");
+	flaw_hint(flaws, "tls cert FILE key FILE");
+}
+
+static void
+check_web(const struct conf *conf, struct flaws *flaws)
+{
+	bool wanted = false;
+
+	for (size_t i = 0; i < conf->domain_count; i++) {
+		check_sts(conf, &conf->domain[i], flaws);
+		wanted |= conf->domain[i].sts != SERVE_OFF;
+	}
+	if (!conf->web.there)
+		return;
+	if (!wanted) {
+		flaw_warning(flaws, conf->web.place, "nothing is served: no domain has a policy");
+		flaw_hint(flaws, "domain DOMAIN { sts testing }");
+	} else if (conf->web.tls_count == 0) {
+		flaw_error(flaws, conf->web.place, "\"web\" needs a certificate");
+		flaw_hint(flaws, "tls cert FILE key FILE");
+	} else if (conf->web.tls_count > CERTIFICATES_MOST) {
+		flaw_error(flaws, conf->web.place, "\"web\" takes at most %d certificates",
+		    CERTIFICATES_MOST);
+	}
+}
+
 /* --- delivery ------------------------------------------------------------------------- */
 
 static void
@@ -245,6 +322,7 @@ conf_check(const struct conf *conf, struct flaws *flaws)
 	check_keys(conf, flaws);
 	check_doors(conf, flaws);
 	check_endpoints(conf, flaws);
+	check_web(conf, flaws);
 	for (size_t i = 0; i < conf->domain_count; i++)
 		check_domain(conf, &conf->domain[i], flaws);
 	check_resolver(conf, flaws);

@@ -132,6 +132,18 @@ finish_domains(struct build *b)
 	}
 }
 
+/* Without "mx" this machine takes the mail of a domain. */
+static void
+finish_hosts(struct build *b)
+{
+	for (size_t i = 0; i < b->conf->domain_count; i++) {
+		struct domain_conf *d = &b->conf->domain[i];
+
+		if (d->mx_count == 0)
+			*(struct slice *)MORE(b, d->mx, d->mx_count) = b->conf->hostname;
+	}
+}
+
 static void
 finish_listen(struct build *b)
 {
@@ -193,6 +205,7 @@ conf_build(const struct statement *first, struct slice hostname, struct place be
 	take_statements(&b, first, conf);
 	finish_destinations(&b);
 	finish_domains(&b);
+	finish_hosts(&b);
 	finish_listen(&b);
 	finish_files(&b);
 	return conf;
@@ -235,6 +248,15 @@ conf_key(const struct conf *conf, struct slice domain, size_t turn)
 		if (slice_eq(conf->key[i].domain, domain) && turn-- == 0)
 			return &conf->key[i];
 	return NULL;
+}
+
+bool
+conf_serves(const struct conf *conf)
+{
+	for (size_t i = 0; conf->web.tls_count > 0 && i < conf->domain_count; i++)
+		if (conf->domain[i].sts != SERVE_OFF)
+			return true;
+	return false;
 }
 
 int64_t

@@ -62,6 +62,25 @@ struct listen_conf {
 	struct place     sign_place;
 };
 
+/* A certificate with its chain, and its key. */
+struct identity_conf {
+	struct slice cert, key;
+};
+
+/* The door for HTTPS. It is there when the block is; see conf_serves(). */
+struct web_conf {
+	bool             there;
+	struct place     place;
+	struct endpoint *on;
+	size_t           on_count;
+	struct identity_conf *tls;
+	size_t           tls_count;
+	unsigned         connections;
+};
+
+/* What is published of MTA-STS (RFC 8461 3.2): nothing, or a policy of that mode. */
+enum sts_serving { SERVE_OFF, SERVE_NONE, SERVE_TESTING, SERVE_ENFORCE };
+
 /* A name or an address as it stands in a statement. */
 struct conf_mailbox {
 	struct address address;         /* in the block's domain when none was written */
@@ -116,6 +135,12 @@ struct domain_conf {
 	struct conf_file **map_files;   /* of list managers */
 	size_t            map_file_count;
 	struct slice      tag, footer;  /* of lists that have none of their own */
+
+	struct slice     *mx;           /* the hosts that take its mail, the best first; … */
+	size_t            mx_count;     /* … at least one */
+	enum sts_serving  sts;
+	int64_t           sts_max_age;
+	struct place      sts_place;
 };
 
 struct key_conf {
@@ -209,6 +234,7 @@ struct conf {
 	struct resolver_conf resolver;
 	struct listen_conf  *listen;
 	size_t               listen_count;      /* at least one */
+	struct web_conf      web;
 	struct domain_conf  *domain;
 	size_t               domain_count;
 	struct map           domains;           /* name -> struct domain_conf */
@@ -245,6 +271,9 @@ void conf_defaults(const struct vocabulary *, const char *context, struct buf *)
 
 /* The key of that domain, by turn from 0; NULL at the end. */
 const struct key_conf *conf_key(const struct conf *, struct slice domain, size_t turn);
+
+/* The web role has something to do: a door, and a policy to serve. */
+bool conf_serves(const struct conf *);
 
 /* How long a message, or a report, is tried, in ms. */
 int64_t conf_patience(const struct conf *, bool report);

@@ -139,6 +139,26 @@ explain_role(struct buf *b, const struct domain_conf *d, const struct routes *ro
 	buf_add(b, S(".\n"));
 }
 
+/* What senders are told by MTA-STS. */
+static void
+explain_sts(struct buf *b, const struct conf *conf, const struct domain_conf *d)
+{
+	static const char *const MODES[] = {
+		[SERVE_OFF] = "", [SERVE_NONE] = "that there is no policy any more",
+		[SERVE_TESTING] = "to report when TLS proves none of its hosts",
+		[SERVE_ENFORCE] = "to keep their mail when TLS proves none of its hosts",
+	};
+
+	if (d->sts == SERVE_OFF)
+		return;
+	buf_printf(b, "  Senders are told by MTA-STS %s (", MODES[d->sts]);
+	for (size_t i = 0; i < d->mx_count && d->sts != SERVE_NONE; i++)
+		buf_printf(b, "%.*s, ", FMT(d->mx[i]));
+	buf_add(b, S("kept for "));
+	value_add_duration(b, d->sts_max_age);
+	buf_add(b, conf->web.there ? S(").\n") : S("); another server must serve the policy.\n"));
+}
+
 static void
 explain_domain(struct buf *b, const struct conf *conf, const struct domain_conf *d,
     const struct routes *routes)
@@ -152,6 +172,7 @@ explain_domain(struct buf *b, const struct conf *conf, const struct domain_conf 
 	if (d->catch_all.address.text.n > 0)
 		buf_printf(b, "  every other name → %.*s\n", FMT(d->catch_all.address.text));
 	explain_role(b, d, routes, scratch);
+	explain_sts(b, conf, d);
 	arena_free(scratch);
 }
 
@@ -179,6 +200,16 @@ explain_listen(struct buf *b, const struct conf *conf, const struct listen_conf 
 }
 
 static void
+explain_web(struct buf *b, const struct web_conf *web)
+{
+	for (size_t i = 0; i < web->on_count; i++) {
+		buf_add(b, between(i, web->on_count));
+		value_add_endpoint(b, web->on[i]);
+	}
+	buf_add(b, S(" (web, HTTPS): anybody may read the MTA-STS policies.\n"));
+}
+
+static void
 explain_doors(struct buf *b, const struct conf *conf)
 {
 	bool relay = false;
@@ -188,6 +219,8 @@ explain_doors(struct buf *b, const struct conf *conf)
 		relay |= conf->listen[i].relay_count > 0;
 	}
 	buf_add(b, relay ? S("Nobody else may relay.\n") : S("Nobody may relay.\n"));
+	if (conf_serves(conf))
+		explain_web(b, &conf->web);
 }
 
 static void

@@ -10,6 +10,7 @@ file_purpose_name(enum file_purpose purpose)
 {
 	static const char *const NAMES[FILE_PURPOSES] = {
 		[FILE_CONFIG] = "configuration", [FILE_TLS_CERTIFICATE] = "tls certificate",
+		[FILE_WEB_CERTIFICATE] = "web certificate", [FILE_WEB_KEY] = "web key",
 		[FILE_TLS_KEY] = "tls key", [FILE_SIGNING_KEY] = "signing key",
 		[FILE_ROOTS] = "certificate authorities", [FILE_ANCHOR] = "trust anchor",
 		[FILE_FACTS] = "facts", [FILE_NAMESERVERS] = "name servers",

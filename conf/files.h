@@ -17,6 +17,8 @@ enum file_purpose {
 	FILE_CONFIG,                    /* configuration text */
 	FILE_TLS_CERTIFICATE,
 	FILE_TLS_KEY,
+	FILE_WEB_CERTIFICATE,           /* of the web role alone: nobody else sees its key */
+	FILE_WEB_KEY,
 	FILE_SIGNING_KEY,               /* DKIM and ARC */
 	FILE_ROOTS,                     /* certificate authorities */
 	FILE_ANCHOR,                    /* DNSSEC trust anchor */

@@ -11,6 +11,8 @@
 #include "conf/build.h"
 #include "mail/domain.h"
 
+enum { STS_USUAL_AGE = 7 * DAY };
+
 /* --- values --------------------------------------------------------------------- */
 
 static struct slice
@@ -228,6 +230,40 @@ TAKER(take_sign)
 	l->sign_place = value_first(s)->place;
 }
 
+/* --- web ------------------------------------------------------------------------------ */
+
+TAKER(take_web)
+{
+	struct web_conf *web = field;
+
+	UNUSED;
+	web->there = true;
+	web->place = s->words->place;
+	take_defaults(b, "web", web);
+	take_statements(b, s->block, web);
+}
+
+TAKER(take_web_on)
+{
+	struct web_conf *web = field;
+
+	UNUSED;
+	web->on_count = 0;              /* what there is are defaults */
+	for (const struct word *w = value_first(s); w != NULL; w = value_next(w))
+		*(struct endpoint *)MORE(b, web->on, web->on_count) = endpoint_of(b, w);
+}
+
+TAKER(take_web_cert)
+{
+	struct web_conf *web = field;
+	struct identity_conf *identity = MORE(b, web->tls, web->tls_count);
+	const struct word *cert = value_first(s);
+
+	UNUSED;
+	identity->cert = file_of(b, cert, FILE_WEB_CERTIFICATE)->name;
+	identity->key = file_of(b, value_next(cert), FILE_WEB_KEY)->name;
+}
+
 /* --- domain and list ------------------------------------------------------------------ */
 
 TAKER(take_domain)
@@ -238,7 +274,28 @@ TAKER(take_domain)
 	UNUSED;
 	*d = (struct domain_conf){ .name = domain_of(b, w), .place = w->place };
 	b->domain = d;
+	take_defaults(b, "domain", d);
 	take_statements(b, s->block, d);
+}
+
+TAKER(take_mx)
+{
+	struct domain_conf *d = field;
+
+	UNUSED;
+	for (const struct word *w = value_first(s); w != NULL; w = value_next(w))
+		*(struct slice *)MORE(b, d->mx, d->mx_count) = domain_of(b, w);
+}
+
+TAKER(take_sts)
+{
+	struct domain_conf *d = field;
+
+	UNUSED;
+	d->sts_place = place_of(b, s->words);
+	d->sts = statement_says(s, "enforce") ? SERVE_ENFORCE : statement_says(s, "testing") ? SERVE_TESTING
+	    : statement_says(s, "none") ? SERVE_NONE : SERVE_OFF;
+	d->sts_max_age = value_first(s) != NULL ? duration_of(value_first(s)) : STS_USUAL_AGE;
 }
 
 TAKER(take_deliver)
@@ -513,6 +570,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_ROOTS]                    = { take_roots, 0, NULL },
 	[KEYWORD_RESOLVER]                 = { take_block, IN(conf, resolver), NULL },
 	[KEYWORD_LISTEN]                   = { take_listen, 0, NULL },
+	[KEYWORD_WEB]                      = { take_web, IN(conf, web), NULL },
 	[KEYWORD_DOMAIN]                   = { take_domain, 0, NULL },
 	[KEYWORD_KEY]                      = { take_key, 0, NULL },
 	[KEYWORD_ARC]                      = { take_block, IN(conf, arc), NULL },
@@ -534,10 +592,16 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_LISTEN_SEAL_ARC]          = { set_true, IN(listen_conf, seal_arc), NULL },
 	[KEYWORD_LISTEN_SIGN_DKIM]         = { take_sign, 0, NULL },
 
+	[KEYWORD_WEB_ON]                   = { take_web_on, 0, NULL },
+	[KEYWORD_WEB_TLS_CERT]             = { take_web_cert, 0, NULL },
+	[KEYWORD_WEB_LIMIT_CONNECTIONS]    = { set_number, IN(web_conf, connections), NULL },
+
 	[KEYWORD_DOMAIN_DELIVER]           = { take_deliver, 0, NULL },
 	[KEYWORD_DOMAIN_USERS]             = { take_users, 0, NULL },
 	[KEYWORD_DOMAIN_ALIAS]             = { take_alias, 0, NULL },
 	[KEYWORD_DOMAIN_CATCH_ALL]         = { set_mailbox, IN(domain_conf, catch_all), NULL },
+	[KEYWORD_DOMAIN_MX]                = { take_mx, 0, NULL },
+	[KEYWORD_DOMAIN_STS]               = { take_sts, 0, NULL },
 	[KEYWORD_DOMAIN_LIST]              = { take_list, 0, NULL },
 	[KEYWORD_DOMAIN_LISTS]             = { take_map, 0, NULL },
 	[KEYWORD_DOMAIN_TAG]               = { set_text, IN(domain_conf, tag), NULL },

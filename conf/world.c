@@ -108,18 +108,19 @@ check_dates(const struct world *w, const struct conf_file *f, const X509 *x)
 		flaw_warning(w->flaws, f->place, "the certificate is not valid yet");
 }
 
+/* `host`: whom it shall be for; empty: others look at that. */
 static void
-check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file)
+check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file,
+    struct slice host)
 {
 	X509 *x = certificate(w, cert_file);
 	EVP_PKEY *key = private_key(w, key_file);
-	struct slice host = w->conf->hostname;
 
 	if (x != NULL && key != NULL && EVP_PKEY_eq(X509_get0_pubkey(x), key) != 1)
 		tell_pair(w, cert_file, X509_get0_pubkey(x), key);
 	if (x != NULL)
 		check_dates(w, cert_file, x);
-	if (x != NULL && X509_check_host(x, host.p, host.n, 0, NULL) != 1)
+	if (x != NULL && host.n > 0 && X509_check_host(x, host.p, host.n, 0, NULL) != 1)
 		flaw_warning(w->flaws, cert_file->place, "the certificate is not for %.*s", FMT(host));
 	X509_free(x);
 	EVP_PKEY_free(key);
@@ -174,9 +175,14 @@ check_files(const struct world *w)
 	for (size_t i = 0; i < w->conf->file_count; i++)
 		switch (f[i]->purpose) {
 		case FILE_TLS_CERTIFICATE:
-			check_pair(w, f[i], f[i + 1]);  /* its key is named behind it */
+			/* its key is named behind it */
+			check_pair(w, f[i], f[i + 1], w->conf->hostname);
+			break;
+		case FILE_WEB_CERTIFICATE:
+			check_pair(w, f[i], f[i + 1], NONE);
 			break;
 		case FILE_TLS_KEY:
+		case FILE_WEB_KEY:
 			check_secret(w, f[i]);
 			break;
 		case FILE_SIGNING_KEY:
@@ -189,6 +195,46 @@ check_files(const struct world *w)
 		default:
 			break;
 		}
+}
+
+/* --- policy hosts --------------------------------------------------------------------- */
+
+/* As a sender looks at it: the SAN and nothing but the SAN (RFC 8461 3.3). */
+static bool
+is_for(const struct world *w, const struct identity_conf *identity, struct slice host)
+{
+	const struct file *file = files_find(w->files, identity->cert, FILE_WEB_CERTIFICATE);
+	BIO *bio = file != NULL ? BIO_new_mem_buf(file->bytes.p, (int)file->bytes.n) : NULL;
+	X509 *x = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
+	bool good = x != NULL && X509_check_host(x, host.p, host.n, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
+	    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+
+	X509_free(x);
+	BIO_free(bio);
+	ERR_clear_error();
+	return good;
+}
+
+static void
+check_policy_host(const struct world *w, const struct domain_conf *d)
+{
+	const struct web_conf *web = &w->conf->web;
+	char host[300];
+
+	snprintf(host, sizeof host, "mta-sts.%.*s", FMT(d->name));
+	for (size_t i = 0; i < web->tls_count; i++)
+		if (is_for(w, &web->tls[i], slice(host)))
+			return;
+	flaw_warning(w->flaws, d->sts_place,
+	    "no certificate of \"web\" is for %s: nobody will believe the policy", host);
+}
+
+static void
+check_policy_hosts(const struct world *w)
+{
+	for (size_t i = 0; conf_serves(w->conf) && i < w->conf->domain_count; i++)
+		if (w->conf->domain[i].sts != SERVE_OFF)
+			check_policy_host(w, &w->conf->domain[i]);
 }
 
 /* --- directories and accounts ------------------------------------------------------- */
@@ -254,6 +300,7 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	struct world w = { conf, files, now, flaws };
 
 	check_files(&w);
+	check_policy_hosts(&w);
 	check_directories(&w);
 	check_user(&w);
 }

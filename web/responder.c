@@ -7,8 +7,13 @@
 #include "net/stream.h"
 #include "web/responder.h"
 
+/* Who stands behind whom: the oldest first. */
+struct row {
+	struct visitor *first, *last;
+};
+
 struct visitor {
-	struct visitor   *next, **back;         /* the newest first */
+	struct visitor   *next, *before;
 	struct responder *responder;
 	struct stream    *stream;
 	struct buf        out;
@@ -20,25 +25,69 @@ struct visitor {
 
 struct responder {
 	struct responder_options options;
-	struct listener *listener;
-	struct visitor  *visitors;
+	struct listener *listener;              /* NULL: nobody is let in any more */
+	struct row       waiting, asked;        /* a visitor stands in the row that `asked` says */
 	unsigned         count;
+	void           (*idle)(void *arg);
+	void            *idle_arg;
+	struct later     gone;
 };
 
 enum { RESPONSE_MOST = 1 << 20 };
+
+/* --- rows ------------------------------------------------------------------------------ */
+
+static void
+row_join(struct row *row, struct visitor *v)
+{
+	v->next = NULL;
+	v->before = row->last;
+	*(row->last != NULL ? &row->last->next : &row->first) = v;
+	row->last = v;
+}
+
+static void
+row_leave(struct row *row, struct visitor *v)
+{
+	*(v->before != NULL ? &v->before->next : &row->first) = v->next;
+	*(v->next != NULL ? &v->next->before : &row->last) = v->before;
+}
+
+static struct row *
+row_of(const struct visitor *v)
+{
+	return v->asked ? &v->responder->asked : &v->responder->waiting;
+}
+
+/* --- ends ------------------------------------------------------------------------------ */
+
+static void
+tell_idle(void *arg)
+{
+	struct responder *r = arg;
+
+	r->idle(r->idle_arg);
+}
+
+static void
+look_idle(struct responder *r)
+{
+	if (r->idle != NULL && r->count == 0)
+		loop_later(r->options.loop, &r->gone, tell_idle, r);
+}
 
 static void
 free_visitor(struct visitor *v)
 {
 	struct responder *r = v->responder;
 
-	if ((*v->back = v->next) != NULL)
-		v->next->back = v->back;
+	row_leave(row_of(v), v);
 	r->count--;
 	timer_clear(r->options.loop, &v->patience);
 	timer_clear(r->options.loop, &v->drip);
 	buf_free(&v->out);
 	free(v);
+	look_idle(r);
 }
 
 static void
@@ -86,7 +135,9 @@ say(struct visitor *v, const struct response_plan *plan)
 {
 	struct loop *loop = v->responder->options.loop;
 
+	row_leave(&v->responder->waiting, v);
 	v->asked = true;
+	row_join(&v->responder->asked, v);
 	if (plan->reset) {
 		end_visitor(v);
 		return;
@@ -146,17 +197,11 @@ static const struct stream_user USER = { NULL, input, drained, secured, closed }
 
 /* --- coming in --------------------------------------------------------------------------- */
 
-/* The oldest who has not asked; else the oldest of all. */
+/* The oldest who has not asked; else who asked first. */
 static struct visitor *
 who_goes(const struct responder *r)
 {
-	struct visitor *oldest = NULL, *waiting = NULL;
-
-	for (struct visitor *v = r->visitors; v != NULL; v = v->next) {
-		oldest = v;
-		waiting = v->asked ? waiting : v;
-	}
-	return waiting != NULL ? waiting : oldest;
+	return r->waiting.first != NULL ? r->waiting.first : r->asked.first;
 }
 
 static void
@@ -168,11 +213,8 @@ accepted(void *arg, int fd, struct peer from)
 	(void)from;
 	if (r->count == r->options.most)
 		end_visitor(who_goes(r));
-	*v = (struct visitor){ .next = r->visitors, .back = &r->visitors, .responder = r,
-	    .out = BUF(RESPONSE_MOST) };
-	if (v->next != NULL)
-		v->next->back = &v->next;
-	r->visitors = v;
+	*v = (struct visitor){ .responder = r, .out = BUF(RESPONSE_MOST) };
+	row_join(&r->waiting, v);
 	r->count++;
 	v->stream = stream_new(r->options.loop, fd, &USER, v);
 	timer_set(r->options.loop, &v->patience, RESPONDER_PATIENCE, end_visitor, v);
@@ -195,8 +237,22 @@ responder_free(struct responder *r)
 {
 	if (r == NULL)
 		return;
-	listener_end(r->listener);
-	while (r->visitors != NULL)
-		end_visitor(r->visitors);
+	r->idle = NULL;
+	if (r->listener != NULL)
+		listener_end(r->listener);
+	while (r->count > 0)
+		end_visitor(who_goes(r));
+	later_cancel(r->options.loop, &r->gone);
 	free(r);
+}
+
+void
+responder_drain(struct responder *r, void (*idle)(void *), void *arg)
+{
+	bug_if(r->listener == NULL);
+	listener_end(r->listener);
+	r->listener = NULL;
+	r->idle = idle;
+	r->idle_arg = arg;
+	look_idle(r);
 }

@@ -6,7 +6,9 @@
  * decides nothing.  Everything is bounded: connections, the time a client may
  * take to ask and to read (on the loop's clock), the length of a request.  When
  * all places are taken, the oldest client that has not asked yet goes: a
- * thousand who drip do not keep out one who asks.
+ * thousand who drip do not keep out one who asks, and finding that one costs
+ * the same however many there are.  A connection that was answered lingers for
+ * the two seconds of stream_finish() beside them.
  */
 #ifndef WEB_RESPONDER_H
 #define WEB_RESPONDER_H
@@ -38,5 +40,8 @@ struct responder_options {
 /* `fd` listens already and is taken over. */
 struct responder *responder_new(const struct responder_options *, int fd);
 void              responder_free(struct responder *);   /* NULL is fine */
+
+/* Let nobody in any more; `idle` is called once, from the loop, when the last one has gone. */
+void              responder_drain(struct responder *, void (*idle)(void *arg), void *arg);
 
 #endif

@@ -154,6 +154,23 @@ def test_certificate_and_key_must_belong_together(tmp_path):
     assert got.returncode == 0 and "warning: the certificate is not for other.a.test" in got.stderr
 
 
+def test_a_policy_needs_a_certificate_for_its_host(tmp_path):
+    """RFC 8461 3.3: the SAN of one of them names mta-sts and the domain."""
+    make_pair(tmp_path, "mx", "mx.a.test")
+    make_pair(tmp_path, "one", "mta-sts.a.test")
+    make_pair(tmp_path, "other", "mta-sts.b.test")
+    text = ("hostname mx.a.test\nstate .\nlisten mx { tls cert mx.pem key mx.key }\n"
+            "web { tls cert other.pem key other.key; tls cert one.pem key one.key }\n"
+            "domain a.test { deliver to discard; sts testing }\n")
+    got = check(text, tmp_path)
+    assert (got.returncode, got.stderr) == (0, "")
+    got = check(text + "domain c.test { deliver to discard; sts none }\n", tmp_path)
+    assert got.returncode == 0
+    assert ":6:37: warning: no certificate of \"web\" is for mta-sts.c.test: nobody will believe" in got.stderr
+    got = check(text.replace("one.key", "mx.key"), tmp_path)
+    assert got.returncode == EX_CONFIG and ":4:50: error: certificate and key do not belong" in got.stderr
+
+
 @pytest.mark.parametrize("text, error", [
     ("listen mx { tls cert gone.pem key gone.key }", r":4:22: error: cannot open .*/gone.pem: No such file"),
     ("listen mx { tls cert empty key empty }", r":4:22: error: there is no certificate in PEM"),

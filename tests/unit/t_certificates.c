@@ -18,7 +18,9 @@ warnings_have_their_days(void **state)
 }
 
 static struct listen_conf door = { .tls_cert = S_INIT("/c/cert.pem") };
+static struct identity_conf shown = { .cert = S_INIT("/c/web.pem") };
 static const struct conf conf = { .listen = &door, .listen_count = 1 };
+static const struct conf web = { .web = { .tls = &shown, .tls_count = 1 } };
 
 static unsigned lines;
 static struct buf said;
@@ -53,6 +55,13 @@ each_warning_is_said_once(void **state)
 	certificates_begin(&c);                          /* a new one begins anew */
 	certificates_warn(&c, &conf, &files, TLSPAIR_NOW + 19 * DAY, &log);
 	assert_int_equal(lines, 5);
+	certificates_begin(&c);                          /* nor is it that of the web door */
+	certificates_warn(&c, &web, &files, TLSPAIR_NOW + 19 * DAY, &log);
+	assert_int_equal(lines, 5);
+	issued_pem(&one, &files_add(&files, shown.cert, FILE_WEB_CERTIFICATE)->bytes);
+	certificates_warn(&c, &web, &files, TLSPAIR_NOW + 19 * DAY, &log);
+	assert_int_equal(lines, 6);
+	assert_non_null(memmem(said.p, said.n, "web.pem", 7));
 	files_free(&files);
 	issued_free(&one);
 	buf_free(&said);

@@ -149,6 +149,9 @@ everything_else_has_a_default(void **state)
 	assert_int_equal(c->limits.errors, 20);
 	assert_int_equal(c->limits.commands, 100);
 	assert_int_equal(c->limits.idle, 5 * MINUTE);
+	assert_true(!c->web.there && c->web.on_count == 0 && !conf_serves(c));
+	assert_true(c->domain[0].sts == SERVE_OFF && c->domain[0].mx_count == 1);
+	assert_slice(c->domain[0].mx[0], "a.test");
 	end(&r);
 }
 
@@ -211,18 +214,58 @@ everything_can_be_said(void **state)
 }
 
 static void
+a_domain_can_have_a_policy(void **state)
+{
+	static const struct { const char *said; enum sts_serving sts; int64_t age; } modes[] = {
+		{ "sts off", SERVE_OFF, 7 * DAY }, { "sts none max-age 1h", SERVE_NONE, HOUR },
+		{ "sts testing", SERVE_TESTING, 7 * DAY }, { "sts enforce max-age 30d", SERVE_ENFORCE, 30 * DAY },
+	};
+	struct read r;
+	const struct conf *c = begin(&r, "hostname mx.a.test; listen x { tls cert /c key /k }\n"
+	    "web { tls cert /w key /v; tls cert W key V; limit connections 9; on 127.0.0.1:8443 }\n"
+	    "domain a.test { deliver to discard; sts enforce; mx MX.a.test, mx2.b.test. }\n"
+	    "domain b.test { deliver to discard }");
+
+	(void)state;
+	assert_int_equal(r.flaws.errors + r.flaws.warnings, 0);
+	assert_true(c->web.there && conf_serves(c) && c->web.connections == 9 && c->web.tls_count == 2);
+	assert_true(c->web.on_count == 1 && c->web.on[0].port == 8443);
+	assert_slice(c->web.tls[0].key, "/v");
+	assert_slice(c->web.tls[1].cert, "/c/W");
+	assert_int_equal(c->domain[0].mx_count, 2);
+	assert_slice(c->domain[0].mx[0], "mx.a.test");
+	assert_slice(c->domain[0].mx[1], "mx2.b.test");
+	assert_slice(c->domain[1].mx[0], "mx.a.test");
+	end(&r);
+	for (size_t i = 0; i < COUNT(modes); i++) {
+		struct buf text = BUF(1000);
+
+		buf_printf(&text, "hostname a.test; listen x { tls cert /c key /k }\n"
+		    "domain a.test { deliver to discard; %s }%c", modes[i].said, '\0');
+		c = begin(&r, text.p);
+		assert_case(r.flaws.errors == 0 && c->domain[0].sts == modes[i].sts, i, modes[i].said);
+		assert_case(c->domain[0].sts_max_age == modes[i].age, i, modes[i].said);
+		assert_case(!conf_serves(c), i, "somebody else does");
+		buf_free(&text);
+		end(&r);
+	}
+}
+
+static void
 outside_files_are_listed_with_their_purpose(void **state)
 {
 	static const struct { const char *name; enum file_purpose purpose; bool usual; } want[] = {
 		{ "/usr/share/dns/root.key", FILE_ANCHOR, true }, { "/some/ca.pem", FILE_ROOTS, false },
 		{ "/c/F", FILE_TLS_CERTIFICATE, false }, { "/K", FILE_TLS_KEY, false },
+		{ "/w", FILE_WEB_CERTIFICATE, false }, { "/v", FILE_WEB_KEY, false },
 		{ "/u", FILE_USERS, false }, { "/al", FILE_ALIASES, false }, { "/m", FILE_MEMBERS, false },
 		{ "/f", FILE_SIGNING_KEY, false }, { "/t", FILE_TRUST, false },
 		{ "/etc/resolv.conf", FILE_NAMESERVERS, true },
 	};
 	struct read r;
 	const struct conf *c = begin(&r, "hostname a.test; roots /some/ca.pem; listen x { tls cert F key /K }\n"
-	    "domain a.test { deliver to discard; users from file /u; alias from file /al\n"
+	    "web { tls cert /w key /v }; domain a.test { sts testing; deliver to discard\n"
+	    "users from file /u; alias from file /al\n"
 	    "list l { members from file /m } }\nkey k { domain a.test; file /f }; arc { trust from file /t }\n");
 
 	(void)state;
@@ -295,6 +338,30 @@ static const struct { const char *text, *flaws; } cases[] = {
 	    "4:8: error: two listen blocks have the same address and port\n" },
 	{ OURS "listen x { on 127.0.0.1:25 }\ndelivery { via 127.0.0.1:25 }",
 	    "4:12: error: \"via\" leads back to a listen block of ours\n" },
+	/* policies of MTA-STS */
+#define STS_OURS "hostname mx.a.test\nlisten x { tls cert /c key /k }\n"
+#define WEB "\nweb { tls cert /w key /v }"
+	{ STS_OURS "domain a.test { deliver to discard; sts testing }" WEB, "" },
+	{ STS_OURS "domain a.test { deliver to discard; sts enforce }", "" },    /* served elsewhere */
+	{ OURS "web { }", "3:1: warning: nothing is served: no domain has a policy\n" },
+	{ OURS WEB, "4:1: warning: nothing is served: no domain has a policy\n" },
+	{ STS_OURS "domain a.test { deliver to discard; sts none }\nweb { }", "4:1: error: \"web\" needs a certificate\n" },
+	{ STS_OURS "domain a.test { deliver to discard; sts none }\nweb { tls cert /w key /v; on *:25 }",
+	    "4:1: error: another block has the same address and port\n" },
+	{ STS_OURS "domain a.test { deliver to discard; sts none; sts off }", "3:47: error: \"sts\" is set twice\n" },
+	{ STS_OURS "domain a.test { deliver to discard; sts enfroce }",
+	    "3:41: error: expected \"off\", \"none\", \"testing\" or \"enforce\", not \"enfroce\"\n" },
+	{ STS_OURS "domain a.test { deliver to discard; sts enforce max-age 366d }",        /* RFC 8461 3.2 */
+	    "3:37: error: max-age is at least a second and at most a year\n" },
+	{ STS_OURS "domain a.test { deliver to discard; sts enforce max-age 365d }", "" },
+	{ OURS "domain b.test { deliver to discard; sts none }", "" },
+	{ OURS "domain b.test { deliver to discard; sts testing }",
+	    "3:37: warning: the policy wants STARTTLS, and no listener offers it\n" },
+	{ OURS "domain b.test { deliver to discard; sts enforce }",                        /* RFC 8461 4.2 */
+	    "3:37: error: the policy demands STARTTLS, and no listener offers it\n" },
+	{ OURS "listen x { on *:465; tls cert /c key /k; tls implicit }\ndomain b.test { deliver to discard; sts enforce }",
+	    "4:37: error: the policy demands STARTTLS, and no listener offers it\n" },
+	{ OURS "domain b.test { deliver to discard; sts enforce; mx mx.far.test }", "" },
 	/* resolver */
 	{ OURS "resolver { facts f; server 127.0.0.1:53 }",
 	    "3:18: error: \"facts\" and \"server\" exclude each other\n" },
@@ -528,6 +595,47 @@ it_can_be_explained(void **state)
 	end(&r);
 }
 
+static void
+policies_are_explained(void **state)
+{
+	static const struct { const char *sts, *web, *says; } rows[] = {
+		{ "off", WEB, "a.test is yours. Mail to its users is thrown away; every name is a user.\n"
+		    "  Mail to postmaster reaches postmaster@a.test.\n*:25" },
+		{ "none max-age 1d", WEB, "  Senders are told by MTA-STS that there is no policy any more (kept for 1d).\n" },
+		{ "testing", "", "  Senders are told by MTA-STS to report when TLS proves none of its hosts "
+		    "(mx.a.test, kept for 7d); another server must serve the policy.\n" },
+		{ "enforce", WEB, "  Senders are told by MTA-STS to keep their mail when TLS proves none of its hosts "
+		    "(mx.a.test, kept for 7d).\n" },
+		{ "enforce", WEB, "*:443 (web, HTTPS): anybody may read the MTA-STS policies.\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(rows); i++) {
+		struct buf text = BUF(1000), out = BUF(65536);
+		struct read r;
+		struct reader reader;
+		struct routes *routes;
+		struct trust *trust;
+
+		buf_printf(&text, STS_OURS "domain a.test { deliver to discard; sts %s }%s%c", rows[i].sts,
+		    rows[i].web, '\0');
+		begin(&r, text.p);
+		reader = files_reader(&r.files);
+		routes = routes_new(r.conf, &reader, &r.flaws);
+		trust = trust_new(&r.conf->arc, &reader, &r.flaws);
+		explain_conf(&out, r.conf, routes, trust);
+		buf_byte(&out, '\0');
+		if (strstr(out.p, rows[i].says) == NULL)
+			print_error("got  %s", out.p);
+		assert_case(strstr(out.p, rows[i].says) != NULL, i, rows[i].sts);
+		trust_free(trust);
+		routes_free(routes);
+		buf_free(&text);
+		buf_free(&out);
+		end(&r);
+	}
+}
+
 int
 main(void)
 {
@@ -535,6 +643,7 @@ main(void)
 		cmocka_unit_test(every_statement_of_the_issue_becomes_a_value),
 		cmocka_unit_test(everything_else_has_a_default),
 		cmocka_unit_test(everything_can_be_said),
+		cmocka_unit_test(a_domain_can_have_a_policy),
 		cmocka_unit_test(outside_files_are_listed_with_their_purpose),
 		cmocka_unit_test(the_whole_is_looked_at),
 		cmocka_unit_test(flaws_are_sorted_by_place),
@@ -543,6 +652,7 @@ main(void)
 		cmocka_unit_test(what_is_shown_can_be_read_again),
 		cmocka_unit_test(a_text_is_put_in_order_and_then_stays),
 		cmocka_unit_test(it_can_be_explained),
+		cmocka_unit_test(policies_are_explained),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -218,6 +218,49 @@ who_asks_finds_a_place(void **state)
 }
 
 static void
+note_idle(void *arg)
+{
+	++*(unsigned *)arg;
+}
+
+/* Who is in is served or runs out of time; nobody else comes in. */
+static void
+it_drains(void **state)
+{
+	struct client slow, good, late;
+	unsigned idle = 0;
+
+	(void)state;
+	come(&slow, true, "GET /policy HTT");
+	come(&good, true, "GET /policy HTTP/1.1\r\nHost: mta-sts.a.test\r\n");
+	responder_drain(responder, note_idle, &idle);
+	come(&late, true, ASK);
+	assert_true(late.over && late.got.n == 0);
+	stream_write(good.stream, S("\r\n"));
+	loop_run_until(&loop, NOW + 1);
+	assert_true(starts(&good, "HTTP/1.1 200 OK\r\n") && idle == 0);
+	loop_run_until(&loop, NOW + RESPONDER_PATIENCE);
+	assert_true(slow.over && idle == 1);
+	leave(&slow);
+	leave(&good);
+	leave(&late);
+	responder_free(responder);
+	responder = NULL;
+}
+
+static void
+nobody_is_waited_for_when_nobody_is_there(void **state)
+{
+	unsigned idle = 0;
+
+	(void)state;
+	responder_drain(responder, note_idle, &idle);
+	assert_int_equal(idle, 0);                       /* never inside the call */
+	loop_run_until(&loop, NOW);
+	assert_int_equal(idle, 1);
+}
+
+static void
 it_can_misbehave_for_a_lab(void **state)
 {
 	struct client c;
@@ -270,6 +313,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(one_request_gets_one_response, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_sent_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_asks_finds_a_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(it_drains, setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_nobody_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_can_misbehave_for_a_lab, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_way_leads_out_of_the_world, setup, teardown),
 	};
