@@ -84,55 +84,94 @@ plain_value(struct buf *b, struct slice shown)
 	buf_byte(b, '"');
 }
 
+static void
+begin_plain(struct log_line *l, const char *when, const char *id)
+{
+	buf_printf(&l->plain, "%s %s %s %s", when, LEVELS[l->kind->level], *id != '\0' ? id : "-",
+	    l->kind->name);
+}
+
+static void
+begin_object(struct log_line *l, const char *when, const char *id)
+{
+	buf_printf(&l->object, "{\"t\":\"%s\",\"level\":\"%s\"", when, LEVELS[l->kind->level]);
+	if (*id != '\0')
+		buf_printf(&l->object, ",\"id\":\"%s\"", id);
+	buf_printf(&l->object, ",\"event\":\"%s\"", l->kind->name);
+}
+
 struct log_line
 log_event(struct log *log, const struct event_kind *kind, uint64_t id)
 {
-	struct log_line l = { .kind = kind, .text = BUF(LINE_MAX_BYTES) };
-	char when[LOG_TIME + 1], name[ID_TEXT + 1] = "-";
+	struct log_line l = { .kind = kind, .plain = BUF(LINE_MAX_BYTES), .object = BUF(LINE_MAX_BYTES) };
+	char when[LOG_TIME + 1], name[ID_TEXT + 1] = "";
 
-	if (log == NULL || kind->level < log->least)
+	if (log == NULL)
+		return l;
+	l.written = kind->level >= log->least;
+	l.json = l.written && log->json;
+	l.read = log->reader != NULL && log->reader->wants(log->reader->arg, kind, id);
+	if (!l.written && !l.read)
 		return l;
 	l.log = log;
 	log_time(clock_now(log->clock), when);
 	if (id)
 		id_text(id, name);
-	if (!log->json)
-		buf_printf(&l.text, "%s %s %s %s", when, LEVELS[kind->level], name, kind->name);
-	else if (id)
-		buf_printf(&l.text, "{\"t\":\"%s\",\"level\":\"%s\",\"id\":\"%s\",\"event\":\"%s\"",
-		    when, LEVELS[kind->level], name, kind->name);
-	else
-		buf_printf(&l.text, "{\"t\":\"%s\",\"level\":\"%s\",\"event\":\"%s\"",
-		    when, LEVELS[kind->level], kind->name);
+	if (!l.json || l.read)
+		begin_plain(&l, when, name);
+	if (l.json)
+		begin_object(&l, when, name);
 	return l;
 }
 
 /* A pair goes into the line as a whole or, when the line is full, not at all. */
 static void
-add_pair(struct log_line *l, struct buf *pair)
+add_pair(struct buf *line, struct buf *pair)
 {
-	if (!pair->full && l->text.n + pair->n + 2 <= LINE_MAX_BYTES)
-		buf_add(&l->text, buf_slice(pair));
+	if (!pair->full && line->n + pair->n + 2 <= LINE_MAX_BYTES)
+		buf_add(line, buf_slice(pair));
 	buf_free(pair);
 }
 
 static void
-add_value(struct log_line *l, const char *key, struct slice value)
+add_plain(struct log_line *l, const char *key, struct slice shown)
 {
-	struct buf shown = BUF(4 * VALUE_MAX_BYTES), pair = BUF(LINE_MAX_BYTES);
+	struct buf pair = BUF(LINE_MAX_BYTES);
+
+	if (l->plain.n == 0)
+		return;
+	buf_printf(&pair, " %s=", key);
+	plain_value(&pair, shown);
+	add_pair(&l->plain, &pair);
+}
+
+static void
+add_member(struct log_line *l, const char *key, struct slice shown)
+{
+	struct buf pair = BUF(LINE_MAX_BYTES);
+
+	if (l->object.n == 0)
+		return;
+	buf_printf(&pair, ",\"%s\":", key);
+	json_quoted(&pair, shown);
+	add_pair(&l->object, &pair);
+}
+
+static void
+add_value(struct log_line *l, const char *key, struct slice plain, struct slice member)
+{
+	struct buf shown = BUF(4 * VALUE_MAX_BYTES);
 
 	check_key(l->kind, key);
 	if (l->log == NULL)
 		return;
-	shown_add(&shown, slice_head(value, VALUE_MAX_BYTES));
-	if (l->log->json) {
-		buf_printf(&pair, ",\"%s\":", key);
-		json_quoted(&pair, buf_slice(&shown));
-	} else {
-		buf_printf(&pair, " %s=", key);
-		plain_value(&pair, buf_slice(&shown));
+	shown_add(&shown, slice_head(plain, VALUE_MAX_BYTES));
+	add_plain(l, key, buf_slice(&shown));
+	if (l->json) {
+		buf_clear(&shown);
+		shown_add(&shown, slice_head(member, VALUE_MAX_BYTES));
+		add_member(l, key, buf_slice(&shown));
 	}
-	add_pair(l, &pair);
 	buf_free(&shown);
 }
 
@@ -140,7 +179,7 @@ void
 log_slice(struct log_line *l, const char *key, struct slice value)
 {
 	if (value.n > 0)
-		add_value(l, key, value);
+		add_value(l, key, value, value);
 }
 
 void
@@ -152,13 +191,17 @@ log_text(struct log_line *l, const char *key, const char *value)
 void
 log_number(struct log_line *l, const char *key, int64_t value)
 {
-	struct buf pair = BUF(LINE_MAX_BYTES);
+	struct buf plain = BUF(LINE_MAX_BYTES), member = BUF(LINE_MAX_BYTES);
 
 	check_key(l->kind, key);
-	if (l->log == NULL)
-		return;
-	buf_printf(&pair, l->log->json ? ",\"%s\":%lld" : " %s=%lld", key, (long long)value);
-	add_pair(l, &pair);
+	if (l->plain.n > 0) {
+		buf_printf(&plain, " %s=%lld", key, (long long)value);
+		add_pair(&l->plain, &plain);
+	}
+	if (l->object.n > 0) {
+		buf_printf(&member, ",\"%s\":%lld", key, (long long)value);
+		add_pair(&l->object, &member);
+	}
 }
 
 void
@@ -166,25 +209,31 @@ log_path(struct log_line *l, const char *key, struct slice address)
 {
 	struct buf path = BUF(VALUE_MAX_BYTES);
 
-	if (l->log != NULL && l->log->json) {
-		add_value(l, key, address);
-		return;
-	}
 	buf_byte(&path, '<');
 	buf_add(&path, address);
 	buf_byte(&path, '>');
-	log_slice(l, key, buf_slice(&path));
+	add_value(l, key, buf_slice(&path), address);
 	buf_free(&path);
 }
 
 void
 log_end(struct log_line *l)
 {
-	if (l->log == NULL)
+	struct log *log = l->log;
+
+	if (log == NULL)
 		return;
-	buf_add(&l->text, l->log->json ? S("}\n") : S("\n"));
-	l->log->write(l->log->arg, buf_slice(&l->text));
-	buf_free(&l->text);
+	buf_add(&l->plain, S("\n"));
+	if (l->written && l->json) {
+		buf_add(&l->object, S("}\n"));
+		log->write(log->arg, buf_slice(&l->object));
+	} else if (l->written) {
+		log->write(log->arg, buf_slice(&l->plain));
+	}
+	if (l->read)
+		log->reader->read(log->reader->arg, buf_slice(&l->plain));
+	buf_free(&l->plain);
+	buf_free(&l->object);
 }
 
 void

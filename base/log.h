@@ -27,18 +27,27 @@ struct event_kind {
 	const char    *meaning;         /* one sentence, for chainmail-log(5) */
 };
 
+/* Who reads along: always the plain form, whatever is written and from which level on. */
+struct log_reader {
+	bool (*wants)(void *arg, const struct event_kind *, uint64_t id);
+	void (*read)(void *arg, struct slice line);     /* with its line end */
+	void  *arg;
+};
+
 struct log {
 	const struct clock *clock;
 	enum log_level      least;      /* what is below is dropped */
 	bool                json;
 	void              (*write)(void *arg, struct slice line); /* with its line end */
 	void               *arg;
+	const struct log_reader *reader;        /* or NULL */
 };
 
 struct log_line {
-	struct log              *log;   /* NULL: dropped */
+	struct log              *log;   /* NULL: nobody wants it */
 	const struct event_kind *kind;
-	struct buf               text;
+	bool                     written, json, read;   /* which forms are wanted */
+	struct buf               plain, object;
 };
 
 /* `id`: the queue identifier of the message (text.h), 0 when there is none. */

@@ -72,5 +72,6 @@ int cmd_state(int argc, char **argv);
 int cmd_sts(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_version(int argc, char **argv);
+int cmd_why(int argc, char **argv);
 
 #endif

@@ -32,6 +32,7 @@ static const struct command COMMANDS[] = {
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },
 	{ "version", "", "which version this is", cmd_version },
+	{ "why", "ID|ADDRESS|MESSAGE-ID", "what became of a message, also of one that was refused", cmd_why },
 };
 
 enum { COMMAND_COUNT = sizeof COMMANDS / sizeof *COMMANDS };

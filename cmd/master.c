@@ -914,7 +914,7 @@ master_run(const struct master_options *o)
 	bool renewed;
 
 	m.options = *o;
-	m.log = (struct log){ &m.clock, LOG_INFO, false, log_to_stderr, NULL };
+	m.log = (struct log){ &m.clock, LOG_INFO, false, log_to_stderr, NULL, NULL };
 	m.started = clock_ticks(&m.clock);
 	if (!load(&m))
 		return EX_CONFIG;

@@ -133,7 +133,8 @@ read_configuration(struct birth *b)
 		fail(b, text.p);
 	}
 	flaws_end(&flaws);
-	r->log = (struct log){ &r->clock, r->conf->log.least, r->conf->log.json, log_to_stderr, NULL };
+	r->log = (struct log){ &r->clock, r->conf->log.least, r->conf->log.json, log_to_stderr, NULL,
+	    NULL };
 }
 
 static void

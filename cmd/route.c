@@ -498,7 +498,7 @@ look_at_domain(struct answers *a, const struct request *request, struct slice do
     struct arena *arena)
 {
 	struct routing r = { .answers = a, .request = request, .arena = arena,
-	    .log = { &a->clock, LOG_ERROR, false, log_to_stderr, NULL } };
+	    .log = { &a->clock, LOG_ERROR, false, log_to_stderr, NULL, NULL } };
 	struct error why = { 0 };
 	int code;
 

@@ -231,6 +231,7 @@ struct conf {
 	struct slice roots;
 
 	struct log_conf      log;
+	int64_t              history;           /* what became of messages is told so long; 0: never */
 	struct resolver_conf resolver;
 	struct listen_conf  *listen;
 	size_t               listen_count;      /* at least one */

@@ -539,7 +539,7 @@ TAKER(take_expire)
 	d->expire = duration_of(value_first(s));
 }
 
-TAKER(take_warn)
+TAKER(take_or_never)
 {
 	UNUSED;
 	*(int64_t *)field = statement_says(s, "never") ? 0 : duration_of(value_first(s));
@@ -566,6 +566,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_HOSTNAME]                 = { set_domain, IN(conf, hostname), NULL },
 	[KEYWORD_STATE]                    = { take_state, 0, NULL },
 	[KEYWORD_LOG]                      = { take_log, IN(conf, log), NULL },
+	[KEYWORD_HISTORY]                  = { take_or_never, IN(conf, history), NULL },
 	[KEYWORD_USER]                     = { take_user, 0, NULL },
 	[KEYWORD_ROOTS]                    = { take_roots, 0, NULL },
 	[KEYWORD_RESOLVER]                 = { take_block, IN(conf, resolver), NULL },
@@ -640,7 +641,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_DELIVERY_RETRY]           = { take_retry, 0, NULL },
 	[KEYWORD_DELIVERY_EXPIRE]          = { take_expire, 0, NULL },
 	[KEYWORD_DELIVERY_EXPIRE_REPORTS]  = { set_duration, IN(delivery_conf, expire_reports), NULL },
-	[KEYWORD_DELIVERY_WARN]            = { take_warn, IN(delivery_conf, warn), NULL },
+	[KEYWORD_DELIVERY_WARN]            = { take_or_never, IN(delivery_conf, warn), NULL },
 	[KEYWORD_DELIVERY_EIGHT_BIT]       = { set_says, IN(delivery_conf, eight_bit_send), "send" },
 	[KEYWORD_DELIVERY_TLS_REPORTS]     = { set_switch, IN(delivery_conf, tls_reports), NULL },
 	[KEYWORD_DELIVERY_SRS]             = { set_switch, IN(delivery_conf, srs), NULL },

@@ -186,7 +186,7 @@ host_new(const struct host_options *o)
 
 	h->options = *o;
 	h->config = must_copy(o->config, strlen(o->config));
-	h->log = (struct log){ o->loop->clock, LOG_DEBUG, true, say, h };
+	h->log = (struct log){ o->loop->clock, LOG_DEBUG, true, say, h, NULL };
 	return h;
 }
 
@@ -228,7 +228,7 @@ host_stop(struct host *h)
 	conf_free(h->conf);
 	files_free(&h->files);
 	*h = (struct host){ .options = h->options, .config = h->config, .starts = h->starts,
-	    .log = { h->log.clock, h->log.least, h->log.json, say, h } };
+	    .log = { h->log.clock, h->log.least, h->log.json, say, h, NULL } };
 }
 
 void

@@ -138,7 +138,7 @@ add_frame(const struct citizen *c, struct buf *b)
 	ip_text(c->ip, ip);
 	if (statement_find(c->statement->block, KEYWORD_HOSTNAME) == NULL)
 		buf_printf(b, "hostname %.*s\n", FMT(c->hostname));
-	buf_printf(b, "state \"%s/state\"\nroots \"%s/ca.pem\"\n", c->directory, w->directory);
+	buf_printf(b, "history never\nstate \"%s/state\"\nroots \"%s/ca.pem\"\n", c->directory, w->directory);
 	buf_printf(b, "resolver { server 127.0.42.53:53; anchor \"%s/dns/anchor\" }\n", w->directory);
 	add_door(c, b, "mx", MX_PORT, "");
 	add_door(c, b, "desk", DESK_PORT, "    allow relay from 127.0.42.1\n");

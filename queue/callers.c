@@ -11,6 +11,7 @@
 #include "conf/events.h"
 #include "net/listener.h"
 #include "queue/commands.h"
+#include "queue/history.h"
 #include "queue/inside.h"
 #include "queue/state.h"
 
@@ -325,6 +326,22 @@ answer_about_state(struct answering *a, struct slice payload)
 	send_end(a->link, count, ok, &why);
 }
 
+/* Lines, and from where on the rest is asked for. */
+static void
+answer_about_the_past(struct answering *a, struct slice payload)
+{
+	struct buf lines = BUF(HISTORY_PAGE);
+	struct error why = { 0 };
+	uint64_t below = 0;
+	bool ok = history_answer(a->queue, payload, &lines, &below, &why);
+
+	if (lines.n > 0)
+		link_send(a->link, FRAME_BYTES, buf_slice(&lines), -1);
+	send_json(a->link, FRAME_ROW, json_pack("{s:I}", "below", (json_int_t)below));
+	send_end(a->link, 0, ok, &why);
+	buf_free(&lines);
+}
+
 static void
 answer(struct caller *c, struct slice payload)
 {
@@ -342,6 +359,8 @@ answer(struct caller *c, struct slice payload)
 		begin_backup(c);
 	else if (a.request.verb == QUEUE_DUMP || a.request.verb == QUEUE_LOAD)
 		answer_about_state(&a, payload);
+	else if (a.request.verb == QUEUE_WHY)
+		answer_about_the_past(&a, payload);
 	else
 		send_verdict(&a);
 	arena_free(arena);

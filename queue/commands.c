@@ -11,7 +11,7 @@ enum { TEXT_MEMORY = 32 << 20, PIECE = 256 << 10 };
 
 static const char *const VERBS[QUEUE_VERBS] = {
 	"list", "show", "retry", "hold", "release", "drop", "bounce", "stats", "verify", "rebuild",
-	"backup", "dump", "load",
+	"backup", "dump", "load", "why",
 };
 
 const char *

@@ -43,6 +43,7 @@ enum queue_verb {
 	QUEUE_BACKUP,                   /* a row: {"segment", "bytes"} of spool_keep_still(), and no end */
 	QUEUE_DUMP,                     /* rows of queue/state.h */
 	QUEUE_LOAD,                     /* the same back: "rows" of the request */
+	QUEUE_WHY,                      /* lines of the past: history_answer() */
 	QUEUE_VERBS,
 };
 

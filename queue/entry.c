@@ -246,6 +246,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		give_space(d, payload);
 	else if (kind == FRAME_SPACE_DROP)
 		give_back_space(d, payload);
+	else if (kind == FRAME_PAST)
+		history_keep(d->queue, payload);
 }
 
 static void

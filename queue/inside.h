@@ -16,6 +16,7 @@
  *     callers.c   the queue commands, from the control socket
  *     caches.c    policies that deliverers fetched: kept, given, refreshed in time
  *     tlsrpt.c    TLS sessions counted, and reports on them
+ *     history.c   what became of messages, for `chainmail why`
  */
 #ifndef QUEUE_INSIDE_H
 #define QUEUE_INSIDE_H
@@ -53,6 +54,7 @@ struct queue {
 	struct kv             *kv;              /* policies and counters; NULL: they cannot be kept */
 	struct caches         *caches;          /* NULL: the same */
 	struct tlsrpt         *tlsrpt;
+	struct history        *history;
 	struct schedule        schedule;
 	struct jobs           *jobs;
 	struct ids             ids;
@@ -266,6 +268,17 @@ bool tlsrpt_turn(struct queue *);                       /* once a minute; true: 
 void tlsrpt_count(struct queue *, struct slice session);
 void tlsrpt_where(struct queue *, struct slice payload);
 void tlsrpt_posted(struct queue *, struct slice payload);
+
+/* --- history.c ------------------------------------------------------------------------------ */
+
+/* From now on the log is read along, unless the configuration says never. */
+void history_begin(struct queue *);
+void history_end(struct queue *);                       /* after everybody who may log */
+/* Lines of a listener's log: FRAME_PAST. */
+void history_keep(struct queue *, struct slice lines);
+/* A request of `chainmail why`: JSON with "hashes", "below" and "since" of queue/history.h. */
+bool history_answer(struct queue *, struct slice request, struct buf *lines, uint64_t *below_r,
+    struct error *why);
 
 /* --- callers.c ---------------------------------------------------------------------------- */
 

@@ -215,6 +215,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 
 	q->loop = loop;
 	q->options = *o;
+	history_begin(q);
 	q->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
 	schedule_begin(&q->schedule);
 	q->arena = arena_new(SECRETS_MEMORY);
@@ -224,6 +225,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 		free_keys(q);
 		arena_free(q->arena);
 		schedule_end(&q->schedule);
+		history_end(q);
 		free(q);
 		return NULL;
 	}
@@ -289,5 +291,6 @@ queue_end(struct queue *q)
 	buf_free(&q->sealed_post.domain);
 	buf_free(&q->sealed_post.fields);
 	arena_free(q->arena);
+	history_end(q);
 	free(q);
 }

@@ -20,6 +20,7 @@ enum {                                  /* kinds of frames between smtpd and que
 	FRAME_SPACE,                    /* number u64: a file for a large message, please */
 	FRAME_SPACE_IS,                 /* number u64, file u64, a status; its descriptor */
 	FRAME_SPACE_DROP,               /* file u64: not needed any more */
+	FRAME_PAST,                     /* lines of the log about messages (queue/past.h) */
 };
 
 struct queue;

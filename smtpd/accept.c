@@ -20,7 +20,7 @@
 #include "smtpd/inside.h"
 #include "smtpd/trace.h"
 
-enum { EVALUATE_MS = 30 * SECOND, TRACE_MOST = 64 << 10, VERDICT_MOST = 64 << 10 };
+enum { EVALUATE_MS = 30 * SECOND, TRACE_MOST = 64 << 10, VERDICT_MOST = 64 << 10, RECIPIENTS_SAID = 600 };
 
 struct step;
 
@@ -358,6 +358,21 @@ log_verdict(struct log_line *l, const struct accept *a)
 		log_slice(l, "untrusted", v->would_vouch);
 }
 
+/* "<ann@x.test>,<ben@x.test>", as many as a line should hold. */
+static void
+log_recipients(struct log_line *l, const struct session *s)
+{
+	struct buf to = BUF(RECIPIENTS_SAID);
+
+	for (const struct session_recipient *r = s->mail.recipients; r != NULL; r = r->next) {
+		if (to.n + r->address.text.n + 3 > to.ceiling)
+			break;
+		buf_printf(&to, "%s<%.*s>", to.n > 0 ? "," : "", FMT(r->address.text));
+	}
+	log_slice(l, "to", buf_slice(&to));
+	buf_free(&to);
+}
+
 static void
 log_end_of_data(const struct accept *a)
 {
@@ -374,6 +389,7 @@ log_end_of_data(const struct accept *a)
 	log_text(&l, "client", ip);
 	log_slice(&l, "helo", s->helo);
 	log_path(&l, "from", s->mail.sender.text);
+	log_recipients(&l, s);
 	log_number(&l, "rcpts", s->mail.count);
 	log_number(&l, "size", (int64_t)in->size);
 	if (a->client.tls != NULL)

@@ -6,6 +6,7 @@
  *     visit.c     one client's connection: bytes between stream and session
  *     accept.c    from the final dot to the reply
  *     storage.c   requests to the queue, and its answers
+ *     witness.c   what the queue is told for `chainmail why`
  */
 #ifndef SMTPD_INSIDE_H
 #define SMTPD_INSIDE_H
@@ -44,6 +45,7 @@ struct smtpd {
 	struct arena        *arena;             /* of the secrets */
 	struct secret_set    secrets;           /* of SRS addresses and tickets */
 	struct asked        *asked;
+	struct witness      *witness;           /* NULL: nothing is kept of the past */
 	bool                 draining, hurried;
 	struct later         drained;
 	void               (*idle)(void *arg);
@@ -103,6 +105,16 @@ struct storing *storage_space(struct storage *,
     void (*done)(void *arg, struct status, uint64_t file, int fd), void *arg);
 void            storage_forget(struct storing *);       /* nobody waits any more; NULL is fine */
 void            storage_drop_space(struct storage *, uint64_t file);
+
+/* Lines for the history (FRAME_PAST); false: there is no queue now, or it is slow. */
+bool            storage_tell(struct storage *, struct slice lines);
+void            storage_flush(struct storage *);        /* before the process ends */
+
+/* --- witness.c ----------------------------------------------------------------------- */
+
+struct witness *witness_new(struct smtpd *);            /* the log is read along from now on */
+void            witness_tell(struct witness *);         /* at once; NULL is fine */
+void            witness_free(struct witness *);
 
 /* --- rates.c ------------------------------------------------------------------------- */
 

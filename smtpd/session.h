@@ -90,6 +90,7 @@ struct session {
 	bool               chunked, chunk_last, chunk_refused;
 	unsigned           errors, idle;
 	struct slice       verb;        /* of the command that is being answered */
+	struct slice       about;       /* RCPT: the recipient, while it is refused */
 };
 
 /* Says the greeting, unless TLS comes first. */

@@ -82,6 +82,7 @@ smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 	s->arena = arena_new(SECRETS_MEMORY);
 	secrets_read(&s->secrets, o->files, s->arena);
 	s->asked = asked_new();
+	s->witness = witness_new(s);
 	s->doors = must_alloc(o->conf->listen_count * sizeof *s->doors);
 	for (size_t i = 0; i < o->conf->listen_count; i++) {
 		s->doors[i] = (struct door){ .smtpd = s, .conf = &o->conf->listen[i],
@@ -107,6 +108,8 @@ tell_idle(void *arg)
 	void (*idle)(void *) = s->idle;
 
 	s->idle = NULL;
+	witness_tell(s->witness);
+	storage_flush(s->storage);
 	if (idle != NULL)
 		idle(s->idle_arg);
 }
@@ -152,6 +155,7 @@ smtpd_end(struct smtpd *s)
 		free(s->doors[i].listeners);
 	}
 	free(s->doors);
+	witness_free(s->witness);
 	storage_end(s->storage);
 	rates_free(s->rates);
 	arena_free(s->arena);

@@ -8,6 +8,8 @@
 #include "queue/queue.h"
 #include "smtpd/inside.h"
 
+enum { TELL_UNSENT_MOST = 4 << 20 };
+
 /* A request that has no answer yet; it is repeated when the queue was replaced. */
 struct storing {
 	struct storing *next, **back;
@@ -249,6 +251,23 @@ storage_drop_space(struct storage *all, uint64_t file)
 	if (all->link != NULL && file != 0)
 		link_send(all->link, FRAME_SPACE_DROP, buf_slice(&b), -1);
 	buf_free(&b);
+}
+
+/* The queue is not hurried for it. */
+bool
+storage_tell(struct storage *all, struct slice lines)
+{
+	if (all->link == NULL || link_unsent(all->link) > TELL_UNSENT_MOST)
+		return false;
+	link_send(all->link, FRAME_PAST, lines, -1);
+	return true;
+}
+
+void
+storage_flush(struct storage *all)
+{
+	if (all->link != NULL)
+		link_flush(all->link);
 }
 
 struct storage *

@@ -338,7 +338,9 @@ rcpt(struct session *s, struct slice argument)
 	}
 	status = read_rcpt(s, argument, r);
 	if (!status_good(status)) {
+		s->about = r->address.text;
 		session_refuse(s, status);
+		s->about = NONE;
 		return;
 	}
 	if (!already_named(&s->mail, &r->address)) {

@@ -3,6 +3,7 @@
  * visit -- one client's connection: bytes between its stream and the session,
  * and how long anybody may take.
  */
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -94,7 +95,7 @@ log_refused(void *arg, struct slice verb, struct status status)
 {
 	struct visit *v = arg;
 	struct log_line l = log_event(v->smtpd->options.log, &EVENT_REFUSED, 0);
-	char ip[IP_TEXT];
+	char ip[IP_TEXT], dsn[40];
 
 	ip_text(v->peer.ip, ip);
 	log_slice(&l, "listener", v->door->conf->name);
@@ -102,8 +103,14 @@ log_refused(void *arg, struct slice verb, struct status status)
 	log_slice(&l, "helo", v->session.helo);
 	if (v->session.mail.begun)
 		log_path(&l, "from", v->session.mail.sender.text);
+	if (v->session.about.n > 0)
+		log_path(&l, "to", v->session.about);
 	log_slice(&l, "verb", verb);
 	log_number(&l, "reply", status.reply);
+	if (status.class != 0) {
+		snprintf(dsn, sizeof dsn, "%u.%u.%u", status.class, status.subject, status.detail);
+		log_text(&l, "dsn", dsn);
+	}
 	log_slice(&l, "why", status.text);
 	log_end(&l);
 }

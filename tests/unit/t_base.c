@@ -253,7 +253,7 @@ a_line_of_the_log(void **state)
 {
 	struct buf out = BUF(10000);
 	struct clock clock = clock_virtual(1795342332412);
-	struct log log = { &clock, LOG_INFO, false, keep_line, &out };
+	struct log log = { &clock, LOG_INFO, false, keep_line, &out, NULL };
 
 	(void)state;
 	for (int json = 0; json < 2; json++) {
@@ -273,6 +273,45 @@ a_line_of_the_log(void **state)
 	    "{\"t\":\"2026-11-22T10:12:12.412Z\",\"level\":\"info\",\"id\":\"000000000001\","
 	    "\"event\":\"received\",\"client\":\"a \\\"b\\\"\\\\x0Ac\",\"from\":\"a@b.test\",\"from\":\"\",\"size\":42}\n");
 	buf_free(&out);
+}
+
+static bool
+wants_ids(void *arg, const struct event_kind *kind, uint64_t id)
+{
+	(void)arg;
+	(void)kind;
+	return id != 0;
+}
+
+/* He gets the plain form, also of what is not written, and of nothing else. */
+static void
+somebody_reads_along(void **state)
+{
+	static const struct { bool json; enum log_level least; uint64_t id; size_t written, read; } cases[] = {
+		{ false, LOG_DEBUG, 1, 1, 1 }, { true, LOG_DEBUG, 1, 1, 1 }, { false, LOG_ERROR, 1, 0, 1 },
+		{ true, LOG_ERROR, 1, 0, 1 }, { false, LOG_DEBUG, 0, 1, 0 }, { true, LOG_ERROR, 0, 0, 0 },
+	};
+	struct clock clock = clock_virtual(1795342332412);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf written = BUF(1000), read = BUF(1000);
+		struct log_reader reader = { wants_ids, keep_line, &read };
+		struct log log = { &clock, cases[i].least, cases[i].json, keep_line, &written, &reader };
+		struct log_line l = log_event(&log, &RECEIVED, cases[i].id);
+
+		log_path(&l, "from", S("a@b.test"));
+		log_number(&l, "size", 42);
+		log_end(&l);
+		assert_case((written.n > 0) == cases[i].written, i, "written");
+		assert_case(written.n == 0 || (*written.p == '{') == cases[i].json, i, "its form");
+		assert_case((read.n > 0) == cases[i].read, i, "read");
+		if (read.n > 0)
+			assert_slice(buf_slice(&read),
+			    "2026-11-22T10:12:12.412Z info 000000000001 received from=<a@b.test> size=42\n");
+		buf_free(&written);
+		buf_free(&read);
+	}
 }
 
 static void
@@ -346,6 +385,7 @@ main(void)
 		cmocka_unit_test(numbers),
 		cmocka_unit_test(distances),
 		cmocka_unit_test(a_line_of_the_log),
+		cmocka_unit_test(somebody_reads_along),
 		cmocka_unit_test(files_are_replaced_in_one_step),
 		cmocka_unit_test(pieces_are_written_one_behind_the_other),
 	};

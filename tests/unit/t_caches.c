@@ -131,7 +131,7 @@ setup(void **state)
 	snprintf(w.dir, sizeof w.dir, "/tmp/chainmail-unit-XXXXXX");
 	assert_non_null(mkdtemp(w.dir));
 	w.arena = arena_new(64 << 20);
-	w.log = (struct log){ &w.clock, LOG_DEBUG, false, log_it, NULL };
+	w.log = (struct log){ &w.clock, LOG_DEBUG, false, log_it, NULL, NULL };
 	loop_begin(&w.loop, &w.clock);
 	read_conf();
 	start_queue();

@@ -38,7 +38,7 @@ static void
 each_warning_is_said_once(void **state)
 {
 	struct clock clock = clock_virtual(TLSPAIR_NOW);
-	struct log log = { &clock, LOG_DEBUG, false, note, NULL };
+	struct log log = { &clock, LOG_DEBUG, false, note, NULL, NULL };
 	struct issued one = issue(&(struct wish){ .names = "DNS:mx.a.test", .from = -1, .to = 20 });
 	struct files files = { 0 };
 	struct certificates c;

@@ -229,7 +229,7 @@ setup(void **state)
 	good = issue(&(struct wish){ .names = "DNS:mx.a.test,DNS:mta-sts.a.test", .issuer = &authority });
 	self = issue(&(struct wish){ .subject = "mx.a.test" });
 	w = (struct world){ .clock = clock_virtual(TLSPAIR_NOW), .request = BUF(1 << 20), .response = "" };
-	w.log = (struct log){ &w.clock, LOG_DEBUG, false, log_nowhere, NULL };
+	w.log = (struct log){ &w.clock, LOG_DEBUG, false, log_nowhere, NULL, NULL };
 	loop_begin(&w.loop, &w.clock);
 	w.loop.map = map;
 	w.arena = arena_new(64 << 20);
