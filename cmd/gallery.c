@@ -41,8 +41,8 @@ tell_people(const struct gallery_row *first, struct buf *b)
 	struct count c = count_rows(first);
 
 	for (const struct gallery_row *r = first; r != NULL; r = r->next) {
-		buf_printf(b, "%-*.*s %-*.*s %-5s %-16.*s %.*s\n", DOMAIN_WIDTH, FMT(r->domain), EXPECTED_WIDTH,
-		    FMT(r->expected), r->right ? "ok" : "WRONG", FMT(r->rfc), FMT(r->flaw));
+		buf_printf(b, "%-*.*s %-*.*s %-5s %-16.*s %.*s\n", DOMAIN_WIDTH, FMT(r->domain),
+		    EXPECTED_WIDTH, FMT(r->expected), r->right ? "ok" : "WRONG", FMT(r->rfc), FMT(r->flaw));
 		if (!r->right)
 			buf_printf(b, "    got: %.*s\n    last attempt: %.*s\n", FMT(r->got), FMT(r->reply));
 	}
@@ -64,8 +64,8 @@ tell_json(const struct gallery_row *first, struct buf *b)
 
 	for (const struct gallery_row *r = first; r != NULL; r = r->next)
 		json_array_append_new(rows, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "domain",
-		    text(r->domain), "flaw", text(r->flaw), "rfc", text(r->rfc), "expected", text(r->expected),
-		    "got", text(r->got), "reply", text(r->reply), "right", r->right));
+		    text(r->domain), "flaw", text(r->flaw), "rfc", text(r->rfc), "expected",
+		    text(r->expected), "got", text(r->got), "reply", text(r->reply), "right", r->right));
 	all = json_pack("{s:i, s:i, s:o}", "right", (int)c.right, "of", (int)c.all, "rows", rows);
 	bug_if(all == NULL || (out = json_dumps(all, JSON_INDENT(2))) == NULL);
 	buf_printf(b, "%s\n", out);

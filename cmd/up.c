@@ -84,8 +84,9 @@ rows_of(const struct up *u, struct arena *arena)
 
 	for (const struct gallery_row *r = gallery_rows(u->scenario, arena); r != NULL; r = r->next)
 		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "domain",
-		    text(r->domain), "flaw", text(r->flaw), "rfc", text(r->rfc), "expected", text(r->expected),
-		    "outcome", text(r->outcome), "tls", text(r->tls), "changes", r->changes));
+		    text(r->domain), "flaw", text(r->flaw), "rfc", text(r->rfc), "expected",
+		    text(r->expected), "outcome", text(r->outcome), "tls", text(r->tls), "changes",
+		    r->changes));
 	return list;
 }
 
@@ -94,7 +95,8 @@ certificate_of(const struct citizen *c)
 {
 	bool scripted = statement_id(c->statement) == LAB_SCRIPTED;
 
-	return statement_text(c->statement->block, scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
+	return statement_text(c->statement->block,
+	    scripted ? LAB_SCRIPTED_CERTIFICATE : LAB_HOST_CERTIFICATE);
 }
 
 static json_t *
@@ -105,8 +107,8 @@ hosts_of(const struct up *u)
 
 	for (const struct citizen *c = u->world->citizens; c != NULL; c = c->next) {
 		ip_text(c->ip, ip);
-		json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:o}", "name", text(c->name), "hostname",
-		    text(c->hostname), "address", ip, "certificate", text(certificate_of(c))));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:s, s:o}", "name", text(c->name),
+		    "hostname", text(c->hostname), "address", ip, "certificate", text(certificate_of(c))));
 	}
 	return list;
 }

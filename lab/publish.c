@@ -220,18 +220,19 @@ static bool
 add_records(struct publishing *p)
 {
 	for (const struct statement *s = p->block; s != NULL; s = s->next) {
-		const struct word *name = value_first(s), *type;
+		const struct word *at = value_first(s), *type;
 		int id = statement_id(s);
 		uint16_t number;
 
 		if (id != LAB_ZONE_RECORD && id != LAB_ZONE_TAMPERED)
 			continue;
-		type = value_next(name);
+		type = value_next(at);
 		if (!publish_type(type, &number, p->why))
 			return false;
 		if (id == LAB_ZONE_TAMPERED)
-			zones_tamper(p->world->zones, domain_normal(name->text, p->world->arena), number, true);
-		else if (!publish_record(p->world, name->text, number, value_next(type)->text, p->why))
+			zones_tamper(p->world->zones, domain_normal(at->text, p->world->arena), number,
+			    true);
+		else if (!publish_record(p->world, at->text, number, value_next(type)->text, p->why))
 			return false;
 	}
 	return true;

@@ -129,7 +129,8 @@ site_open(struct world *w, struct slice domain, const struct statement *sts,
 	struct site *s = must_alloc(sizeof *s);
 	struct ip ip = world_address(w);
 
-	*s = (struct site){ .next = w->sites, .world = w, .domain = domain, .statement = sts, .id = 1, .ip = ip,
+	*s = (struct site){ .next = w->sites, .world = w, .domain = domain, .statement = sts,
+	    .id = 1, .ip = ip,
 	    .host = arena_printf(w->arena, "mta-sts.%.*s", FMT(domain)), .policy = BUF(POLICY_MOST),
 	    .certificate = { BUF(POLICY_MOST), BUF(POLICY_MOST) } };
 	w->sites = s;

@@ -238,8 +238,9 @@ static void
 took(void *arg, const struct script_visit *v)
 {
 	struct citizen *c = arg;
+	json_t *tls = v->tls != NULL ? json_string(v->tls) : json_null();
 	json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:I}", "event", "received", "from",
-	    shown(v->from), "to", addresses(v->to), "tls", v->tls != NULL ? json_string(v->tls) : json_null(), "bytes", (json_int_t)v->bytes);
+	    shown(v->from), "to", addresses(v->to), "tls", tls, "bytes", (json_int_t)v->bytes);
 	char *line = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
 
 	if (line != NULL)

@@ -61,7 +61,8 @@ static const struct {
 	{ "lab {\n" AB "advance soon }",
 	    "4:9: expected a duration such as 30s, 5m, 4h or 5d, not \"soon\"|advance DURATION\n" },
 	{ "lab {\n" AB "stop bb.test }", "4:6: there is no host \"bb.test\"|did you mean \"b.test\"?\n" },
-	{ "lab { scripted x.test { on rcpt once say \"450 later\"; on mail say \"421 no\", close; on data once say nothing } }", "" },
+	{ "lab { scripted x.test { on rcpt once say \"450 later\"; on mail say \"421 no\", close; "
+	    "on data once say nothing } }", "" },
 	{ "lab { change record x.test MX \"10 a.test\", \"20 b.test\"; change record x.test TXT gone }", "" },
 	{ "lab { change sts x.test none { record \"v=STSv1; id=1\"; max-age 1d } }", "" },
 	{ "lab { change sts x.test }", "1:24: expected \"enforce\", \"testing\" or \"none\"|"

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: ISC
+"""`chainmail lab gallery` and `lab up`: our sender is right about every domain, and others see the same world."""
+import concurrent.futures
+import json
+import os
+import random
+import re
+import shutil
+import smtplib
+import subprocess
+import time
+import xml.etree.ElementTree
+
+import pytest
+from test_lab_dns import Unbound, unbound_program, verdict
+
+CHAINMAIL = os.path.abspath("chainmail")
+EX_BAD, EX_USAGE, EX_SOFTWARE, EX_CONFIG = 1, 64, 70, 78
+
+pytestmark = pytest.mark.skipif(not shutil.which("ldns-signzone"),
+                                reason="ldns-signzone is not there (ldnsutils)")
+
+
+def gallery(*arguments, directory):
+    return subprocess.run([CHAINMAIL, "lab", "gallery", *map(str, arguments)], text=True, capture_output=True,
+                          timeout=300, env=dict(os.environ, TMPDIR=str(directory)))
+
+
+# --- our own sender ---------------------------------------------------------------------
+
+
+def test_every_row_is_right(tmp_path):
+    got = gallery("--json", directory=tmp_path)
+    assert got.returncode == 0, got.stdout + got.stderr
+    table = json.loads(got.stdout)
+    assert [row for row in table["rows"] if not row["right"]] == []
+    assert table["right"] == table["of"] == len(table["rows"]) >= 100
+    assert len({row["domain"] for row in table["rows"]}) == len(table["rows"])
+    for row in table["rows"]:
+        assert row["domain"].endswith(".test") and row["flaw"] and row["reply"], row
+        assert re.fullmatch(r"RFC \d{4} \d[\d.]*", row["rfc"]), row
+        assert row["got"] == row["expected"], row
+        assert row["got"].split(";")[0] == row["reply"].split(" ")[0], row
+    outcomes = {row["expected"].split(";")[0] for row in table["rows"]}
+    assert outcomes == {"delivered", "deferred", "bounced"}
+    assert os.listdir(tmp_path) == []
+
+
+# Two rows of which one is wrong: nobody lists the host.
+SMALL = """lab {
+    host a.test { domain a.test { } }
+    scripted good.test { certificate good; sts enforce }
+    scripted bad.test { certificate good; sts enforce { mx mx.other.test } }
+    send from x@a.test to y@good.test, y@bad.test
+    expect delivered to y@good.test { tls verified by sts; flaw "none"; rfc "8461 5" }
+    expect delivered to y@bad.test { tls encrypted; flaw "<&\\">"; rfc "8461 4.1" }
+    expect delivered to y@good.test
+}
+"""
+
+
+@pytest.fixture
+def small(tmp_path):
+    path = tmp_path / "small.lab"
+    path.write_text(SMALL)
+    return path
+
+
+def test_a_row_that_is_wrong_is_told_to_people(small, tmp_path):
+    got = gallery(small, directory=tmp_path)
+    assert got.returncode == EX_BAD
+    assert re.search(r"^good\.test +delivered; tls verified by sts +ok +RFC 8461 5 +none$", got.stdout, re.M)
+    assert re.search(r"^bad\.test +delivered; tls encrypted +WRONG +RFC 8461 4\.1 .*\n"
+                     r"    got: deferred; tls none\n    last attempt: deferred at attempt 1: MTA-STS: the policy of "
+                     r"bad\.test \(mode enforce\) does not list mx\.bad\.test$", got.stdout, re.M), got.stdout
+    assert got.stdout.endswith("1 of 2 domains are served as they should be\n")
+
+
+def test_a_row_that_is_wrong_is_told_to_programs(small, tmp_path):
+    got = gallery(small, "--json", directory=tmp_path)
+    table = json.loads(got.stdout)
+    assert got.returncode == EX_BAD and (table["right"], table["of"]) == (1, 2)
+    assert table["rows"][1]["got"] == "deferred; tls none"
+    got = gallery(small, "--tap", directory=tmp_path)
+    lines = got.stdout.splitlines()
+    assert got.returncode == EX_BAD and lines[-1] == "1..2"
+    assert [line for line in lines if line.startswith("not ok - bad.test")]
+    got = gallery(small, "--junit", directory=tmp_path)
+    suite = xml.etree.ElementTree.fromstring(got.stdout)
+    assert got.returncode == EX_BAD and (suite.get("tests"), suite.get("failures")) == ("2", "1")
+    assert [case.get("name") for case in suite if case.find("failure") is not None] == ["bad.test"]
+
+
+@pytest.mark.parametrize("arguments", [["gallery", "a", "b"], ["gallery", "--json", "--tap"], ["gallery", "--keep"],
+                                       ["up", "a", "b"], ["up", "--smtp", "x"], ["up", "--json"], ["run", "x", "--junit"]])
+def test_usage(arguments):
+    got = subprocess.run([CHAINMAIL, "lab", *arguments], capture_output=True, timeout=60)
+    assert got.returncode == EX_USAGE
+
+
+def test_a_gallery_with_flaws_says_where(tmp_path):
+    path = tmp_path / "x.lab"
+    path.write_text("lab {\n    scriptde x.test { }\n}\n")
+    got = gallery(path, directory=tmp_path)
+    assert got.returncode == EX_CONFIG and "x.lab:2:5" in got.stderr
+
+
+# --- the world as others see it ------------------------------------------------------------
+
+
+class OpenWorld:
+    """`chainmail lab up` and what it says."""
+
+    def __init__(self, directory, *arguments):
+        self.directory = directory
+        for _ in range(5):                      # below the ports that a machine gives away by itself
+            smtp, https, dns = random.sample(range(20000, 30000), 3)
+            self.process = subprocess.Popen(
+                [CHAINMAIL, "lab", "up", *map(str, arguments), "--dir", str(directory), "--smtp", str(smtp),
+                 "--https", str(https), "--dns", str(dns)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+            line = self.process.stdout.readline()
+            if line:
+                break
+        assert line, self.process.stderr.read()
+        self.ready = json.loads(line)
+        self.table = json.loads((directory / "gallery.json").read_text())
+        self.at = self.table["nameserver"], self.table["dns"]
+
+    def end(self):
+        self.process.terminate()
+        out, errors = self.process.communicate(timeout=60)
+        assert self.process.returncode == 0, errors
+        return [json.loads(line) for line in out.splitlines()]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    opened = OpenWorld(tmp_path_factory.mktemp("gallery"))
+    yield opened
+    opened.end()
+
+
+def names_of(world):
+    """All names and types that stand in its zones, and some that do not."""
+    found = set()
+    for path in (world.directory / "dns").glob("*.zone"):
+        for line in path.read_text().splitlines():
+            words = line.split()
+            if len(words) > 4 and words[2] == "IN" and words[3] in ("A", "MX", "TXT", "TLSA", "CNAME"):
+                found.add((words[0].rstrip("."), words[3]))
+    for row in world.table["rows"]:
+        found.update({(row["domain"], "MX"), ("_mta-sts." + row["domain"], "TXT"),
+                      ("_25._tcp.mx." + row["domain"], "TLSA")})
+    return sorted((name, kind) for name, kind in found if "silent" not in name)
+
+
+# What must be so, whatever anybody says.
+MARKS = {
+    ("dane-ee-ok.test", "MX"): ("found", "secure"),
+    ("_25._tcp.mx.dane-ee-ok.test", "TLSA"): ("found", "secure"),
+    ("_25._tcp.mx.dane-nsec3.test", "TLSA"): ("found", "secure"),
+    ("_25._tcp.mx.dane-no-tlsa.test", "TLSA"): ("nxdomain", "secure"),
+    ("_25._tcp.mx.dane-no-tlsa-nsec3.test", "TLSA"): ("nxdomain", "secure"),
+    ("no-such-domain.test", "MX"): ("nxdomain", "secure"),
+    ("dane-unsigned.test", "MX"): ("found", "insecure"),
+    ("_25._tcp.mx.dane-unsigned.test", "TLSA"): ("found", "insecure"),
+    ("dane-unsigned-mx-signed-host.test", "MX"): ("found", "insecure"),
+    ("dane-mx-bogus.test", "MX"): ("broken", "bogus"),
+    ("mx.dane-mx-bogus.test", "A"): ("found", "secure"),
+    ("mx.dane-address-bogus.test", "A"): ("broken", "bogus"),
+    ("_25._tcp.mx.dane-tlsa-bogus.test", "TLSA"): ("broken", "bogus"),
+    ("dane-tlsa-bogus.test", "MX"): ("found", "secure"),
+    ("dane-zone-bogus.test", "MX"): ("broken", "bogus"),
+    ("_25._tcp.mx.dane-tlsa-servfail.test", "TLSA"): ("broken", "insecure"),
+    ("mx-servfail.test", "MX"): ("broken", "insecure"),
+}
+
+
+def test_an_unbound_agrees_with_every_mark(world, tmp_path):
+    upstream = f'forward-zone:\n    name: "."\n    forward-addr: {world.at[0]}@{world.at[1]}\n'
+    unbound = Unbound(tmp_path, unbound_program(), world.directory / "anchor", upstream)
+    try:
+        names = names_of(world)
+        assert len(names) > 400 and set(MARKS) <= set(names)
+        for name, kind in names:
+            theirs = verdict(unbound.at, name, kind)
+            assert theirs == MARKS.get((name, kind), verdict(world.at, name, kind)), (name, kind)
+    finally:
+        unbound.end()
+
+
+def all_of(function, places):
+    with concurrent.futures.ThreadPoolExecutor(4) as pool:
+        return list(pool.map(function, places))
+
+
+# X509_V_ERR_...; OpenSSL by itself still takes a CN when there is no SAN, which RFC 9525 6.3 forbids.
+OPENSSL = {
+    "good": 0, "root-sent": 0, "intermediate": 0, "common-name-only": 0, "expired": 10, "root-sent-expired": 10,
+    "not-yet-valid": 9, "wrong-name": 62, "root-sent-wrong-name": 62, "self-signed": 18, "unknown-authority": 20,
+    "intermediate-missing": 20,
+}
+
+
+def test_openssl_agrees_with_every_certificate_of_a_mail_host(world):
+    def shake_hands(host):
+        got = subprocess.run(
+            ["openssl", "s_client", "-connect", f"{host['address']}:{world.ready['smtp']}", "-starttls", "smtp",
+             "-CAfile", world.directory / "ca.pem", "-verify_hostname", host["hostname"]],
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
+        error = re.search(r"verify error:num=(\d+)", got.stdout + got.stderr)
+        assert "BEGIN CERTIFICATE" in got.stdout, host
+        return host["name"], host["certificate"], int(error.group(1)) if error else 0
+
+    # these hosts say something else at the beginning
+    talks_otherwise = ("starttls-", "421-once", "554-", "521-", "greeting-", "mx-first-closes")
+    hosts = [host for host in world.table["hosts"] if host["certificate"] != "none"
+             and not host["name"].startswith(talks_otherwise) and "starttls-fails" not in host["name"]]
+    seen = all_of(shake_hands, hosts)
+    assert [one for one in seen if one[2] != OPENSSL[one[1]]] == []
+    assert {kind for _, kind, _ in seen} == set(OPENSSL)
+
+
+def test_curl_agrees_with_every_certificate_of_a_policy_host(world):
+    def fetch(host):
+        place = f"{host['hostname']}:{world.ready['https']}"
+        got = subprocess.run(
+            ["curl", "-sS", "-o", os.devnull, "--max-time", "3", "--cacert", world.directory / "ca.pem", "--resolve",
+             f"{place}:{host['address']}", f"https://{place}/.well-known/mta-sts.txt"],
+            capture_output=True, text=True, timeout=60, check=False)
+        return host["domain"], host["certificate"], got.returncode == 60, got.stderr
+
+    seen = all_of(fetch, world.table["policy-hosts"])
+    refused = {"expired", "wrong-name", "self-signed", "unknown-authority"}
+    assert [one for one in seen if one[2] != (one[1] in refused)] == []
+    assert {kind for _, kind, _, _ in seen} == refused | {"good", "common-name-only"}
+
+
+def test_what_a_host_takes_is_told(tmp_path):
+    path = tmp_path / "small.lab"
+    path.write_text(SMALL)
+    world = OpenWorld(tmp_path / "world", path)
+    address = next(host["address"] for host in world.table["hosts"] if host["name"] == "good.test")
+    with smtplib.SMTP(address, world.ready["smtp"], timeout=20) as client:
+        client.sendmail("x@a.test", ["y@good.test", "z@good.test"], "Subject: hello\r\n\r\nHello\r\n")
+        client.starttls()
+        client.sendmail("", ["y@good.test"], "Subject: hello\r\n\r\nHello\r\n")
+    time.sleep(0.1)
+    events = [event for event in world.end() if event["host"] == "good.test"]
+    assert [(e["event"], e["from"], e["to"], bool(e["tls"])) for e in events] == [
+        ("received", "x@a.test", ["y@good.test", "z@good.test"], False), ("received", "", ["y@good.test"], True)]
+    assert all(e["bytes"] > 20 for e in events)
+    for name in "ca.pem", "anchor", "resolv.conf", "gallery.json":
+        assert (tmp_path / "world" / name).stat().st_mode & 0o777 == 0o644

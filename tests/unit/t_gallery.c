@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: ISC */
+#include "lab/gallery.h"
+#include "unit.h"
+
+enum { MEMORY = 4 << 20 };
+
+static struct scenario *
+read_scenario(struct slice name, struct files *files)
+{
+	struct reader reader = files_reader(files);
+	struct scenario *sc;
+	struct flaws flaws;
+
+	flaws_begin(&flaws);
+	sc = scenario_read(name, &reader, &flaws);
+	for (const struct flaw *f = flaws.first; f != NULL; f = f->next)
+		print_error("%.*s:%u: %.*s\n", FMT(f->file), f->line, FMT(f->text));
+	assert_int_equal(flaws.errors, 0);
+	flaws_end(&flaws);
+	return sc;
+}
+
+/* Whoever has a row is there, and gets a message to the address of the row. */
+static bool
+is_sent(const struct scenario *sc, struct slice address)
+{
+	for (const struct statement *s = sc->first; s != NULL; s = s->next)
+		if (statement_id(s) == LAB_SEND)
+			for (const struct word *w = value_first(s); w != NULL; w = value_next(w))
+				if (slice_eqi(w->text, address))
+					return true;
+	return false;
+}
+
+static void
+the_gallery_has_a_table(void **state)
+{
+	struct files files = { 0 };
+	struct arena *arena = arena_new(MEMORY);
+	struct scenario *sc;
+	size_t count = 0, later = 0;
+
+	(void)state;
+	gallery_files(&files);
+	sc = read_scenario(GALLERY_NAME, &files);
+	for (const struct gallery_row *r = gallery_rows(sc, arena); r != NULL; r = r->next) {
+		assert_true(r->flaw.n > 0 && r->rfc.n > 4);
+		assert_true(is_sent(sc, value_first(r->statement)->text));
+		/* What is delivered was protected somehow, and the row says how. */
+		assert_int_equal(slice_eq(r->outcome, S("delivered")), r->tls.n > 0);
+		count++;
+		later += r->changes;
+	}
+	assert_true(count >= 100 && later >= 10 && later < count / 2);
+	scenario_free(sc);
+	arena_free(arena);
+	files_free(&files);
+}
+
+static const char TWO[] =
+    "lab {\n host a.test { domain a.test { } }\n send from x@a.test to y@b.test, y@c.test, y@d.test\n"
+    " expect delivered to y@b.test { tls verified by dane; flaw \"f\"; rfc \"7672 2.2\"; attempts 2 }\n"
+    " expect delivered to y@d.test { tls none }\n"
+    " change record c.test MX gone\n"
+    " expect deferred to y@c.test { flaw \"g\"; rfc \"8461 5\" }\n}\n";
+
+static struct gallery_row *
+two_rows(struct scenario **sc, struct files *files, struct arena *arena)
+{
+	buf_add(&files_add(files, S("x.lab"), FILE_CONFIG)->bytes, slice(TWO));
+	*sc = read_scenario(S("x.lab"), files);
+	return gallery_rows(*sc, arena);
+}
+
+static void
+a_row_is_an_outcome_with_a_flaw(void **state)
+{
+	struct files files = { 0 };
+	struct arena *arena = arena_new(MEMORY);
+	struct scenario *sc;
+	const struct gallery_row *r = two_rows(&sc, &files, arena);
+
+	(void)state;
+	assert_slice(r->domain, "b.test");
+	assert_slice(r->flaw, "f");
+	assert_slice(r->rfc, "RFC 7672 2.2");
+	assert_slice(r->outcome, "delivered");
+	assert_slice(r->tls, "verified by dane");
+	assert_slice(r->expected, "delivered; tls verified by dane; attempts 2");
+	assert_false(r->changes);
+	r = r->next;
+	assert_slice(r->domain, "c.test");
+	assert_slice(r->expected, "deferred");
+	assert_true(r->changes && r->next == NULL);
+	scenario_free(sc);
+	arena_free(arena);
+	files_free(&files);
+}
+
+static void
+a_row_is_right_when_all_of_it_holds(void **state)
+{
+	struct files files = { 0 };
+	struct arena *arena = arena_new(MEMORY);
+	struct scenario *sc;
+	struct gallery_row *r = two_rows(&sc, &files, arena);
+	const struct statement *tls = statement_find(r->statement->block, LAB_OUTCOME_TLS);
+	struct verdict_line second = { NULL, tls, S("tls"), true, S("tls verified by dane") };
+	struct verdict_line first = { &second, r->statement, S("to"), true, S("delivered at attempt 1: 250 Ok") };
+	struct play p = { .first = &first };
+
+	(void)state;
+	gallery_judge(r, &p, arena);
+	assert_true(r->right);
+	assert_slice(r->got, "delivered; tls verified by dane");
+	assert_slice(r->reply, "delivered at attempt 1: 250 Ok");
+	assert_false(r->next->right);           /* nobody has looked at it */
+	second.holds = false;
+	second.came = S("tls none");
+	gallery_judge(r, &p, arena);
+	assert_false(r->right);
+	assert_slice(r->got, "delivered; tls none");
+	first.holds = false;
+	first.came = S("nobody tried");
+	gallery_judge(r, &p, arena);
+	assert_slice(r->got, "nobody tried; tls none");
+	scenario_free(sc);
+	arena_free(arena);
+	files_free(&files);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(the_gallery_has_a_table),
+		cmocka_unit_test(a_row_is_an_outcome_with_a_flaw),
+		cmocka_unit_test(a_row_is_right_when_all_of_it_holds),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
