@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import socket
 import ssl
 import subprocess
@@ -140,6 +141,17 @@ def test_policies_and_certificates_change_while_it_runs(hosts):
         program.configure(re.sub("; sts [^;}]*", "", program.file.read_text()))
         program.reload()                                            # nothing is served any more
         until(lambda: "web" not in [role for _, role in program.children()], "no web role")
+
+
+def test_a_mistake_leaves_what_was_served_in_force(hosts):
+    with serve(hosts, expect={"config-error"}) as program:
+        before = program.pid("web")
+        shutil.copy(hosts / "b.key", hosts / "wrong.key")
+        program.configure(program.file.read_text().replace(f"key {hosts}/a.key", f"key {hosts}/wrong.key")
+                          .replace("sts testing", "sts enforce"))
+        program.reload("config-error")
+        assert "do not belong together" in program.events("config-error")[0]["why"]
+        assert TESTING.encode() in ask(program, GOOD) and program.pid("web") == before
 
 
 def test_a_death_is_repaired_and_no_mail_is_lost(hosts):
