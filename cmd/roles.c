@@ -285,6 +285,7 @@ delivery_finish(struct role *r)
 struct web_state {
 	struct site       *site;
 	struct tls_server *tls;
+	uint64_t           seed;
 	struct responder  *responders[WEB_DOORS_MOST];
 	size_t             count;
 	size_t             busy;        /* responders that still talk, once it drains */
@@ -296,6 +297,7 @@ web_prepare(struct role *r, struct error *why)
 	struct web_state *s = r->state = must_alloc(sizeof *s);
 	const struct web_conf *conf = &r->conf->web;
 	struct tls_identity ids[IDENTITIES_MOST];
+	struct rng rng = rng_random();
 	size_t n = 0;
 
 	for (; n < conf->tls_count && n < IDENTITIES_MOST; n++) {
@@ -305,6 +307,7 @@ web_prepare(struct role *r, struct error *why)
 			return error_set(why, "a certificate of the web door is not there");
 	}
 	s->site = site_new(r->conf);
+	s->seed = rng_next(&rng);
 	s->tls = tls_server_new(ids, n, why);
 	if (s->tls != NULL && r->conf->policy.tls_13)
 		tls_only_13(tls_server_context(s->tls));
@@ -332,7 +335,7 @@ web_take_door(struct role *r, uint32_t number, int fd)
 {
 	struct web_state *s = r->state;
 	struct responder_options o = { .loop = &r->loop, .tls = s->tls, .most = r->conf->web.connections,
-	    .answer = web_answer, .arg = s };
+	    .seed = s->seed, .answer = web_answer, .arg = s };
 
 	bug_if(number != 0 || s->count == WEB_DOORS_MOST);
 	s->responders[s->count++] = responder_new(&o, fd);

@@ -118,7 +118,7 @@ serve(struct site *s, const struct ip *ip, struct error *why)
 	    (fd = places_listen(&w->places, &at, why)) == -1)
 		return false;
 	s->responder = responder_new(&(struct responder_options){ &w->loop, s->tls, VISITORS_MOST,
-	    answer, s }, fd);
+	    0, answer, s }, fd);
 	return true;
 }
 

@@ -10,7 +10,10 @@
 /* Who stands behind whom: the oldest first. */
 struct row {
 	struct visitor *first, *last;
+	unsigned        count;
 };
+
+enum { CROWDS = 256 };
 
 struct visitor {
 	struct visitor   *next, *before;
@@ -19,6 +22,7 @@ struct visitor {
 	struct buf        out;
 	size_t            said;                 /* of `out`, when it drips */
 	int64_t           pause;
+	unsigned          crowd;
 	bool              asked;
 	struct timer      patience, drip;
 };
@@ -26,7 +30,8 @@ struct visitor {
 struct responder {
 	struct responder_options options;
 	struct listener *listener;              /* NULL: nobody is let in any more */
-	struct row       waiting, asked;        /* a visitor stands in the row that `asked` says */
+	struct row       waiting[CROWDS];       /* who has not asked yet, by crowd */
+	struct row       asked;
 	unsigned         count;
 	void           (*idle)(void *arg);
 	void            *idle_arg;
@@ -44,6 +49,7 @@ row_join(struct row *row, struct visitor *v)
 	v->before = row->last;
 	*(row->last != NULL ? &row->last->next : &row->first) = v;
 	row->last = v;
+	row->count++;
 }
 
 static void
@@ -51,12 +57,13 @@ row_leave(struct row *row, struct visitor *v)
 {
 	*(v->before != NULL ? &v->before->next : &row->first) = v->next;
 	*(v->next != NULL ? &v->next->before : &row->last) = v->before;
+	row->count--;
 }
 
 static struct row *
 row_of(const struct visitor *v)
 {
-	return v->asked ? &v->responder->asked : &v->responder->waiting;
+	return v->asked ? &v->responder->asked : &v->responder->waiting[v->crowd];
 }
 
 /* --- ends ------------------------------------------------------------------------------ */
@@ -135,9 +142,9 @@ say(struct visitor *v, const struct response_plan *plan)
 {
 	struct loop *loop = v->responder->options.loop;
 
-	row_leave(&v->responder->waiting, v);
+	row_leave(row_of(v), v);
 	v->asked = true;
-	row_join(&v->responder->asked, v);
+	row_join(row_of(v), v);
 	if (plan->reset) {
 		end_visitor(v);
 		return;
@@ -197,11 +204,29 @@ static const struct stream_user USER = { NULL, input, drained, secured, closed }
 
 /* --- coming in --------------------------------------------------------------------------- */
 
-/* The oldest who has not asked; else who asked first. */
+/* By the network: whoever has one address of a /64 has them all. */
+static unsigned
+crowd_of(const struct responder *r, struct ip ip)
+{
+	uint64_t h = r->options.seed ^ 0xcbf29ce484222325u;
+
+	for (unsigned i = 0; i < (ip.n == 4 ? 4 : 8); i++) {
+		h = (h ^ ip.bytes[i]) * 0xff51afd7ed558ccdu;
+		h ^= h >> 33;           /* each bit of an address counts for each of the result */
+	}
+	return (unsigned)(h * 0xc4ceb9fe1a85ec53u >> 32) % CROWDS;
+}
+
+/* The oldest of the largest crowd that has not asked; else who asked first. */
 static struct visitor *
 who_goes(const struct responder *r)
 {
-	return r->waiting.first != NULL ? r->waiting.first : r->asked.first;
+	const struct row *largest = &r->waiting[0];
+
+	for (size_t i = 1; i < CROWDS; i++)
+		if (r->waiting[i].count > largest->count)
+			largest = &r->waiting[i];
+	return largest->count > 0 ? largest->first : r->asked.first;
 }
 
 static void
@@ -210,11 +235,10 @@ accepted(void *arg, int fd, struct peer from)
 	struct responder *r = arg;
 	struct visitor *v = must_alloc(sizeof *v);
 
-	(void)from;
 	if (r->count == r->options.most)
 		end_visitor(who_goes(r));
-	*v = (struct visitor){ .responder = r, .out = BUF(RESPONSE_MOST) };
-	row_join(&r->waiting, v);
+	*v = (struct visitor){ .responder = r, .crowd = crowd_of(r, from.ip), .out = BUF(RESPONSE_MOST) };
+	row_join(row_of(v), v);
 	r->count++;
 	v->stream = stream_new(r->options.loop, fd, &USER, v);
 	timer_set(r->options.loop, &v->patience, RESPONDER_PATIENCE, end_visitor, v);

@@ -4,11 +4,14 @@
  *
  * What is answered the owner says, from what http.h has read; the responder
  * decides nothing.  Everything is bounded: connections, the time a client may
- * take to ask and to read (on the loop's clock), the length of a request.  When
- * all places are taken, the oldest client that has not asked yet goes: a
- * thousand who drip do not keep out one who asks, and finding that one costs
- * the same however many there are.  A connection that was answered lingers for
- * the two seconds of stream_finish() beside them.
+ * take to ask and to read (on the loop's clock), the length of a request.
+ *
+ * When all places are taken, somebody who has not asked yet goes: the oldest of
+ * the crowd that waits for most.  Clients are in one crowd by their network (an
+ * IPv4 address, an IPv6 /64), so that a thousand who drip, or come back as fast
+ * as they are sent away, make room for each other and not for or from others.
+ * Finding him costs the same however many there are.  A connection that was
+ * answered lingers for the two seconds of stream_finish() beside them.
  */
 #ifndef WEB_RESPONDER_H
 #define WEB_RESPONDER_H
@@ -33,6 +36,7 @@ struct responder_options {
 	struct loop       *loop;
 	struct tls_server *tls;         /* must outlive the responder */
 	unsigned           most;        /* connections at a time */
+	uint64_t           seed;        /* of the crowds: random, so that nobody can choose his */
 	void             (*answer)(void *arg, const struct http_request *, struct response_plan *);
 	void              *arg;
 };

@@ -79,14 +79,20 @@ on_closed(void *arg, const struct error *why)
 static const struct stream_user USER = { on_connected, on_input, NULL, on_secured, on_closed };
 
 static void
-come(struct client *c, bool tls, const char *asks)
+come_from(struct client *c, const struct ip *from, bool tls, const char *asks)
 {
 	struct error why;
 
 	*c = (struct client){ .tls = tls, .asks = slice(asks), .got = BUF(65536) };
-	c->stream = stream_connect(&loop, WORLD, NULL, &USER, c, &why);
+	c->stream = stream_connect(&loop, WORLD, from, &USER, c, &why);
 	assert_non_null(c->stream);
 	loop_run_until(&loop, clock_.now);
+}
+
+static void
+come(struct client *c, bool tls, const char *asks)
+{
+	come_from(c, NULL, tls, asks);
 }
 
 static void
@@ -128,7 +134,7 @@ setup(void **state)
 	client_tls = tls_client_new(authority_root(authority), &why);
 	fd = places_listen(&places, &WORLD, &why);
 	assert_true(server_tls != NULL && client_tls != NULL && fd != -1);
-	responder = responder_new(&(struct responder_options){ &loop, server_tls, MOST, answer, NULL }, fd);
+	responder = responder_new(&(struct responder_options){ &loop, server_tls, MOST, 0, answer, NULL }, fd);
 	plan = (struct response_plan){ .response = { 200, S("text/plain"), NONE, S("a policy") } };
 	return 0;
 }
@@ -214,6 +220,26 @@ who_asks_finds_a_place(void **state)
 		leave(&idle[i]);
 	}
 	assert_int_equal(gone, CLIENTS_MOST - MOST + 1);
+	leave(&c);
+}
+
+/* He was first, and is slow; but the others, who are many, make room for each other. */
+static void
+a_crowd_does_not_push_others_out(void **state)
+{
+	static const struct ip crowd = { { 127, 0, 0, 2 }, 4 }, alone = { { 127, 0, 0, 3 }, 4 };
+	struct client many[CLIENTS_MOST], c;
+
+	(void)state;
+	come_from(&c, &alone, true, "GET /policy HTTP/1.1\r\n");
+	for (size_t i = 0; i < CLIENTS_MOST; i++)
+		come_from(&many[i], &crowd, true, "GET /pol");
+	assert_false(c.over);
+	stream_write(c.stream, S("Host: mta-sts.a.test\r\n\r\n"));
+	loop_run_until(&loop, NOW + 1);
+	assert_true(starts(&c, "HTTP/1.1 200 OK\r\n"));
+	for (size_t i = 0; i < CLIENTS_MOST; i++)
+		leave(&many[i]);
 	leave(&c);
 }
 
@@ -313,6 +339,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(one_request_gets_one_response, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_sent_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_asks_finds_a_place, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_crowd_does_not_push_others_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_drains, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_is_waited_for_when_nobody_is_there, setup, teardown),
 		cmocka_unit_test_setup_teardown(it_can_misbehave_for_a_lab, setup, teardown),

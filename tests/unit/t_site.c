@@ -247,7 +247,7 @@ senders_get_the_policy_of_each_domain(void **state)
 	identify(authority, "mta-sts.b.test", &made[1], &ids[1]);
 	server = tls_server_new(ids, 2, &why);
 	assert_true(server != NULL && client != NULL);
-	responder = responder_new(&(struct responder_options){ &loop, server, 9, answer_from, site },
+	responder = responder_new(&(struct responder_options){ &loop, server, 9, 0, answer_from, site },
 	    places_listen(&places, &door, &why));
 	fetcher = fetcher_new(&loop, client);
 	for (size_t i = 0; i < COUNT(asks); i++) {
