@@ -187,9 +187,10 @@ client_starttls(struct client *c)
 static void
 starttls_answered(struct client *c, struct slice input)
 {
-	if (c->reply.code != 220)
+	if (c->reply.code != 220) {
+		c->tls_refused = c->reply.code != 421;
 		fail(c, said(c));
-	else if (input.n > 0)           /* response injection (A10.4) */
+	} else if (input.n > 0)           /* response injection (A10.4) */
 		fail(c, STATUS(0, 4, 7, 0, "the server spoke in the clear behind its STARTTLS reply"));
 	else
 		c->want = CLIENT_TLS;

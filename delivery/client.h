@@ -68,6 +68,7 @@ struct client {
 	enum client_want  want;
 	struct buf        out;
 	struct client_extensions offers;        /* of the newest EHLO */
+	bool              tls_refused;  /* that is why it failed: a reply to STARTTLS, not 421 */
 	struct status     failure;
 	struct slice      greeting;     /* the host name the server gave, for TLSRPT */
 

@@ -199,6 +199,29 @@ begin_tls(struct connection *c)
 	stream_secure_client(c->stream, ssl);
 }
 
+static void
+show_words(char text[FOUND_TEXT], struct slice words)
+{
+	struct buf b = BUF(4 * sizeof ((struct error *)NULL)->text);
+
+	shown_add(&b, words);
+	snprintf(text, FOUND_TEXT, "%.*s", FMT(buf_slice(&b)));
+	buf_free(&b);
+}
+
+/* STARTTLS was offered and then refused: as a handshake that broke, a matter for the judge. */
+static void
+refused_tls(struct connection *c)
+{
+	struct error words;
+
+	error_set(&words, "STARTTLS was refused: %.*s", FMT(c->client.failure.text));
+	c->found.starttls = true;
+	show_words(c->found.broke, slice(words.text));
+	if (judge(c))
+		over(c, c->client.failure);
+}
+
 /* --- the text ------------------------------------------------------------------------ */
 
 static void
@@ -324,6 +347,10 @@ react(struct connection *c)
 		loop_later(c->options.loop, &c->tell, tell_sent, c);
 		break;
 	case CLIENT_FAILED:
+		if (c->client.tls_refused) {
+			refused_tls(c);
+			break;
+		}
 		say_goodbye(c);
 		over(c, c->client.failure);
 		break;
@@ -382,16 +409,6 @@ on_secured(void *arg)
 		return;
 	client_secured(&c->client);
 	react(c);
-}
-
-static void
-show_words(char text[FOUND_TEXT], struct slice words)
-{
-	struct buf b = BUF(4 * sizeof ((struct error *)NULL)->text);
-
-	shown_add(&b, words);
-	snprintf(text, FOUND_TEXT, "%.*s", FMT(buf_slice(&b)));
-	buf_free(&b);
 }
 
 static void
