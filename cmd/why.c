@@ -61,7 +61,7 @@ complain(struct asking *a, const char *why, int code)
 	return false;
 }
 
-/* --- lines ----------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------- */
 
 static void
 add_line(struct asking *a, struct lines *to, struct slice text)
@@ -105,7 +105,7 @@ names(struct slice text, struct slice word)
 	return n.found;
 }
 
-/* --- the history ---------------------------------------------------------------------------- */
+/* --- the history -------------------------------------------------------------------- */
 
 /* The first time: which messages is it about?  They come newest first, more or less. */
 static void
@@ -265,7 +265,7 @@ find_lines(struct asking *a)
 	return q.count == 0 || look(a, &q, take_told);
 }
 
-/* --- the queue --------------------------------------------------------------------------------- */
+/* --- the queue ---------------------------------------------------------------------- */
 
 static bool
 take_row(void *arg, json_t *row)
@@ -330,7 +330,7 @@ list_by_id(struct asking *a)
 		list(a, &r);
 }
 
-/* --- telling -------------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------ */
 
 static int
 by_time(const void *x, const void *y)
@@ -409,7 +409,8 @@ tell_limits(struct asking *a)
 	uint64_t number, sum = 0;
 
 	for (size_t i = 0; i < a->left_out.count; i++)
-		sum += slice_number(past_value(&a->left_out.line[i], "count"), UINT32_MAX, &number) ? number : 0;
+		if (slice_number(past_value(&a->left_out.line[i], "count"), UINT32_MAX, &number))
+			sum += number;
 	if (sum > 0)
 		fprintf(stderr, "chainmail why: %llu refusals were too many in their minute and are not kept,"
 		    " between %.19s and %.19s\n", (unsigned long long)sum, a->left_out.line[0].when.p,
@@ -467,7 +468,7 @@ tell(struct asking *a)
 	}
 }
 
-/* --- the command ------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------- */
 
 static void
 find_out(struct asking *a)
