@@ -7,7 +7,8 @@
 #include "cmd/tale.h"
 
 enum {
-	EACH_MOST = 10,                 /* lines that tell of the same kind of end */
+	EACH_MOST = 10,                 /* lines that tell of the same kind of event, … */
+	KINDS_MOST = 16,                /* … of which there are not so many */
 	WHEN = 19, SPAN = 16,
 };
 
@@ -410,15 +411,6 @@ same_reason(const struct past_line *a, const struct past_line *b)
 	    slice_eq(past_value(a, "mx"), past_value(b, "mx"));
 }
 
-static bool
-was_told(const struct tale *t, size_t at)
-{
-	for (size_t i = 0; i < at; i++)
-		if (is_event(&t->lines[i], "deferred") && same_reason(&t->lines[i], &t->lines[at]))
-			return true;
-	return false;
-}
-
 static void
 add_deferred(struct buf *b, const struct tale *t, size_t at)
 {
@@ -472,42 +464,64 @@ add_happening(struct buf *b, const struct tale *t, size_t at)
 		add_as_it_is(b, l);
 }
 
-/* How many there were of each kind of event. */
-struct kinds {
-	struct { struct slice event; size_t count; } kind[16];
-	size_t n;
+/* What has been told: so many of each kind, and which attempts that failed. */
+struct telling {
+	struct { struct slice event; size_t count; } kind[KINDS_MOST];
+	size_t kinds;
+	const struct past_line *deferred[EACH_MOST];
+	size_t deferred_count, left_out;
 };
 
 static size_t
-count_kind(struct kinds *k, struct slice event)
+count_kind(struct telling *t, struct slice event)
 {
 	size_t i = 0;
 
-	while (i < k->n && !slice_eq(k->kind[i].event, event))
+	while (i < t->kinds && !slice_eq(t->kind[i].event, event))
 		i++;
-	if (i == sizeof k->kind / sizeof *k->kind)
+	if (i == KINDS_MOST)
 		return EACH_MOST + 1;
-	if (i == k->n)
-		k->kind[k->n++].event = event;
-	return ++k->kind[i].count;
+	if (i == t->kinds)
+		t->kind[t->kinds++].event = event;
+	return ++t->kind[i].count;
+}
+
+/* It was told together with the first one that ended so. */
+static bool
+is_again(const struct telling *t, const struct past_line *l)
+{
+	for (size_t i = 0; i < t->deferred_count; i++)
+		if (same_reason(t->deferred[i], l))
+			return true;
+	return false;
+}
+
+static void
+add_if_new(struct buf *b, struct telling *telling, const struct tale *t, size_t at)
+{
+	const struct past_line *l = &t->lines[at];
+
+	if (is_again(telling, l))
+		return;
+	if (count_kind(telling, l->event) > EACH_MOST) {
+		telling->left_out++;
+		return;
+	}
+	if (is_event(l, "deferred"))
+		telling->deferred[telling->deferred_count++] = l;
+	add_happening(b, t, at);
 }
 
 static void
 add_happenings(struct buf *b, const struct tale *t)
 {
-	struct kinds kinds = { .n = 0 };
-	size_t left_out = 0;
+	struct telling telling = { .kinds = 0 };
 
-	for (size_t i = 0; i < t->count; i++) {
-		if (is_event(&t->lines[i], "deferred") && was_told(t, i))
-			continue;
-		if (count_kind(&kinds, t->lines[i].event) <= EACH_MOST)
-			add_happening(b, t, i);
-		else
-			left_out++;
-	}
-	if (left_out > 0)
-		buf_printf(b, INDENT "and %zu more of the same kinds; --json tells them all\n", left_out);
+	for (size_t i = 0; i < t->count; i++)
+		add_if_new(b, &telling, t, i);
+	if (telling.left_out > 0)
+		buf_printf(b, INDENT "and %zu more of the same kinds; --json tells them all\n",
+		    telling.left_out);
 }
 
 /* --- what comes --------------------------------------------------------------------- */
