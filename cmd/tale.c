@@ -7,13 +7,14 @@
 #include "cmd/tale.h"
 
 enum {
-	EACH_MOST = 10,                 /* lines that tell of the same kind of end */
+	EACH_MOST = 10,                 /* lines that tell of the same kind of event, … */
+	KINDS_MOST = 16,                /* … of which there are not so many */
 	WHEN = 19, SPAN = 16,
 };
 
 #define INDENT "                       "
 
-/* --- words --------------------------------------------------------------------------------- */
+/* --- words -------------------------------------------------------------------------- */
 
 static bool
 is_event(const struct past_line *l, const char *name)
@@ -70,9 +71,10 @@ begin_line(struct buf *b, const struct past_line *l)
 	buf_add(b, S("  "));
 }
 
-/* "before value after", or nothing when there is no value. */
+/* Before, value, after; or nothing when there is no value. */
 static void
-add_key(struct buf *b, const struct past_line *l, const char *before, const char *key, const char *after)
+add_key(struct buf *b, const struct past_line *l, const char *before, const char *key,
+    const char *after)
 {
 	struct slice value = past_value(l, key);
 
@@ -83,7 +85,7 @@ add_key(struct buf *b, const struct past_line *l, const char *before, const char
 	buf_printf(b, "%s", after);
 }
 
-/* --- how it ended ------------------------------------------------------------------------------- */
+/* --- how it ended ------------------------------------------------------------------- */
 
 struct ends {
 	size_t received, rejected, delivered, failed, dropped, posted;
@@ -104,7 +106,7 @@ count_ends(const struct tale *t)
 		const struct past_line *l = &t->lines[i];
 		bool own = is_its_own(t, l);
 
-		e.received += own && (is_event(l, "received") || is_event(l, "queued") || is_event(l, "report"));
+		e.received += own && is_event(l, "received");
 		e.rejected += own && is_event(l, "rejected");
 		e.delivered += own && is_event(l, "delivered");
 		e.failed += own && (is_event(l, "bounced") || is_event(l, "expired"));
@@ -180,7 +182,7 @@ add_failed(struct buf *b, const struct tale *t, const struct ends *e)
 			buf_add(b, S(". The sender was told."));
 			return;
 		}
-	buf_add(b, S(e->dropped > 0 ? ". Nobody was told." : "."));
+	buf_printf(b, "%s", e->dropped > 0 ? ". Nobody was told." : ".");
 }
 
 static void
@@ -193,7 +195,8 @@ add_end(struct buf *b, const struct tale *t)
 		add_waiting(b, t);
 		break;
 	case TALE_HELD:
-		buf_printf(b, "Held: it is not tried until somebody says chainmail queue release %.*s.", FMT(t->id));
+		buf_printf(b, "Held: it is not tried until somebody says chainmail queue release %.*s.",
+		    FMT(t->id));
 		break;
 	case TALE_DELIVERED:
 		buf_add(b, S("Delivered to "));
@@ -213,13 +216,13 @@ add_end(struct buf *b, const struct tale *t)
 		buf_add(b, S("Given up; nobody was told."));
 		break;
 	case TALE_UNKNOWN:
-		buf_add(b, S(e.received > 0 ? "It was taken in and does not wait any more; its end is not in the history."
-		    : "It does not wait any more; the history knows a part of it."));
+		buf_printf(b, "It does not wait any more; %s.", e.received > 0
+		    ? "its end is not in the history" : "the history knows a part of it");
 	}
 	buf_byte(b, '\n');
 }
 
-/* --- what happened --------------------------------------------------------------------------------- */
+/* --- what happened ------------------------------------------------------------------ */
 
 /* "from 192.0.2.1 (mx.a.test) over TLS 1.3" */
 static void
@@ -398,7 +401,7 @@ add_as_it_is(struct buf *b, const struct past_line *l)
 	buf_printf(b, "%.*s %.*s\n", FMT(l->event), FMT(l->pairs));
 }
 
-/* --- the same again ---------------------------------------------------------------------------------- */
+/* --- the same again ----------------------------------------------------------------- */
 
 static bool
 same_reason(const struct past_line *a, const struct past_line *b)
@@ -406,15 +409,6 @@ same_reason(const struct past_line *a, const struct past_line *b)
 	return is_event(b, "deferred") && slice_eq(past_value(a, "to"), past_value(b, "to")) &&
 	    slice_eq(past_value(a, "reply"), past_value(b, "reply")) &&
 	    slice_eq(past_value(a, "mx"), past_value(b, "mx"));
-}
-
-static bool
-was_told(const struct tale *t, size_t at)
-{
-	for (size_t i = 0; i < at; i++)
-		if (is_event(&t->lines[i], "deferred") && same_reason(&t->lines[i], &t->lines[at]))
-			return true;
-	return false;
 }
 
 static void
@@ -431,7 +425,8 @@ add_deferred(struct buf *b, const struct tale *t, size_t at)
 		}
 	if (last == NULL)
 		return;
-	buf_printf(b, INDENT "and %zu more tr%s with the same end, the last at ", again, again == 1 ? "y" : "ies");
+	buf_printf(b, INDENT "and %zu more tr%s with the same end, the last at ", again,
+	    again == 1 ? "y" : "ies");
 	add_when(b, last->when);
 	buf_byte(b, '\n');
 }
@@ -469,50 +464,73 @@ add_happening(struct buf *b, const struct tale *t, size_t at)
 		add_as_it_is(b, l);
 }
 
-/* How many there were of each kind of event. */
-struct kinds {
-	struct { struct slice event; size_t count; } kind[16];
-	size_t n;
+/* What has been told: so many of each kind, and which attempts that failed. */
+struct telling {
+	struct { struct slice event; size_t count; } kind[KINDS_MOST];
+	size_t kinds;
+	const struct past_line *deferred[EACH_MOST];
+	size_t deferred_count, left_out;
 };
 
 static size_t
-count_kind(struct kinds *k, struct slice event)
+count_kind(struct telling *t, struct slice event)
 {
 	size_t i = 0;
 
-	while (i < k->n && !slice_eq(k->kind[i].event, event))
+	while (i < t->kinds && !slice_eq(t->kind[i].event, event))
 		i++;
-	if (i == sizeof k->kind / sizeof *k->kind)
+	if (i == KINDS_MOST)
 		return EACH_MOST + 1;
-	if (i == k->n)
-		k->kind[k->n++].event = event;
-	return ++k->kind[i].count;
+	if (i == t->kinds)
+		t->kind[t->kinds++].event = event;
+	return ++t->kind[i].count;
+}
+
+/* It was told together with the first one that ended so. */
+static bool
+is_again(const struct telling *t, const struct past_line *l)
+{
+	for (size_t i = 0; i < t->deferred_count; i++)
+		if (same_reason(t->deferred[i], l))
+			return true;
+	return false;
+}
+
+static void
+add_if_new(struct buf *b, struct telling *telling, const struct tale *t, size_t at)
+{
+	const struct past_line *l = &t->lines[at];
+
+	if (is_again(telling, l))
+		return;
+	if (count_kind(telling, l->event) > EACH_MOST) {
+		telling->left_out++;
+		return;
+	}
+	if (is_event(l, "deferred"))
+		telling->deferred[telling->deferred_count++] = l;
+	add_happening(b, t, at);
 }
 
 static void
 add_happenings(struct buf *b, const struct tale *t)
 {
-	struct kinds kinds = { .n = 0 };
-	size_t left_out = 0;
+	struct telling telling = { .kinds = 0 };
 
-	for (size_t i = 0; i < t->count; i++) {
-		if (is_event(&t->lines[i], "deferred") && was_told(t, i))
-			continue;
-		if (count_kind(&kinds, t->lines[i].event) <= EACH_MOST)
-			add_happening(b, t, i);
-		else
-			left_out++;
-	}
-	if (left_out > 0)
-		buf_printf(b, INDENT "and %zu more of the same kinds; --json tells them all\n", left_out);
+	for (size_t i = 0; i < t->count; i++)
+		add_if_new(b, &telling, t, i);
+	if (telling.left_out > 0)
+		buf_printf(b, INDENT "and %zu more of the same kinds; --json tells them all\n",
+		    telling.left_out);
 }
 
-/* --- what comes ---------------------------------------------------------------------------------------- */
+/* --- what comes --------------------------------------------------------------------- */
 
 static void
 add_next(struct buf *b, const struct tale *t, const json_t *recipient)
 {
-	int64_t next = json_integer_value(json_object_get(recipient, "next_attempt")), now = t->now / 1000;
+	int64_t next = json_integer_value(json_object_get(recipient, "next_attempt"));
+	int64_t now = t->now / 1000;
 	const char *address = json_string_value(json_object_get(recipient, "address"));
 	char span[SPAN];
 
@@ -522,8 +540,8 @@ add_next(struct buf *b, const struct tale *t, const json_t *recipient)
 	buf_add(b, S("  "));
 	add_seconds(b, next);
 	buf_printf(b, "  next: try %d for <%s>%s%s\n",
-	    (int)json_integer_value(json_object_get(recipient, "attempts")) + 1, address != NULL ? address : "",
-	    next > now ? ", in " : "", next > now ? span : "");
+	    (int)json_integer_value(json_object_get(recipient, "attempts")) + 1,
+	    address != NULL ? address : "", next > now ? ", in " : "", next > now ? span : "");
 }
 
 static void
@@ -536,8 +554,8 @@ add_future(struct buf *b, const struct tale *t)
 		add_next(b, t, json_array_get(recipients, i));
 	if (count > EACH_MOST)
 		buf_printf(b, INDENT "and %zu more recipients wait\n", count - EACH_MOST);
-	buf_printf(b, "What you can do: chainmail queue retry %.*s (now), hold, bounce (tell the sender), drop.\n",
-	    FMT(t->id));
+	buf_printf(b, "What you can do: chainmail queue retry %.*s (now), hold, bounce (tell the"
+	    " sender), drop.\n", FMT(t->id));
 }
 
 void
@@ -550,7 +568,7 @@ tale_add(struct buf *b, const struct tale *t)
 		add_future(b, t);
 }
 
-/* --- refusals ------------------------------------------------------------------------------------------- */
+/* --- refusals ----------------------------------------------------------------------- */
 
 static bool
 same_refusal(const struct past_line *a, const struct past_line *b)
@@ -604,7 +622,7 @@ tale_refusals_add(struct buf *b, const struct past_line *lines, size_t count)
 		add_refusal(b, lines, i, count);
 }
 
-/* --- for programs ----------------------------------------------------------------------------------------- */
+/* --- for programs ------------------------------------------------------------------- */
 
 json_t *
 tale_line_json(const struct past_line *l)

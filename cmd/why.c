@@ -26,7 +26,9 @@
 
 enum {
 	MEMORY = 64 << 20, TEXT_MOST = 16 << 20,
-	LINES_MOST = 4000,              /* that are told */
+	LINES_MOST = 20000,             /* about messages, … */
+	REFUSALS_MOST = 1000,           /* … about commands, and … */
+	NOTES_MOST = 20000,             /* … about what is not kept */
 	IDS_MOST = HISTORY_WORDS,       /* messages in one answer */
 };
 
@@ -45,7 +47,8 @@ struct asking {
 	struct spool *spool;            /* nobody runs */
 	bool          down;
 	uint64_t      below;            /* of the answer */
-	bool          full;             /* not everything is told */
+	bool          enough;           /* no further page is needed, … */
+	bool          more;             /* … and not everything is told */
 	struct lines  lines, refusals, left_out;
 	struct slice  ids[IDS_MOST];
 	json_t       *rows[IDS_MOST];
@@ -61,16 +64,16 @@ complain(struct asking *a, const char *why, int code)
 	return false;
 }
 
-/* --- lines ----------------------------------------------------------------------------- */
+/* --- lines -------------------------------------------------------------------------- */
 
 static void
-add_line(struct asking *a, struct lines *to, struct slice text)
+add_line(struct asking *a, struct lines *to, size_t most, struct slice text)
 {
-	struct slice copy = arena_copy(a->arena, text);
+	struct slice copy = to->count < most ? arena_copy(a->arena, text) : NONE;
 	struct past_line l;
 
-	if (to->count == LINES_MOST || copy.p == NULL) {
-		a->full = true;
+	if (copy.p == NULL) {
+		a->enough = a->more = true;
 		return;
 	}
 	if (!past_line(copy, &l))
@@ -105,7 +108,7 @@ names(struct slice text, struct slice word)
 	return n.found;
 }
 
-/* --- the history ---------------------------------------------------------------------------- */
+/* --- the history -------------------------------------------------------------------- */
 
 /* The first time: which messages is it about?  They come newest first, more or less. */
 static void
@@ -115,7 +118,7 @@ note_id(struct asking *a, struct slice id)
 		if (slice_eqi(a->ids[i], id))
 			return;
 	if (a->count == IDS_MOST)
-		a->full = true;
+		a->enough = a->more = true;
 	else
 		a->ids[a->count++] = arena_copy(a->arena, id);
 }
@@ -128,24 +131,38 @@ take_found(struct asking *a, struct slice text)
 	if (!past_line(text, &l))
 		return;
 	if (slice_eq(l.event, S(PAST_NOT_KEPT)))
-		add_line(a, &a->left_out, text);
+		add_line(a, &a->left_out, NOTES_MOST, text);
 	else if (!names(text, a->what))
 		return;
 	else if (slice_eq(l.id, S("-")))
-		add_line(a, &a->refusals, text);
+		add_line(a, &a->refusals, REFUSALS_MOST, text);
 	else
 		note_id(a, l.id);
+}
+
+struct belonging {
+	const struct asking *asking;
+	bool                 found;
+};
+
+static void
+match_any(void *arg, struct slice word)
+{
+	struct belonging *b = arg;
+
+	for (size_t i = 0; i < b->asking->count && word.n == ID_TEXT; i++)
+		b->found = b->found || slice_eqi(word, b->asking->ids[i]);
 }
 
 /* The second time: everything about them. */
 static void
 take_told(struct asking *a, struct slice text)
 {
-	for (size_t i = 0; i < a->count; i++)
-		if (names(text, a->ids[i])) {
-			add_line(a, &a->lines, text);
-			return;
-		}
+	struct belonging b = { a, false };
+
+	past_words(text, match_any, &b);
+	if (b.found)
+		add_line(a, &a->lines, LINES_MOST, text);
 }
 
 struct page {
@@ -235,12 +252,13 @@ look(struct asking *a, struct history_question *q, void (*take)(struct asking *,
 	struct page page = { a, take };
 	struct error why = { 0 };
 
+	a->enough = false;
 	do {
 		a->below = 0;
 		if (!ask(a, q, &page, &why))
 			return complain(a, why.text, EX_TEMPFAIL);
 		q->below = a->below;
-	} while (a->below != 0 && !a->full);
+	} while (a->below != 0 && !a->enough);
 	return true;
 }
 
@@ -265,7 +283,7 @@ find_lines(struct asking *a)
 	return q.count == 0 || look(a, &q, take_told);
 }
 
-/* --- the queue --------------------------------------------------------------------------------- */
+/* --- the queue ---------------------------------------------------------------------- */
 
 static bool
 take_row(void *arg, json_t *row)
@@ -330,7 +348,7 @@ list_by_id(struct asking *a)
 		list(a, &r);
 }
 
-/* --- telling -------------------------------------------------------------------------------------- */
+/* --- telling ------------------------------------------------------------------------ */
 
 static int
 by_time(const void *x, const void *y)
@@ -409,13 +427,14 @@ tell_limits(struct asking *a)
 	uint64_t number, sum = 0;
 
 	for (size_t i = 0; i < a->left_out.count; i++)
-		sum += slice_number(past_value(&a->left_out.line[i], "count"), UINT32_MAX, &number) ? number : 0;
+		if (slice_number(past_value(&a->left_out.line[i], "count"), UINT32_MAX, &number))
+			sum += number;
 	if (sum > 0)
 		fprintf(stderr, "chainmail why: %llu refusals were too many in their minute and are not kept,"
 		    " between %.19s and %.19s\n", (unsigned long long)sum, a->left_out.line[0].when.p,
 		    a->left_out.line[a->left_out.count - 1].when.p);
-	if (a->full)
-		fprintf(stderr, "chainmail why: there is more, older than this\n");
+	if (a->more)
+		fprintf(stderr, "chainmail why: there is more than this\n");
 	if (a->house.conf->history == 0)
 		fprintf(stderr, "chainmail why: nothing is kept of the past (history never)\n");
 }
@@ -467,7 +486,7 @@ tell(struct asking *a)
 	}
 }
 
-/* --- the command ------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------- */
 
 static void
 find_out(struct asking *a)

@@ -15,7 +15,7 @@ enum {
 	KV_MEMORY = 1 << 20, PATH_BYTES = 4096, KEY = 8,
 	WRITE_MS = 2 * SECOND, TURN_MS = MINUTE,
 	GROWN = 8 << 10,                /* smaller blocks are written again when more has come */
-	BYTES_MOST = 256 << 20,         /* of lines, in all */
+	BYTES_MOST = 256 << 20,         /* of lines, in all, unless an option says otherwise */
 	TRIM_MOST = 16,                 /* blocks that go in one step */
 	CHECKPOINT_BYTES = 8 << 20,     /* written, until the logs of Berkeley DB are made short */
 	LOOK_MOST = 1000, READ_MOST = HISTORY_PAGE / PAST_BLOCK,        /* indexes and blocks of one page */
@@ -23,7 +23,7 @@ enum {
 
 static const char *const TABLES[] = { "blocks", "indexes", NULL };
 
-/* --- keys ------------------------------------------------------------------------------- */
+/* --- keys --------------------------------------------------------------------------- */
 
 /* Keys are in the order of their bytes; so the newest block is the first. */
 static struct slice
@@ -51,7 +51,7 @@ history_open(const char *dir, const struct clock *clock, struct error *why)
 	return kv_open(&o, why);
 }
 
-/* --- looking ------------------------------------------------------------------------------ */
+/* --- looking ------------------------------------------------------------------------ */
 
 struct looking {
 	const struct history_question *question;
@@ -147,7 +147,7 @@ history_look(struct kv *kv, const struct history_question *q, struct buf *lines,
 	return ok && read_blocks(kv, &l, why);
 }
 
-/* --- writing ------------------------------------------------------------------------------- */
+/* --- writing ------------------------------------------------------------------------ */
 
 struct history {
 	struct queue     *queue;
@@ -157,7 +157,7 @@ struct history {
 	bool              fresh;        /* it has lines that are not written */
 	uint64_t          number;       /* of the block; 0: not known before it is open */
 	uint64_t          oldest;       /* of those on the disk; == number: there are none */
-	uint64_t          bytes;        /* of lines in all blocks before this one */
+	uint64_t          bytes, most;  /* of lines in all blocks before this one */
 	uint64_t          written;      /* since the last checkpoint */
 	bool              checkpoint;   /* one is under way */
 	struct timer      write, turn;
@@ -211,7 +211,7 @@ is_open(struct history *h)
 	return true;
 }
 
-/* --- its bounds ------------------------------------------------------------------------------- */
+/* --- its bounds --------------------------------------------------------------------- */
 
 static bool
 remove_oldest(struct history *h, struct slice key, uint32_t bytes)
@@ -236,7 +236,7 @@ trim_one(struct history *h, int64_t since)
 	enum kv_answer got = kv_get(kv_table(h->kv, "indexes"), key_of(h->oldest, &key), &packed, &why);
 	bool gone = got == KV_FAILED ? fail(h, &why)
 	    : got == KV_FOUND && past_index_read(&x, buf_slice(&packed)) && x.last >= since &&
-	    h->bytes <= BYTES_MOST ? false : remove_oldest(h, key_of(h->oldest, &key), x.bytes);
+	    h->bytes <= h->most ? false : remove_oldest(h, key_of(h->oldest, &key), x.bytes);
 
 	buf_free(&key);
 	buf_free(&packed);
@@ -253,7 +253,7 @@ trim(struct history *h)
 		continue;
 }
 
-/* --- blocks -------------------------------------------------------------------------------------- */
+/* --- blocks ------------------------------------------------------------------------- */
 
 static void
 next_block(struct history *h)
@@ -333,7 +333,7 @@ history_keep(struct queue *q, struct slice lines)
 		keep_line(q->history, line);
 }
 
-/* --- turns ------------------------------------------------------------------------------------------ */
+/* --- turns -------------------------------------------------------------------------- */
 
 static void
 make_checkpoint(void *arg)
@@ -385,7 +385,7 @@ turn(void *arg)
 	begin_checkpoint(h);
 }
 
-/* --- the command --------------------------------------------------------------------------------------- */
+/* --- the command -------------------------------------------------------------------- */
 
 static bool
 read_question(struct history_question *q, struct slice request)
@@ -422,7 +422,7 @@ history_answer(struct queue *q, struct slice request, struct buf *lines, uint64_
 	    : error_set(why, "the history cannot be opened");
 }
 
-/* --- beginning and ending --------------------------------------------------------------------------------- */
+/* --- beginning and ending ----------------------------------------------------------- */
 
 /* Whatever is said of a message. */
 static bool
@@ -446,7 +446,8 @@ history_begin(struct queue *q)
 {
 	struct history *h = must_alloc(sizeof *h);
 
-	*h = (struct history){ .queue = q, .reader = { wants, read_line, h } };
+	*h = (struct history){ .queue = q, .reader = { wants, read_line, h },
+	    .most = q->options.history > 0 ? q->options.history : BYTES_MOST };
 	past_block_begin(&h->block);
 	q->history = h;
 	timer_set_chore(q->loop, &h->turn, TURN_MS, turn, h);

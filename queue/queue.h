@@ -34,6 +34,7 @@ struct queue_options {
 	unsigned             sealers;   /* threads for signatures; 0: on the loop, in order */
 	bool                 threadless;        /* the spool too */
 	uint64_t             segment;   /* bytes of a segment; 0: the default */
+	uint64_t             history;   /* bytes of lines that are kept; 0: the default */
 };
 
 struct queue *queue_start(struct loop *, const struct queue_options *, struct error *why);

@@ -55,25 +55,15 @@ minute_is_over(void *arg)
 }
 
 static bool
-is_few(struct witness *w, struct slice line)
+is_few(struct witness *w, const struct past_line *l)
 {
 	static const struct rate one = { OF_ONE_CLIENT, MINUTE_MS };
-	struct past_line l;
 	struct ip ip = { .n = 0 };
 
 	if (!timer_is_set(&w->minute))
 		timer_set_chore(w->smtpd->loop, &w->minute, MINUTE_MS, minute_is_over, w);
-	return w->told < OF_ALL && past_line(line, &l) && ip_parse(past_value(&l, "client"), &ip) &&
+	return w->told < OF_ALL && ip_parse(past_value(l, "client"), &ip) &&
 	    rates_allow(w->clients, ip, one, clock_now(w->smtpd->loop->clock)) && ++w->told > 0;
-}
-
-static bool
-is_refusal(struct slice line)
-{
-	struct past_line l;
-
-	return past_line(line, &l) && (slice_eq(l.event, slice(EVENT_REFUSED.name)) ||
-	    slice_eq(l.event, slice(EVENT_REJECTED.name)));
 }
 
 static void
@@ -93,6 +83,26 @@ can_be_found(struct slice line)
 	return found;
 }
 
+/* Everything but refusals that nobody could ask for, and those of a flood. */
+static bool
+is_worth_telling(struct witness *w, struct slice line)
+{
+	struct past_line l;
+	bool refused;
+
+	if (!past_line(line, &l))
+		return false;
+	refused = slice_eq(l.event, slice(EVENT_REFUSED.name));
+	if (!refused && !slice_eq(l.event, slice(EVENT_REJECTED.name)))
+		return true;
+	if (refused && !can_be_found(line))
+		return false;
+	if (is_few(w, &l))
+		return true;
+	w->left_out++;
+	return false;
+}
+
 static bool
 wants(void *arg, const struct event_kind *kind, uint64_t id)
 {
@@ -105,12 +115,8 @@ read_line(void *arg, struct slice line)
 {
 	struct witness *w = arg;
 
-	if (!can_be_found(line))
+	if (!is_worth_telling(w, line))
 		return;
-	if (is_refusal(line) && !is_few(w, line)) {
-		w->left_out++;
-		return;
-	}
 	if (w->lines.n + line.n > KEPT_MOST)    /* nobody takes them now */
 		return;
 	buf_add(&w->lines, line);

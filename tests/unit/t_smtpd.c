@@ -49,6 +49,7 @@ static struct store    stores[STORES_MOST];
 static size_t          store_count;
 static uint64_t        spaces[STORES_MOST], drops[STORES_MOST];
 static size_t          space_count, drop_count;
+static struct buf      past;            /* what the queue was told for its history */
 
 static const char CONFIG[] = "hostname mx.local.test\n"
     "listen mx { on 127.0.0.1:2525; allow relay from 192.0.2.7; limit messages 3/h per client; "
@@ -72,6 +73,10 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 
 	(void)arg;
 	assert_int_equal(fd, -1);
+	if (kind == FRAME_PAST) {
+		buf_add(&past, payload);
+		return;
+	}
 	if (kind == FRAME_STORE) {
 		struct store *s = &stores[store_count++];
 
@@ -251,6 +256,7 @@ setup(void **state)
 	clock_ = clock_virtual(1795342332000);
 	loop_begin(&loop, &clock_);
 	said = BUF(1 << 20);
+	past = BUF(1 << 20);
 	log_ = (struct log){ .clock = &clock_, .write = log_write, .arg = &said };
 	buf_add(&files_add(&files, S("/c/x.conf"), FILE_CONFIG)->bytes, slice(CONFIG));
 	reader = files_reader(&files);
@@ -288,6 +294,7 @@ teardown(void **state)
 	files_free(&files);
 	files = (struct files){ 0 };
 	buf_free(&said);
+	buf_free(&past);
 	arena_free(arena);
 	return 0;
 }
@@ -394,6 +401,89 @@ test_queue_refuses(void **state)
 	codes(&c);
 	say(&c, MAIL);
 	EXPECT(&c, "250 250 ");
+	leave(&c);
+}
+
+/* --- the history ------------------------------------------------------------------------------------ */
+
+static size_t
+lines_with(const struct buf *b, const char *words)
+{
+	struct slice all = buf_slice(b), line;
+	size_t n = 0;
+
+	while (slice_cut(&all, '\n', &line))
+		n += memmem(line.p, line.n, words, strlen(words)) != NULL;
+	return n;
+}
+
+/* The queue hears a little later of who came, for whom, and who was sent away. */
+static void
+test_witness(void **state)
+{
+	struct client c;
+
+	(void)state;
+	connect_from(&c, "192.0.2.1");
+	say(&c, "EHLO bad..name\r\n" HELLO MAIL "RCPT TO:<nobody@local.test>\r\nDATA\r\n" TEXT ".\r\n");
+	run(100);
+	queue_stores(0);
+	assert_int_equal(lines_with(&past, " received "), 0);
+	run(200);
+	assert_int_equal(lines_with(&past, " received "), 1);
+	assert_int_equal(lines_with(&past, "from=<s@sender.test> to=<ann@local.test> rcpts=1"), 1);
+	assert_int_equal(lines_with(&past, " refused "), 1);    /* the EHLO is about no message */
+	assert_int_equal(lines_with(&past, "to=<nobody@local.test> verb=RCPT reply=550 dsn=5.1.1 why="), 1);
+	leave(&c);
+}
+
+/* One client has twenty refusals a minute, all have 120; the rest is counted and said. */
+static void
+test_witness_of_a_flood(void **state)
+{
+	struct client c;
+	char ip[20];
+
+	(void)state;
+	for (int i = 0; i < 10; i++) {
+		snprintf(ip, sizeof ip, "192.0.2.%d", 100 + i);
+		for (int visit = 0; visit < 2; visit++) {
+			connect_from(&c, ip);
+			say(&c, HELLO "MAIL FROM:<s@sender.test>\r\n");
+			for (int n = 0; n < 15; n++)
+				say(&c, "RCPT TO:<nobody@local.test>\r\n");
+			leave(&c);
+		}
+		run(200);
+		assert_int_equal(lines_with(&past, "client=192.0.2.100 "), 20);
+	}
+	assert_int_equal(lines_with(&past, " refused "), 120);
+	assert_int_equal(lines_with(&past, "not-kept"), 0);
+	run(61 * SECOND);
+	run(SECOND);
+	assert_int_equal(lines_with(&past, "not-kept count=180"), 1);
+	connect_from(&c, "192.0.2.100");
+	say(&c, HELLO "MAIL FROM:<s@sender.test>\r\nRCPT TO:<nobody@local.test>\r\n");
+	run(200);
+	assert_int_equal(lines_with(&past, " refused "), 121);  /* a new minute */
+	leave(&c);
+}
+
+/* Without a queue so much is kept for the next one, and no more. */
+static void
+test_witness_without_a_queue(void **state)
+{
+	struct client c;
+
+	(void)state;
+	queue_dies();
+	connect_from(&c, "192.0.2.1");
+	say(&c, HELLO "MAIL FROM:<s@sender.test>\r\nRCPT TO:<nobody@local.test>\r\n");
+	run(500);
+	queue_comes();
+	say(&c, "RCPT TO:<noone@local.test>\r\n");
+	run(500);
+	assert_int_equal(lines_with(&past, " refused "), 2);
 	leave(&c);
 }
 
@@ -1017,6 +1107,7 @@ main(void)
 		T(test_file_goes_with_its_queue), T(test_file_is_given_back), T(test_too_large),
 		T(test_recipients), T(test_rates), T(test_rate_spans), T(test_connections), T(test_texts),
 		T(test_forged_results), T(test_tls_required_no), T(test_idle), T(test_drain),
+		T(test_witness), T(test_witness_of_a_flood), T(test_witness_without_a_queue),
 		T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_full_disk),
 	};
 
