@@ -63,7 +63,8 @@ static const struct {
 	    ID "  Posted to a list.\n" CAME_TOLD "  2026-11-22 08:38:03  posted to the list as " POST " for 3 recipients\n",
 	    TALE_PASSED_ON },
 	{ AT("08:38:03") "warn " ID " dropped from=<a@a.test> reason=command\n", NULL,
-	    ID "  Given up; nobody was told.\n  2026-11-22 08:38:03  given up, nobody was told; reason: command\n", TALE_DROPPED },
+	    ID "  Given up; nobody was told.\n"
+	    "  2026-11-22 08:38:03  given up, nobody was told; reason: command\n", TALE_DROPPED },
 	{ CAME, NULL, ID "  It does not wait any more; its end is not in the history.\n" CAME_TOLD, TALE_UNKNOWN },
 	{ AT("08:38:03") "info " ID " newer-event some=thing\n", NULL,
 	    ID "  It does not wait any more; the history knows a part of it.\n  2026-11-22 08:38:03  newer-event some=thing\n",
@@ -174,6 +175,29 @@ many_are_told_in_short(void **state)
 	free(lines);
 }
 
+/* Ten thousand deferrals of a post, each tried twice: the first ten recipients are told, with both. */
+static void
+many_that_wait_are_told_in_short(void **state)
+{
+	struct past_line *lines = calloc(20000, sizeof *lines);
+	struct buf all = BUF(8 << 20), text = BUF(1 << 20);
+	struct slice left, line;
+	struct tale t = { .id = S(ID), .lines = lines };
+
+	(void)state;
+	for (int i = 0; i < 20000; i++)
+		buf_printf(&all, AT("08:00:00") "warn " ID " deferred to=<%d@b.test> reply=\"451 no\" try=1\n", i % 10000);
+	for (left = buf_slice(&all); slice_cut(&left, '\n', &line); t.count++)
+		assert_true(past_line(line, &lines[t.count]));
+	tale_add(&text, &t);
+	assert_non_null(memmem(text.p, text.n, "<9@b.test>\n" MORE "451 no\n" MORE "and 1 more try", 65));
+	assert_null(memmem(text.p, text.n, "<10@b.test>", 11));
+	assert_non_null(memmem(text.p, text.n, "and 19980 more of the same kinds", 32));
+	buf_free(&all);
+	buf_free(&text);
+	free(lines);
+}
+
 int
 main(void)
 {
@@ -182,6 +206,7 @@ main(void)
 		cmocka_unit_test(a_line_for_programs_has_what_was_logged),
 		cmocka_unit_test(the_same_refusal_is_told_once),
 		cmocka_unit_test(many_are_told_in_short),
+		cmocka_unit_test(many_that_wait_are_told_in_short),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
