@@ -280,6 +280,12 @@ delivery_finish(struct role *r)
 	delivery_drain(((struct delivery_state *)r->state)->delivery, done, r);
 }
 
+static void
+delivery_be_quick(struct role *r)
+{
+	delivery_hurry(((struct delivery_state *)r->state)->delivery);
+}
+
 /* --- web ------------------------------------------------------------------------------------------ */
 
 struct web_state {
@@ -373,7 +379,7 @@ const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
 	    queue_prepare, queue_rights, queue_begin, queue_take_door, queue_take_link, queue_finish, NULL },
 	[ROLE_DELIVERY] = { "delivery", TEXTS | DNS | BIT(FILE_ROOTS),
 	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish,
-	    NULL },
+	    delivery_be_quick },
 	[ROLE_WEB] = { "web", BIT(FILE_CONFIG) | BIT(FILE_WEB_CERTIFICATE) | BIT(FILE_WEB_KEY),
 	    web_prepare, web_rights, nothing_more, web_take_door, NULL, web_finish, role_done },
 };

@@ -37,7 +37,8 @@ struct delivery {
 	struct arena           *arena;
 	void                  (*drained)(void *arg);
 	void                   *drained_arg;
-	bool                    draining;
+	bool                    draining, hurried;
+	struct timer            linger;         /* drained, and a queue may still ask */
 };
 
 /* Takes the descriptor (-1: none); the bytes of the order are copied. False: no order. */

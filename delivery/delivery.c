@@ -256,17 +256,44 @@ delivery_start(struct loop *loop, const struct delivery_options *o)
 	return d;
 }
 
+static void look_for_end(void *arg);
+
+/* The queue may be about to go as well: its successor is told of the last results. */
+static bool
+still_needed(struct delivery *d)
+{
+	int64_t wait = d->hurried ? 0 : results_wait(&d->results, clock_ticks(d->loop->clock));
+
+	if (wait > 0)
+		timer_set(d->loop, &d->linger, wait, look_for_end, d);
+	return wait > 0;
+}
+
+static void
+look_for_end(void *arg)
+{
+	struct delivery *d = arg;
+	void (*drained)(void *) = d->drained;
+
+	if (!d->draining || d->attempts != NULL || drained == NULL || still_needed(d))
+		return;
+	d->drained = NULL;
+	if (d->queue != NULL)
+		link_flush(d->queue);
+	drained(d->drained_arg);
+}
+
 void
 delivery_attempt_over(struct delivery *d)
 {
-	if (d->draining && d->attempts == NULL && d->drained != NULL) {
-		void (*drained)(void *) = d->drained;
+	look_for_end(d);
+}
 
-		d->drained = NULL;
-		if (d->queue != NULL)
-			link_flush(d->queue);   /* the last result */
-		drained(d->drained_arg);
-	}
+void
+delivery_hurry(struct delivery *d)
+{
+	d->hurried = true;
+	look_for_end(d);
 }
 
 void
@@ -295,6 +322,7 @@ delivery_end(struct delivery *d)
 	sessions_free(d->sessions);
 	fetcher_free(d->fetcher);
 	link_end(d->queue);
+	timer_clear(d->loop, &d->linger);
 	results_end(&d->results);
 	arena_free(d->arena);
 	free(d);

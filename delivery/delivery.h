@@ -31,8 +31,13 @@ struct delivery_options {
 struct delivery *delivery_start(struct loop *, const struct delivery_options *);
 /* A link to the queue: the first one, or in place of one that is gone. */
 void             delivery_queue(struct delivery *, int fd);
-/* Ask for no more orders; `idle` is called once nothing is under way. */
+/*
+ * Ask for no more orders; `idle` is called once nothing is under way and a queue
+ * has had the time to write down the last result.
+ */
 void             delivery_drain(struct delivery *, void (*idle)(void *arg), void *arg);
+/* This queue stays until we are gone, or there is no time: do not wait for it. */
+void             delivery_hurry(struct delivery *);
 void             delivery_end(struct delivery *);
 
 #endif

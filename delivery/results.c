@@ -82,6 +82,20 @@ results_keep(struct results *all, int64_t now, bool told, const struct order_res
 	free(part.outcomes);
 }
 
+int64_t
+results_wait(struct results *all, int64_t now)
+{
+	int64_t most = 0;
+
+	forget_old(all, now);
+	for (const struct kept_result *k = all->first; k != NULL; k = k->next) {
+		int64_t until = (k->told ? k->when : now) + RESULT_KEPT_MS + 1;
+
+		most = until - now > most ? until - now : most;
+	}
+	return most;
+}
+
 void
 results_tell(struct results *all, int64_t now, void (*tell)(void *, struct slice), void *arg)
 {

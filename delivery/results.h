@@ -35,4 +35,7 @@ void results_keep(struct results *, int64_t now, bool told, const struct order_r
 void results_tell(struct results *, int64_t now, void (*tell)(void *arg, struct slice packed),
     void *arg);
 
+/* So long a new queue may still need to be told, in ms; 0: of nothing any more. */
+int64_t results_wait(struct results *, int64_t now);
+
 #endif

@@ -320,10 +320,10 @@ deliver_all(struct link *k)
 		buf_free(&k->in);
 }
 
-static void
-on_readable(evutil_socket_t fd, short what, void *arg)
+/* One piece; false: nothing more is there. */
+static bool
+receive(struct link *k)
 {
-	struct link *k = arg;
 	char control[CMSG_SPACE(FDS_WAITING_MOST * sizeof(int))];
 	char *room = buf_room(&k->in, LOOP_SCRATCH);
 	struct iovec part = { room, LOOP_SCRATCH };
@@ -331,17 +331,34 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 	    .msg_controllen = sizeof control };
 	ssize_t n;
 
-	(void)what;
-	loop_happened(k->loop);
 	bug_if(room == NULL);           /* deliver_all() leaves less than a frame */
-	n = recvmsg(fd, &message, MSG_CMSG_CLOEXEC);
+	n = recvmsg(k->fd, &message, MSG_CMSG_CLOEXEC);
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
-		return;
+		return errno == EINTR;
 	if (n <= 0) {
 		gone(k);
-		return;
+		return false;
 	}
 	keep_descriptors(k, &message);
 	k->in.n += (size_t)n;
 	deliver_all(k);
+	return true;
+}
+
+static void
+on_readable(evutil_socket_t fd, short what, void *arg)
+{
+	struct link *k = arg;
+
+	(void)fd;
+	(void)what;
+	loop_happened(k->loop);
+	receive(k);
+}
+
+void
+link_take_all(struct link *k)
+{
+	while (k->fd != -1 && receive(k))
+		continue;
 }

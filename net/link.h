@@ -35,6 +35,8 @@ void         link_send(struct link *, unsigned kind, struct slice payload, int f
 size_t       link_unsent(const struct link *);
 /* Block until everything has been sent: before a process exits. */
 void         link_flush(struct link *);
+/* Take all that has arrived, until nothing more is there: before a process exits. */
+void         link_take_all(struct link *);
 int          link_fd(const struct link *);
 
 /* Two connected ends, close-on-exec and non-blocking. */

@@ -629,6 +629,13 @@ delivery_links_end(struct queue *q)
 }
 
 void
+delivery_links_take(struct queue *q)
+{
+	for (struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+		link_take_all(d->link);
+}
+
+void
 works_end(struct queue *q)
 {
 	while (q->works != NULL)

@@ -180,6 +180,8 @@ bool sender_member(const struct route *, const struct address *to, struct arena 
 void dispatch_turn(struct queue *);             /* start what can be started */
 void delivery_link_new(struct queue *, int fd);
 void delivery_links_end(struct queue *);
+/* Read what deliverers have sent already. */
+void delivery_links_take(struct queue *);
 void works_end(struct queue *);
 /* A message is dropped: whatever a deliverer says of it will not be heard. */
 void works_forget(struct queue *, uint64_t id);

@@ -130,6 +130,9 @@ finish_draining(void *arg)
 
 	if (q->idle == NULL || busy(q))
 		return;
+	delivery_links_take(q);         /* who told us something may be gone already */
+	if (busy(q))
+		return;
 	spool_drain(q->spool);
 
 	void (*idle)(void *) = q->idle;

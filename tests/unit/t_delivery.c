@@ -646,15 +646,14 @@ close_house(struct house *h)
 	buf_free(&h->kept);
 }
 
-/* One message for x@a.test; the enhanced status it ends with. */
-static struct slice
-deliver(struct house *h, bool uncounted)
+/* One message for x@a.test, until its result is there. */
+static void
+hand_over(struct house *h, bool uncounted)
 {
 	struct order_recipient to = { .address = S("x@a.test") };
 	struct order o = { .number = 1, .id = 1, .domain = S("a.test"), .sender = S("s@us.test"), .recipients = &to,
 	    .count = 1, .uncounted = uncounted, .tls_optional = uncounted, .head = S("Subject: x\r\n\r\n") };
 	struct buf b = BUF(4096);
-	struct status s;
 
 	order_pack(&o, &b);
 	h->over = false;
@@ -664,6 +663,15 @@ deliver(struct house *h, bool uncounted)
 	for (int i = 0; i < 100 && !h->over; i++)
 		run_for(100);
 	assert_true(h->over);
+}
+
+/* The enhanced status with which it ends. */
+static struct slice
+deliver(struct house *h, bool uncounted)
+{
+	struct status s;
+
+	hand_over(h, uncounted);
 	run_for(10 * SECOND);                                   /* idle connections go */
 	s = h->result.outcomes[0].status;
 	return arena_printf(w.arena, "%u.%u.%u %.*s", s.class, s.subject, s.detail, FMT(s.text));
@@ -673,6 +681,56 @@ deliver(struct house *h, bool uncounted)
 #define STS_A "_mta-sts.a.test TXT \"v=STSv1; id=1\"\nmta-sts.a.test A 192.0.2.2\n"
 #define POLICY(mx) "version: STSv1\nmode: enforce\nmx: " mx "\nmax_age: 864000\n"
 #define SERVED(mx) OK_HEAD "Connection: close\r\n\r\n" POLICY(mx)
+
+static void note_idle(void *arg) { *(bool *)arg = true; }
+
+/* The queue that heard it may be ending: the next one is told, or a message is delivered twice. */
+static void
+who_is_drained_stays_until_a_result_is_written_down(void **state)
+{
+	struct house h;
+	bool idle = false;
+	int ends[2];
+
+	(void)state;
+	open_house(&h, MX_A);
+	hand_over(&h, false);
+	delivery_drain(h.delivery, note_idle, &idle);
+	run_for(5 * SECOND);
+	assert_false(idle);
+	link_end(h.queue);                                      /* it ends without having read it */
+	link_pair(ends);
+	h.over = false;
+	h.queue = link_new(&w.loop, ends[0], &HOUSE, &h);
+	delivery_queue(h.delivery, ends[1]);
+	run_for(SECOND);
+	assert_true(h.over && !idle);
+	run_for(10 * SECOND);
+	assert_true(idle);
+	close_house(&h);
+}
+
+static void
+nobody_waits_for_a_queue_that_stays(void **state)
+{
+	struct house h;
+	bool idle = false;
+
+	(void)state;
+	open_house(&h, MX_A);
+	delivery_drain(h.delivery, note_idle, &idle);
+	assert_true(idle);                                      /* nothing was ever said */
+	close_house(&h);
+
+	open_house(&h, MX_A);
+	idle = false;
+	hand_over(&h, false);
+	delivery_drain(h.delivery, note_idle, &idle);
+	assert_false(idle);
+	delivery_hurry(h.delivery);
+	assert_true(idle);
+	close_house(&h);
+}
 
 static void
 a_session_without_a_policy_is_counted(void **state)
@@ -827,6 +885,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(policy_hosts_prove_their_name_by_the_san, setup, teardown),
 		cmocka_unit_test_setup_teardown(uris_to_report_to, setup, teardown),
 		cmocka_unit_test_setup_teardown(reports_are_posted, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_is_drained_stays_until_a_result_is_written_down, setup, teardown),
+		cmocka_unit_test_setup_teardown(nobody_waits_for_a_queue_that_stays, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_a_policy_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_enforced_policy_is_fetched_kept_and_obeyed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_that_refuses_everybody_is_read_again, setup, teardown),

@@ -200,6 +200,37 @@ frames_arrive_whole_in_order_with_their_descriptors(void **state)
 	free(large);
 }
 
+/* A process that ends takes what has arrived, without a turn of its loop. */
+static void
+what_has_arrived_is_taken_at_once(void **state)
+{
+	static char large[LOOP_SCRATCH * 2 + 5];
+	struct end a = { .got = BUF(1000) }, b = { .got = BUF(1000) };
+	struct buf wanted = BUF(100);
+	int fds[2];
+
+	(void)state;
+	link_pair(fds);
+	a.link = link_new(&loop, fds[0], &LINK_USER, &a);
+	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
+	link_take_all(b.link);
+	assert_int_equal(b.got.n, 0);                   /* nothing is there, and nobody waits */
+	link_send(a.link, 1, S("one"), -1);
+	link_send(a.link, 2, slice_of(large, sizeof large), file_with('x'));
+	link_flush(a.link);
+	link_end(a.link);
+	link_take_all(b.link);
+	buf_printf(&wanted, "1:3:one|2:%zu:fd x|", sizeof large);
+	assert_true(slice_eq(buf_slice(&b.got), buf_slice(&wanted)));
+	assert_false(b.closed);                         /* that is told by the loop */
+	loop_run_until(&loop, clock_.now);
+	assert_true(b.closed);
+	link_end(b.link);
+	buf_free(&a.got);
+	buf_free(&b.got);
+	buf_free(&wanted);
+}
+
 /* Whose descriptor is lost gets none, and nobody else's. */
 static void
 a_descriptor_that_finds_no_room_is_missing_where_it_belongs(void **state)
@@ -613,6 +644,7 @@ main(void)
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(a_descriptor_that_finds_no_room_is_missing_where_it_belongs,
 		    setup, teardown),
+		cmocka_unit_test_setup_teardown(what_has_arrived_is_taken_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_taken_is_shown_again, setup, teardown),

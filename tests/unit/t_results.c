@@ -66,6 +66,32 @@ a_new_queue_is_told_what_the_old_one_may_have_missed(void **state)
 }
 
 static void
+a_new_queue_is_waited_for_as_long_as_it_must_be_told(void **state)
+{
+	static const struct { const char *outcomes; bool told; int64_t later, wait; } cases[] = {
+		{ "",   true,  0,       0 },                            /* nothing was said */
+		{ "g",  true,  0,       10001 },
+		{ "g",  true,  4000,    6001 },
+		{ "g",  true,  10001,   0 },
+		{ "d",  true,  0,       0 },                            /* need not be told again */
+		{ "g",  false, 0,       10001 },
+		{ "g",  false, 3600000, 10001 },                        /* nobody was there to hear it */
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct results all;
+		struct order_result r = result(1, cases[i].outcomes);
+
+		results_begin(&all);
+		if (r.count > 0)
+			results_keep(&all, 1000, cases[i].told, &r);
+		assert_int_equal(results_wait(&all, 1000 + cases[i].later), cases[i].wait);
+		results_end(&all);
+	}
+}
+
+static void
 there_is_a_ceiling(void **state)
 {
 	static char text[1 << 20];
@@ -93,6 +119,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_new_queue_is_told_what_the_old_one_may_have_missed),
+		cmocka_unit_test(a_new_queue_is_waited_for_as_long_as_it_must_be_told),
 		cmocka_unit_test(there_is_a_ceiling),
 	};
 
