@@ -171,8 +171,10 @@ static void
 send_text(struct session *s)
 {
 	while (s->sent < text_size) {
-		ssize_t n = write(s->fd, text + s->sent, text_size - s->sent);
+		ssize_t n;
 
+		s->asked = now();               /* before: the reply may come first where one core is shared */
+		n = write(s->fd, text + s->sent, text_size - s->sent);
 		if (n == -1 && errno == EAGAIN) {
 			watch(s, true);
 			return;
@@ -184,7 +186,6 @@ send_text(struct session *s)
 	watch(s, false);
 	s->stage = TEXT;
 	s->replies = 1;
-	s->asked = now();
 }
 
 static void
