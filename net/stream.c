@@ -525,8 +525,9 @@ shut_down(struct stream *s)
 	}
 	shutdown(s->fd, SHUT_WR);
 	s->shut = true;
-	want_read(s, true);             /* so that no RST destroys what is still under way */
-	drain_goodbye(s);
+	drain_goodbye(s);               /* so that no RST destroys what is still under way */
+	if (s->phase != OVER)
+		want_read(s, true);
 }
 
 /* All that was written has left. */
@@ -630,7 +631,6 @@ stream_finish(struct stream *s)
 	s->finishing = true;
 	s->view = NONE;
 	later_cancel(s->loop, &s->again);
-	want_read(s, false);
 	timer_set(s->loop, &s->goodbye, GOODBYE_MS, goodbye_over, s);
 	loop_later(s->loop, &s->flush, flush, s);
 }
