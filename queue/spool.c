@@ -17,7 +17,8 @@
 #include "base/text.h"
 #include "queue/spool_inside.h"
 
-enum { SEGMENT_BYTES = 64 << 20, WAITING_BYTES = 64 << 20, SEGMENT_LEAST = 4 * SPOOL_BLOCK };
+enum { SEGMENT_BYTES = 64 << 20, WAITING_BYTES = 64 << 20, SEGMENT_LEAST = 4 * SPOOL_BLOCK,
+	QUICK = 300 };
 
 /* --- small words ------------------------------------------------------------------------ */
 
@@ -283,9 +284,21 @@ submission_new(enum record_kind kind, uint64_t id, struct slice first, struct sl
 	return m;
 }
 
+/*
+ * A quick flush costs less than to wake the committer and be woken by him: then the
+ * loop writes small things itself, in its next turn, with all that came until then.
+ */
+static bool
+better_here(const struct spool *s, const struct submission *m)
+{
+	return s->usage.flushes > 0 && s->pace < s->options.quick && !s->wanted && !s->busy && !s->troubled &&
+	    m->done != NULL && m->content.fd == -1;
+}
+
 void
 spool_enqueue(struct spool *s, struct submission *m)
 {
+	bool here, first;
 	struct whereabouts *w = living_expect(&s->living, m->id);
 
 	m->counted = !m->copy;          /* a copy may be overtaken, and does not overtake */
@@ -293,13 +306,16 @@ spool_enqueue(struct spool *s, struct submission *m)
 	w->going = w->going || m->kind == RECORD_GONE;
 	s->submitted++;
 	pthread_mutex_lock(&s->lock);
+	here = better_here(s, m);
 	line_put(&s->todo, m);
-	s->wanted = s->wanted || m->done != NULL;
-	if (m->done != NULL || s->todo.n == 1)
-		pthread_cond_signal(&s->wake);
+	first = s->todo.n == 1;
+	s->here = s->here || here;
+	s->wanted = s->wanted || (m->done != NULL && !here);
 	pthread_mutex_unlock(&s->lock);
-	if (s->options.threadless)
+	if (here || s->options.threadless)
 		spool_ring(s);
+	else if (m->done != NULL || first)
+		pthread_cond_signal(&s->wake);
 }
 
 bool
@@ -522,6 +538,8 @@ spool_complete(struct spool *s)
 	if (s->options.threadless)
 		while (spool_commit_some(s))
 			;
+	else
+		spool_commit_here(s);
 	(void)!read(s->bell, &rings, sizeof rings);
 	line_begin(&finished);
 	pthread_mutex_lock(&s->lock);
@@ -674,6 +692,8 @@ set_options(struct spool *s, const struct spool_options *o)
 		s->options.spares = 1;
 	if (s->options.waiting == 0)
 		s->options.waiting = WAITING_BYTES;
+	if (s->options.quick == 0)
+		s->options.quick = QUICK;
 	bug_if(s->options.segment < SEGMENT_LEAST || s->options.segment > (uint64_t)1 << 30);
 	bug_if(s->options.segment % SPOOL_BLOCK != 0 || s->options.spares > SPARES_MOST);
 }

@@ -62,6 +62,10 @@
  * segment, which is begun with the next record or the next spool_tidy().  Reading
  * goes on all the time.
  *
+ * All that waits is written and flushed together, while the next ones gather: by a
+ * thread of its own, or, while flushes are quicker than to wake one and be woken by
+ * it, in spool_complete().  There are never two at it.
+ *
  * Upgrading: the format stands in the head of every segment.  A program reads
  * formats up to its own, refuses to open a newer one, and writes its own into
  * segments it begins; old ones vanish as their messages do.
@@ -90,6 +94,7 @@ struct spool_options {
 	uint64_t            segment;    /* bytes of a segment; 0: 64 MiB */
 	unsigned            spares;     /* kept ready, at most SPARES_MOST; 0: 1 */
 	size_t              waiting;    /* bytes that may wait for the disk; 0: 64 MiB */
+	int64_t             quick;      /* the loop itself does what is flushed in fewer microseconds; 0: 300 */
 	void              (*news)(void *arg, enum spool_news, const char *sentence);
 	void               *arg;
 };

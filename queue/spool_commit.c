@@ -246,7 +246,7 @@ flush_head(struct spool *s, struct error *why)
 		return false;
 	took = clock_micros() - begun;
 	pthread_mutex_lock(&s->lock);
-	s->usage.flushes++;
+	s->pace = s->usage.flushes++ == 0 ? took : (s->pace * 7 + took) / 8;
 	if (took > s->usage.slowest_flush)
 		s->usage.slowest_flush = took;
 	pthread_mutex_unlock(&s->lock);
@@ -395,6 +395,11 @@ spool_commit_some(struct spool *s)
 
 	line_begin(&failed);
 	pthread_mutex_lock(&s->lock);
+	if (s->busy) {                          /* the other thread will look again */
+		s->wanted = true;
+		pthread_mutex_unlock(&s->lock);
+		return false;
+	}
 	s->wanted = false;
 	s->busy = true;
 	take_batch(s, &batch, &failed);
@@ -419,6 +424,20 @@ spool_commit_some(struct spool *s)
 	return more;
 }
 
+void
+spool_commit_here(struct spool *s)
+{
+	bool mine;
+
+	pthread_mutex_lock(&s->lock);
+	mine = s->here && !s->wanted && !s->busy;
+	s->wanted = s->wanted || (s->here && !mine && s->todo.first != NULL);
+	s->here = false;
+	pthread_mutex_unlock(&s->lock);
+	if (mine && spool_commit_some(s))
+		pthread_cond_signal(&s->wake);
+}
+
 /*
  * What nobody waits for lingers for company.  After a failure it stays until somebody
  * waits, or spool_tidy() says that it is time for another try.
@@ -428,7 +447,7 @@ linger(struct spool *s)
 {
 	struct timespec until;
 
-	if (s->todo.first == NULL || s->troubled) {
+	if (s->busy || s->todo.first == NULL || s->troubled) {
 		pthread_cond_wait(&s->wake, &s->lock);
 		return true;
 	}
@@ -449,7 +468,7 @@ spool_committer(void *arg)
 
 	pthread_mutex_lock(&s->lock);
 	for (;;) {
-		while (!s->wanted && !s->stopping && linger(s))
+		while ((s->busy || !s->wanted) && !s->stopping && linger(s))
 			;
 		if (s->stopping && !s->wanted)
 			break;

@@ -96,7 +96,9 @@ struct spool {
 	pthread_cond_t  wake, work;     /* the committer; the caretaker, and who waits for it */
 	struct line     todo, finished;
 	bool            wanted;         /* the committer should look */
+	bool            here;           /* the loop was rung to commit, see spool_enqueue() */
 	bool            busy, stopping;
+	int64_t         pace;           /* microseconds that a flush takes lately */
 	bool            troubled, told; /* told: `troubled` is what the news say */
 	struct error    trouble;
 	uint32_t        spare[SPARES_MOST];
@@ -148,6 +150,7 @@ void spool_doubt_catalogue(struct spool *, const char *because);
 
 /* spool_commit.c */
 bool  spool_commit_some(struct spool *);        /* one batch; true when there is more to do */
+void  spool_commit_here(struct spool *);        /* what spool_enqueue() left to the loop, if anything */
 void *spool_committer(void *);
 void  spool_abandon(struct spool *);            /* close the segment at the head */
 

@@ -1097,18 +1097,24 @@ send_next(void *arg, struct status status)
 }
 
 static void
-many_senders_share_flushes(void **unused)
+open_with_threads(int64_t quick)
+{
+	close_spool();
+	options.threadless = false;
+	options.segment = 1 << 20;
+	options.quick = quick;
+	open_spool();
+}
+
+static void
+many_senders(int64_t quick)
 {
 	enum { SENDERS = 50, EACH = 40 };
 	struct sender sender[SENDERS];
 	struct spool_usage u;
 	int stored = 0;
 
-	(void)unused;
-	close_spool();
-	options.threadless = false;
-	options.segment = 1 << 20;
-	open_spool();
+	open_with_threads(quick);
 	for (int i = 0; i < SENDERS; i++) {
 		sender[i] = (struct sender){ (uint64_t)i * 1000 + 1, (uint64_t)i * 1000 + 1 + EACH, -1 };
 		send_next(&sender[i], (struct status){ 0 });
@@ -1132,6 +1138,46 @@ many_senders_share_flushes(void **unused)
 	assert_int_equal(usage().messages, u.messages);
 	for (int i = 0; i < SENDERS; i++)
 		expect_message((uint64_t)i * 1000 + EACH, 4000);
+	expect_sound();
+}
+
+static void
+many_senders_share_flushes(void **unused)
+{
+	(void)unused;
+	many_senders(1);                                /* all by the committer */
+}
+
+static void
+they_share_them_too_when_the_loop_flushes(void **unused)
+{
+	(void)unused;
+	many_senders(60 * 1000000);
+}
+
+/* What is flushed quickly is not handed to another thread and back; large things always are. */
+static void
+a_quick_flush_is_the_loops_own(void **unused)
+{
+	const struct recipient_state once = { .stage = RECIPIENT_WAITING, .attempts = 1 };
+
+	(void)unused;
+	open_with_threads(60 * 1000000);
+	submit_small(1, 4000);                          /* by the committer: no flush was seen yet */
+	assert_true(spool_drain(spool));
+	for (uint64_t id = 2; id < 50; id++) {
+		calls = 0;
+		submit_small(id, 4000);
+		if (id % 2 == 0)
+			spool_state(spool, id - 1, &once, NULL, NULL);  /* rides along */
+		spool_complete(spool);
+		assert_int_equal(calls, 1);
+		assert_int_equal(last.reply, 250);
+	}
+	assert_true(spool_drain(spool));
+	assert_int_equal(attempts_of(1), 1);
+	reopen();
+	expect_message(49, 4000);
 	expect_sound();
 }
 
@@ -1170,6 +1216,8 @@ main(void)
 		T(used_segments_become_spares),
 		T(a_disk_that_refuses_costs_nothing_that_was_promised),
 		T(many_senders_share_flushes),
+		T(they_share_them_too_when_the_loop_flushes),
+		T(a_quick_flush_is_the_loops_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
