@@ -10,6 +10,9 @@
  * acknowledged when it began, then the content, which none of them lacks then.
  * A backup is opened as any spool before it is called one.
  *
+ * Root writes a backup, and reads one, as root; what it does to the state directory
+ * it does as its owner (cmd/owner.h).
+ *
  * What has been delivered since a backup was made is delivered again after its
  * restoration: it is for a state that was lost.
  */
@@ -29,6 +32,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/owner.h"
 #include "cmd/rows.h"
 #include "config.h"
 
@@ -36,11 +40,22 @@ enum { PATH_BYTES = 4096, PIECE = 1 << 20 };
 
 /* --- copying -------------------------------------------------------------------------------- */
 
+/* What lies elsewhere may be closed to the owner of the state. */
+static int
+open_source(const char *from)
+{
+	struct owner owner = owner_leave();
+	int fd = open(from, O_RDONLY | O_CLOEXEC);
+
+	owner_return(owner);
+	return fd;
+}
+
 /* At most so many bytes; what has vanished meanwhile is fine when `may_vanish`. */
 static bool
 copy_file(const char *from, const char *to, uint64_t most, bool may_vanish, struct error *why)
 {
-	int in = open(from, O_RDONLY | O_CLOEXEC), out;
+	int in = open_source(from), out;
 	char *piece;
 	ssize_t n = 1;
 	bool ok = true;
@@ -104,9 +119,10 @@ copy_all(const struct copying *c, const char *below,
 	char path[PATH_BYTES];
 	bool ok = true;
 	DIR *dir;
+	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", c->from, below);
-	if ((dir = opendir(path)) == NULL)
+	if ((fd = open_source(path)) == -1 || (dir = fdopendir(fd)) == NULL)
 		return error_sys(why, "cannot open %s", path);
 	for (struct dirent *e; ok && (e = readdir(dir)) != NULL;)
 		ok = e->d_name[0] == '.' || copy(c, e->d_name, why);
@@ -173,6 +189,7 @@ copy_of_the_house(struct house *h, const char *to, struct error *why)
 	const struct queue_request ask = { .verb = QUEUE_BACKUP };
 	size_t count;
 	enum control_answer got = control_ask(h, queue_request_json(&ask), &user, &count, why);
+	struct owner owner;
 	struct spool *s;
 
 	if (got != CONTROL_NOBODY)
@@ -180,9 +197,12 @@ copy_of_the_house(struct house *h, const char *to, struct error *why)
 	if ((s = house_spool(h, why)) == NULL)
 		return false;
 	spool_keep_still(s, &b.copying.segment, &b.copying.bytes);
+	owner = owner_leave();
 	b.ok = copy_spool(&b.copying, why);
+	owner_return(owner);
 	spool_go_on(s);
 	spool_close(s);
+	owner_leave();
 	return b.ok;
 }
 
@@ -231,7 +251,8 @@ nothing_here(struct house *h, struct error *why)
 static bool
 restore_state(struct house *h, const char *path, struct error *why)
 {
-	FILE *f = fopen(path, "re");
+	int fd = open_source(path);
+	FILE *f = fd != -1 ? fdopen(fd, "r") : NULL;
 	size_t count = 0;
 	bool ok;
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdlib.h>
 
+#include "cmd/owner.h"
 #include "cmd/rows.h"
 #include "queue/state.h"
 
@@ -27,12 +28,20 @@ request_of(enum queue_verb verb)
 	return queue_request_json(&(struct queue_request){ .verb = verb });
 }
 
+/* From here on as the owner of the state, until close_caches(). */
 static struct kv *
 open_caches(struct house *h, struct error *why)
 {
 	struct kv_options o = { "caches", STATE_TABLES, &h->clock, KV_MEMORY, false };
 
-	return kv_open(&o, why);
+	return owner_become(".", why) ? kv_open(&o, why) : NULL;
+}
+
+static void
+close_caches(struct kv *kv)
+{
+	kv_close(kv);
+	owner_leave();
 }
 
 bool
@@ -49,7 +58,7 @@ rows_dump(struct house *h, FILE *to, struct error *why)
 	if ((kv = open_caches(h, why)) == NULL)
 		return false;
 	ok = state_dump(kv, write_row, to, why);
-	kv_close(kv);
+	close_caches(kv);
 	return ok;
 }
 
@@ -80,7 +89,7 @@ load_rows(struct house *h, json_t *rows, struct error *why)
 	json_array_foreach(rows, i, row)
 		ok = ok && state_load(kv, row, why);
 	ok = ok && kv_commit(kv, KV_SYNC, why);
-	kv_close(kv);
+	close_caches(kv);
 	return ok;
 }
 
