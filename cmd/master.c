@@ -321,7 +321,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	m->children.generation++;
 	m->adopted = clock_ticks(&m->clock);
 	watch_begin(&m->watch, &m->files);
-	certificates_begin(&m->certificates);
+	certificates_begin(&m->certificates, m->conf, &m->files);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
 	m->reloading = true;
@@ -414,7 +414,7 @@ look_around(void *arg)
 	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
 	    (watch_changed(&m->watch) || secrets_changed(m)))
 		read_again(m);
-	certificates_warn(&m->certificates, m->conf, &m->files, clock_now(&m->clock), &m->log);
+	certificates_warn(&m->certificates, clock_now(&m->clock), &m->log);
 	timer_set(&m->loop, &m->look, WATCH_MS, look_around, m);
 }
 
@@ -487,7 +487,7 @@ master_run(const struct master_options *o)
 	m.renewed = clock_ticks(&m.clock);
 	timer_set(&m.loop, &m.look, WATCH_MS, look_around, &m);
 	fill_roles(&m);
-	certificates_begin(&m.certificates);
+	certificates_begin(&m.certificates, m.conf, &m.files);
 	loop_run(&m.loop);
 	return m.exit_code;
 }
