@@ -4,11 +4,14 @@
  * program runs; and the way back.
  *
  *     DIR/queue/seg, DIR/queue/content     a spool (queue/spool.h)
- *     DIR/state                            rows of queue/state.h, a line each
+ *     DIR/state                            rows (cmd/rows.h)
  *
  * The queue keeps still while the copy is made: segments first, up to what was
  * acknowledged when it began, then the content, which none of them lacks then.
  * A backup is opened as any spool before it is called one.
+ *
+ * Root writes a backup, and reads one, as root; what it does to the state directory
+ * it does as its owner (cmd/owner.h).
  *
  * What has been delivered since a backup was made is delivered again after its
  * restoration: it is for a state that was lost.
@@ -29,18 +32,30 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/owner.h"
+#include "cmd/rows.h"
 #include "config.h"
-#include "queue/state.h"
 
-enum { PATH_BYTES = 4096, PIECE = 1 << 20, KV_MEMORY = 1 << 20, ROWS_MOST = 1000, LINE_MOST = 4 << 20 };
+enum { PATH_BYTES = 4096, PIECE = 1 << 20 };
 
 /* --- copying -------------------------------------------------------------------------------- */
+
+/* What lies elsewhere may be closed to the owner of the state. */
+static int
+open_source(const char *from)
+{
+	struct owner owner = owner_leave();
+	int fd = open(from, O_RDONLY | O_CLOEXEC);
+
+	owner_return(owner);
+	return fd;
+}
 
 /* At most so many bytes; what has vanished meanwhile is fine when `may_vanish`. */
 static bool
 copy_file(const char *from, const char *to, uint64_t most, bool may_vanish, struct error *why)
 {
-	int in = open(from, O_RDONLY | O_CLOEXEC), out;
+	int in = open_source(from), out;
 	char *piece;
 	ssize_t n = 1;
 	bool ok = true;
@@ -104,9 +119,10 @@ copy_all(const struct copying *c, const char *below,
 	char path[PATH_BYTES];
 	bool ok = true;
 	DIR *dir;
+	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", c->from, below);
-	if ((dir = opendir(path)) == NULL)
+	if ((fd = open_source(path)) == -1 || (dir = fdopendir(fd)) == NULL)
 		return error_sys(why, "cannot open %s", path);
 	for (struct dirent *e; ok && (e = readdir(dir)) != NULL;)
 		ok = e->d_name[0] == '.' || copy(c, e->d_name, why);
@@ -144,119 +160,6 @@ prove(struct house *h, const char *dir, size_t *messages_r, struct error *why)
 	return ok && (usage.damages == 0 || error_set(why, "%zu records of it are damaged", usage.damages));
 }
 
-/* --- rows of the state ------------------------------------------------------------------------ */
-
-static void
-write_row(void *arg, json_t *row)
-{
-	json_dumpf(row, arg, JSON_COMPACT);
-	fputc('\n', arg);
-	json_decref(row);
-}
-
-static bool
-take_row(void *arg, json_t *row)
-{
-	write_row(arg, row);
-	return true;
-}
-
-static json_t *
-request_of(enum queue_verb verb)
-{
-	return queue_request_json(&(struct queue_request){ .verb = verb });
-}
-
-static struct kv *
-open_caches(struct house *h, struct error *why)
-{
-	struct kv_options o = { "caches", STATE_TABLES, &h->clock, KV_MEMORY, false };
-
-	return kv_open(&o, why);
-}
-
-static bool
-dump(struct house *h, FILE *to, struct error *why)
-{
-	const struct answer_user user = { take_row, NULL, to };
-	size_t count;
-	enum control_answer got = control_ask(h, request_of(QUEUE_DUMP), &user, &count, why);
-	struct kv *kv;
-	bool ok;
-
-	if (got != CONTROL_NOBODY)
-		return got == CONTROL_DONE;
-	if ((kv = open_caches(h, why)) == NULL)
-		return false;
-	ok = state_dump(kv, write_row, to, why);
-	kv_close(kv);
-	return ok;
-}
-
-static bool
-none(void *arg, json_t *row)
-{
-	(void)arg;
-	json_decref(row);
-	return true;
-}
-
-static bool
-load_rows(struct house *h, json_t *rows, struct error *why)
-{
-	static const struct answer_user user = { none, NULL, NULL };
-	json_t *request = request_of(QUEUE_LOAD), *row;
-	enum control_answer got;
-	struct kv *kv;
-	size_t i, count;
-	bool ok = true;
-
-	json_object_set(request, "rows", rows);
-	got = control_ask(h, request, &user, &count, why);
-	if (got != CONTROL_NOBODY)
-		return got == CONTROL_DONE;
-	if ((kv = open_caches(h, why)) == NULL)
-		return false;
-	json_array_foreach(rows, i, row)
-		ok = ok && state_load(kv, row, why);
-	ok = ok && kv_commit(kv, KV_SYNC, why);
-	kv_close(kv);
-	return ok;
-}
-
-static bool
-load_line(struct house *h, json_t *rows, struct slice line, struct error *why)
-{
-	json_t *row = json_loadb(line.p, line.n, JSON_ALLOW_NUL, NULL);
-
-	if (row == NULL)
-		return error_set(why, "it is no JSON");
-	json_array_append_new(rows, row);
-	if (json_array_size(rows) < ROWS_MOST)
-		return true;
-	return load_rows(h, rows, why) && json_array_clear(rows) == 0;
-}
-
-/* Line by line; so many rows go at once. */
-static bool
-load(struct house *h, FILE *from, size_t *count_r, struct error *why)
-{
-	json_t *rows = json_array();
-	struct error flaw = { 0 };
-	char *line = NULL;
-	size_t room = 0;
-	ssize_t n;
-	bool ok = true;
-
-	while (ok && (n = getline(&line, &room, from)) > 0)
-		if ((ok = n < LINE_MOST && load_line(h, rows, slice_of(line, (size_t)n), &flaw)))
-			++*count_r;
-	ok = ok && (json_array_size(rows) == 0 || load_rows(h, rows, &flaw));
-	json_decref(rows);
-	free(line);
-	return ok || error_set(why, "row %zu or before it: %.200s", *count_r + 1, flaw.text);
-}
-
 /* --- backup ------------------------------------------------------------------------------------- */
 
 struct backing_up {
@@ -283,8 +186,10 @@ copy_of_the_house(struct house *h, const char *to, struct error *why)
 {
 	struct backing_up b = { .copying = { "queue", to, 0, 0 }, .why = why };
 	const struct answer_user user = { copy_now, NULL, &b };
+	const struct queue_request ask = { .verb = QUEUE_BACKUP };
 	size_t count;
-	enum control_answer got = control_ask(h, request_of(QUEUE_BACKUP), &user, &count, why);
+	enum control_answer got = control_ask(h, queue_request_json(&ask), &user, &count, why);
+	struct owner owner;
 	struct spool *s;
 
 	if (got != CONTROL_NOBODY)
@@ -292,9 +197,12 @@ copy_of_the_house(struct house *h, const char *to, struct error *why)
 	if ((s = house_spool(h, why)) == NULL)
 		return false;
 	spool_keep_still(s, &b.copying.segment, &b.copying.bytes);
+	owner = owner_leave();
 	b.ok = copy_spool(&b.copying, why);
+	owner_return(owner);
 	spool_go_on(s);
 	spool_close(s);
+	owner_leave();
 	return b.ok;
 }
 
@@ -306,7 +214,7 @@ write_state(struct house *h, const char *path, struct error *why)
 
 	if (f == NULL)
 		return error_sys(why, "cannot create %s", path);
-	ok = dump(h, f, why) &&
+	ok = rows_dump(h, f, why) &&
 	    ((fflush(f) == 0 && fsync(fileno(f)) == 0) || error_sys(why, "cannot write %s", path));
 	fclose(f);
 	return ok;
@@ -343,13 +251,14 @@ nothing_here(struct house *h, struct error *why)
 static bool
 restore_state(struct house *h, const char *path, struct error *why)
 {
-	FILE *f = fopen(path, "re");
+	int fd = open_source(path);
+	FILE *f = fd != -1 ? fdopen(fd, "r") : NULL;
 	size_t count = 0;
 	bool ok;
 
 	if (f == NULL)
 		return errno == ENOENT || error_sys(why, "cannot open %s", path);
-	ok = load(h, f, &count, why);
+	ok = rows_load(h, f, &count, why);
 	fclose(f);
 	return ok;
 }
@@ -437,29 +346,4 @@ cmd_restore(int argc, char **argv)
 	if (!read_place(argc, argv, "restore DIR", &file, &place) || place == NULL)
 		return place == NULL ? fail("restore", "from which directory?"), EX_USAGE : EX_USAGE;
 	return with_directory("restore", file, place, restore);
-}
-
-int
-cmd_state(int argc, char **argv)
-{
-	const char *file = default_file, *verb = NULL;
-	struct error why = { 0 };
-	struct house h;
-	size_t count = 0;
-	bool loading, ok;
-	int code;
-
-	if (!read_place(argc, argv, "state dump|load", &file, &verb))
-		return EX_USAGE;
-	loading = verb != NULL && strcmp(verb, "load") == 0;
-	if (!loading && (verb == NULL || strcmp(verb, "dump") != 0))
-		return fail("state", "dump writes to standard output, load reads standard input"), EX_USAGE;
-	if ((code = house_enter(&h, "state", file)) == 0) {
-		ok = loading ? load(&h, stdin, &count, &why) : dump(&h, stdout, &why);
-		code = ok ? 0 : fail("state", why.text);
-		if (ok && loading)
-			printf("load: %zu row%s\n", count, count == 1 ? "" : "s");
-	}
-	house_leave(&h);
-	return code;
 }

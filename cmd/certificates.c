@@ -7,13 +7,6 @@
 #include "cmd/certificates.h"
 #include "conf/events.h"
 
-void
-certificates_begin(struct certificates *c)
-{
-	for (size_t i = 0; i < CERTIFICATES_MOST; i++)
-		c->told[i] = -1;
-}
-
 int
 certificate_stage(int64_t left)
 {
@@ -34,7 +27,6 @@ no_password(char *to, int size, int writing, void *arg)
 	return -1;
 }
 
-/* When it ends in ms since 1970; 0: it cannot be read, which others have told. */
 static int64_t
 end_of(const struct files *files, struct slice name, enum file_purpose purpose)
 {
@@ -68,25 +60,35 @@ tell(struct log *log, struct slice file, int64_t end, int64_t left)
 }
 
 static void
-look_at(struct certificates *c, size_t i, struct slice file, enum file_purpose purpose,
-    const struct files *files, int64_t now, struct log *log)
+add(struct certificates *c, struct slice name, enum file_purpose purpose, const struct files *files)
 {
-	int64_t end = file.n > 0 ? end_of(files, file, purpose) : 0;
-	int stage = end > 0 ? certificate_stage(end - now) : -1;
-
-	if (stage != -1 && stage != c->told[i])
-		tell(log, file, end, end - now);
-	c->told[i] = stage;
+	if (name.n == 0 || c->count == CERTIFICATES_MOST)
+		return;
+	c->each[c->count].file = name;
+	c->each[c->count].end = end_of(files, name, purpose);
+	c->each[c->count].told = -1;
+	c->count++;
 }
 
 void
-certificates_warn(struct certificates *c, const struct conf *conf, const struct files *files,
-    int64_t now, struct log *log)
+certificates_begin(struct certificates *c, const struct conf *conf, const struct files *files)
 {
-	size_t n = 0;
+	c->count = 0;
+	for (size_t i = 0; i < conf->listen_count; i++)
+		add(c, conf->listen[i].tls_cert, FILE_TLS_CERTIFICATE, files);
+	for (size_t i = 0; i < conf->web.tls_count; i++)
+		add(c, conf->web.tls[i].cert, FILE_WEB_CERTIFICATE, files);
+}
 
-	for (size_t i = 0; i < conf->listen_count && n < CERTIFICATES_MOST; i++)
-		look_at(c, n++, conf->listen[i].tls_cert, FILE_TLS_CERTIFICATE, files, now, log);
-	for (size_t i = 0; i < conf->web.tls_count && n < CERTIFICATES_MOST; i++)
-		look_at(c, n++, conf->web.tls[i].cert, FILE_WEB_CERTIFICATE, files, now, log);
+void
+certificates_warn(struct certificates *c, int64_t now, struct log *log)
+{
+	for (size_t i = 0; i < c->count; i++) {
+		int64_t end = c->each[i].end;
+		int stage = end > 0 ? certificate_stage(end - now) : -1;
+
+		if (stage != -1 && stage != c->each[i].told)
+			tell(log, c->each[i].file, end, end - now);
+		c->each[i].told = stage;
+	}
 }

@@ -14,15 +14,22 @@
 enum { CERTIFICATES_MOST = 128 };       /* those of further listeners are not looked at */
 
 struct certificates {
-	int told[CERTIFICATES_MOST];    /* the newest stage that was told of each */
+	struct {
+		struct slice file;      /* of the configuration */
+		int64_t      end;       /* ms since 1970; 0: it cannot be read, which others have told */
+		int          told;      /* the newest stage that was told */
+	} each[CERTIFICATES_MOST];
+	size_t count;
 };
 
-/* Nothing was told yet. */
-void certificates_begin(struct certificates *);
+/*
+ * Those of the configuration that comes into force, whose bytes `files` hold; it
+ * outlives this.  Nothing was told yet.
+ */
+void certificates_begin(struct certificates *, const struct conf *, const struct files *);
 
-/* Tell what is about to end; `files` hold what is in force. */
-void certificates_warn(struct certificates *, const struct conf *, const struct files *, int64_t now,
-    struct log *);
+/* Tell what is about to end; to be asked now and then, and it reads nothing. */
+void certificates_warn(struct certificates *, int64_t now, struct log *);
 
 /* Days of the warning that is due so long before the end: 14, 7, 1, 0 behind it; -1: none yet. */
 int certificate_stage(int64_t left_ms);

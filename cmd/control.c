@@ -8,6 +8,7 @@
 #include "base/bug.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/owner.h"
 #include "net/link.h"
 
 enum { PATH_BYTES = 4096 };
@@ -57,7 +58,7 @@ house_spool(struct house *h, struct error *why)
 {
 	struct spool_options o = { .dir = "queue", .clock = &h->clock, .threadless = true };
 
-	return spool_open(&o, why);
+	return owner_become(".", why) ? spool_open(&o, why) : NULL;
 }
 
 /* --- asking -------------------------------------------------------------------------------- */

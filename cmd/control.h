@@ -43,7 +43,10 @@ enum control_answer {
 enum control_answer control_ask(struct house *, json_t *request, const struct answer_user *,
     size_t *count_r, struct error *why);
 
-/* The spool of that state directory; fails while the program runs. */
+/*
+ * The spool of that state directory; fails while the program runs.  Root is the
+ * directory's owner from here on, until owner_leave().
+ */
 struct spool *house_spool(struct house *, struct error *why);
 
 #endif

@@ -9,6 +9,7 @@
 #include "base/bug.h"
 #include "base/pack.h"
 #include "cmd/kept.h"
+#include "cmd/owner.h"
 #include "queue/commands.h"
 #include "queue/state.h"
 
@@ -181,7 +182,9 @@ open_disk(struct kept *k, const char *state, struct error *why)
 	struct stat st;
 
 	snprintf(path, sizeof path, "%s/caches", state);
-	return stat(path, &st) == -1 || (k->kv = kv_open(&o, why)) != NULL;
+	if (stat(path, &st) == -1)
+		return true;
+	return owner_become(state, why) && (k->kv = kv_open(&o, why)) != NULL;
 }
 
 bool
@@ -204,5 +207,6 @@ kept_end(struct kept *k)
 {
 	link_end(k->link);
 	kv_close(k->kv);
+	owner_leave();
 	loop_end(&k->loop);
 }

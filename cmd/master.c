@@ -1,63 +1,28 @@
 /* SPDX-License-Identifier: ISC */
-#include <errno.h>
-#include <fcntl.h>
-#include <grp.h>
-#include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "base/bug.h"
 #include "base/file.h"
-#include "base/ids.h"
 #include "base/log.h"
-#include "base/pack.h"
 #include "cmd/certificates.h"
+#include "cmd/children.h"
 #include "cmd/cmd.h"
 #include "cmd/master.h"
 #include "cmd/notify.h"
+#include "cmd/premises.h"
 #include "cmd/role.h"
 #include "cmd/secrets.h"
 #include "cmd/watch.h"
 #include "conf/events.h"
 #include "config.h"
-#include "net/link.h"
 
 enum {
-	CHILDREN_MOST = ID_SLOTS, DOORS_MOST = 128,
-	STOP_MS = 30 * SECOND,          /* then those who still work are killed */
-	DRAIN_MS = 10 * MINUTE,         /* sessions of an old configuration */
+	END_MS = MINUTE,                /* an orderly end takes no longer */
 	RESTART_MOST_MS = 10 * SECOND,
-	PACKED_MOST = 256 << 20,
-	PATH_BYTES = 4096,
 	WATCH_MS = 2 * SECOND,          /* how often files are looked at */
 	RELOAD_LEAST_MS = 10 * SECOND,  /* between two times that tables make us read again */
-};
-
-struct master;
-
-struct child {
-	struct master    *master;
-	enum role_number  role;
-	unsigned          slot, generation;
-	pid_t             pid;
-	struct link      *link;         /* NULL: it has gone, only its body is missing */
-	bool              ready, draining, hurried;
-	int64_t           started;
-	struct timer      patience;
-};
-
-/* A listening socket; it outlives configurations that name it. */
-struct door {
-	char         text[PEER_TEXT];
-	int          fd;
-	enum role_number role;          /* whose it is, and … */
-	uint32_t     number;            /* … the listen block in the configuration in force */
-	bool         wanted;
 };
 
 struct master {
@@ -67,12 +32,8 @@ struct master {
 	struct log     log;
 	struct files   files;
 	struct conf   *conf;
-	unsigned       generation;
-	struct child  *child[CHILDREN_MOST];    /* by slot */
-	struct door    door[DOORS_MOST];
-	size_t         door_count;
-	int            commands;        /* the socket of the queue commands */
-	int            lock;
+	struct premises premises;
+	struct children children;
 	bool           ready_said, stopping;
 	bool           reloading;       /* the new configuration is not in force yet */
 	unsigned       warnings;        /* of it */
@@ -89,164 +50,7 @@ struct master {
 
 static void fill_roles(void *arg);
 
-/* --- files and sockets ---------------------------------------------------------------- */
-
-/* The directory of a path up to its first % (see value_mail_path), or all of it. */
-static bool
-make_tree(const struct master *m, struct slice path, mode_t mode, struct error *why)
-{
-	struct slice fixed = slice_head(path, slice_find(path, '%'));
-	char name[PATH_BYTES], user[64];
-	const struct passwd *p;
-	struct stat st;
-
-	if (fixed.n < path.n)
-		while (fixed.n > 1 && fixed.p[fixed.n - 1] != '/')
-			fixed.n--;
-	while (fixed.n > 1 && fixed.p[fixed.n - 1] == '/')
-		fixed.n--;
-	snprintf(name, sizeof name, "%.*s", FMT(fixed));
-	if (stat(name, &st) == 0)
-		return true;
-	if (!dir_make(name, mode, why))
-		return false;
-	snprintf(user, sizeof user, "%.*s", FMT(m->conf->user));
-	if (geteuid() == 0 && (p = getpwnam(user)) != NULL && chown(name, p->pw_uid, p->pw_gid) == -1)
-		return error_sys(why, "cannot give %s to %s", name, user);
-	return true;
-}
-
-static bool
-make_directories(const struct master *m, struct error *why)
-{
-	if (!make_tree(m, m->conf->state, 0700, why))
-		return false;
-	for (size_t i = 0; i < m->conf->domain_count; i++)
-		if (m->conf->domain[i].deliver == DELIVER_MAILDIR &&
-		    !make_tree(m, m->conf->domain[i].maildir, 0700, why))
-			return false;
-	return true;
-}
-
-/* One program for one state directory. */
-static bool
-take_lock(struct master *m, struct error *why)
-{
-	char path[PATH_BYTES];
-	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
-
-	snprintf(path, sizeof path, "%.*s/lock", FMT(m->conf->state));
-	m->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	if (m->lock == -1)
-		return error_sys(why, "cannot open %s", path);
-	if (fcntl(m->lock, F_SETLK, &lock) == -1)
-		return error_set(why, "another chainmail runs with the state directory %.*s",
-		    FMT(m->conf->state));
-	return true;
-}
-
-/* A path of a socket may be longer than the kernel takes: go there and name it shortly. */
-static bool
-open_commands(struct master *m, struct error *why)
-{
-	char state[PATH_BYTES];
-	struct peer at = { .path = "control" };
-	int here = open(".", O_PATH | O_CLOEXEC);
-	mode_t old = umask(0177);
-	bool ok;
-
-	snprintf(state, sizeof state, "%.*s", FMT(m->conf->state));
-	ok = here != -1 && chdir(state) == 0;
-	if (!ok)
-		error_sys(why, "cannot go to %s", state);
-	else
-		ok = (m->commands = peer_listen(&at, why)) != -1;
-	umask(old);
-	if (here != -1) {
-		bug_if(fchdir(here) == -1);
-		close(here);
-	}
-	return ok;
-}
-
-static struct door *
-find_door(struct master *m, const char *text)
-{
-	for (size_t i = 0; i < m->door_count; i++)
-		if (strcmp(m->door[i].text, text) == 0)
-			return &m->door[i];
-	return NULL;
-}
-
-static bool
-want_door(struct master *m, const struct endpoint *e, enum role_number role, uint32_t number,
-    struct error *why)
-{
-	struct peer peer = { .ip = e->ip, .port = e->port };
-	char text[PEER_TEXT];
-	struct door *d;
-
-	if (e->kind == ENDPOINT_UNIX)
-		snprintf(peer.path, sizeof peer.path, "%.*s", FMT(e->host));
-	peer_text(&peer, text);
-	if ((d = find_door(m, text)) == NULL) {
-		if (m->door_count == DOORS_MOST)
-			return error_set(why, "more than %d addresses to listen on", DOORS_MOST);
-		d = &m->door[m->door_count];
-		*d = (struct door){ .fd = peer_listen(&peer, why) };
-		if (d->fd == -1)
-			return false;
-		memcpy(d->text, text, sizeof text);
-		m->door_count++;
-	}
-	d->role = role;
-	d->number = number;
-	d->wanted = true;
-	return true;
-}
-
-static bool
-open_doors(struct master *m, const struct conf *conf, struct error *why)
-{
-	for (size_t i = 0; i < m->door_count; i++)
-		m->door[i].wanted = false;
-	for (size_t i = 0; i < conf->listen_count; i++)
-		for (size_t j = 0; j < conf->listen[i].on_count; j++)
-			if (!want_door(m, &conf->listen[i].on[j], ROLE_SMTPD, (uint32_t)i, why))
-				return false;
-	for (size_t i = 0; conf_serves(conf) && i < conf->web.on_count; i++)
-		if (!want_door(m, &conf->web.on[i], ROLE_WEB, 0, why))
-			return false;
-	return true;
-}
-
-static void
-close_unwanted_doors(struct master *m)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < m->door_count; i++) {
-		if (m->door[i].wanted)
-			m->door[kept++] = m->door[i];
-		else
-			close(m->door[i].fd);
-	}
-	m->door_count = kept;
-}
-
-/* --- children --------------------------------------------------------------------------- */
-
-/* Those of an older configuration are not replaced: they leave when the new ones are ready. */
-static unsigned
-count_role(const struct master *m, enum role_number role)
-{
-	unsigned n = 0;
-
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		n += m->child[i] != NULL && m->child[i]->role == role && !m->child[i]->draining &&
-		    m->child[i]->generation == m->generation;
-	return n;
-}
+/* --- who is needed -------------------------------------------------------------------------- */
 
 static unsigned
 wanted_role(const struct master *m, enum role_number role)
@@ -262,198 +66,6 @@ wanted_role(const struct master *m, enum role_number role)
 		return 1;
 	}
 }
-
-static struct child *
-queue_of(const struct master *m)
-{
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL && m->child[i]->role == ROLE_QUEUE)
-			return m->child[i];
-	return NULL;
-}
-
-static void
-send_link(struct child *to, enum role_number other, int fd)
-{
-	struct buf b = BUF(8);
-
-	pack_u32(&b, other);
-	link_send(to->link, CONTROL_LINK, buf_slice(&b), fd);
-	buf_free(&b);
-}
-
-static void
-link_both(struct child *a, struct child *b)
-{
-	int ends[2];
-
-	if (a->link == NULL || b->link == NULL)
-		return;
-	link_pair(ends);
-	send_link(a, b->role, ends[0]);
-	send_link(b, a->role, ends[1]);
-}
-
-/* Everybody who has to do with mail talks with the queue. */
-static void
-link_child(struct child *c)
-{
-	struct master *m = c->master;
-	struct child *queue = queue_of(m);
-
-	if (c->role == ROLE_WEB)
-		return;
-	if (c->role != ROLE_QUEUE) {
-		if (queue != NULL)
-			link_both(queue, c);
-		return;
-	}
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL && m->child[i] != c && m->child[i]->role != ROLE_WEB)
-			link_both(c, m->child[i]);
-}
-
-/* What the role may see, in a file without a name. */
-static int
-packed_files(const struct master *m, unsigned purposes)
-{
-	struct buf b = BUF(PACKED_MOST);
-	int fd = memfd_create("files", MFD_CLOEXEC);
-
-	files_pack(&m->files, purposes, &b);
-	bug_if(b.full || fd == -1 || !file_write(fd, buf_slice(&b), NULL) || lseek(fd, 0, SEEK_SET) != 0);
-	buf_free(&b);
-	return fd;
-}
-
-static void
-send_door(struct child *c, uint32_t number, int fd)
-{
-	struct buf b = BUF(8);
-
-	pack_u32(&b, number);
-	link_send(c->link, CONTROL_DOOR, buf_slice(&b), fcntl(fd, F_DUPFD_CLOEXEC, 0));
-	buf_free(&b);
-}
-
-static void
-send_doors(struct child *c)
-{
-	struct master *m = c->master;
-
-	for (size_t i = 0; i < m->door_count; i++)
-		if (m->door[i].role == c->role)
-			send_door(c, m->door[i].number, m->door[i].fd);
-	if (c->role == ROLE_QUEUE)
-		send_door(c, CONTROL_DOOR_COMMANDS, m->commands);
-}
-
-static void
-send_birth(struct child *c)
-{
-	struct buf b = BUF(PATH_BYTES);
-
-	pack_u8(&b, (uint8_t)c->role);
-	pack_u8(&b, (uint8_t)c->slot);
-	/* What was read first: the configuration, by its absolute name. */
-	pack_slice(&b, slice(c->master->files.file[0]->name));
-	link_send(c->link, CONTROL_ROLE, buf_slice(&b), -1);
-	buf_free(&b);
-	link_send(c->link, CONTROL_FILES, NONE, packed_files(c->master, ROLE_KINDS[c->role].purposes));
-	send_doors(c);
-	link_child(c);
-	link_send(c->link, CONTROL_GO, NONE, -1);
-}
-
-static void
-exec_role(int fd)
-{
-	static char *const argv[] = { (char *)"chainmail", (char *)"role", NULL };
-
-	if (fd == ROLE_FD ? fcntl(fd, F_SETFD, 0) == -1 : dup2(fd, ROLE_FD) == -1)
-		_exit(EX_OSERR);
-	execv("/proc/self/exe", argv);
-	_exit(EX_OSERR);
-}
-
-static void on_child_frame(void *arg, unsigned kind, struct slice payload, int fd);
-static void on_child_gone(void *arg);
-static const struct link_user CHILD = { on_child_frame, on_child_gone };
-
-static bool
-start_child(struct master *m, enum role_number role)
-{
-	struct child *c;
-	unsigned slot = 0;
-	int ends[2];
-	pid_t pid;
-
-	while (slot < CHILDREN_MOST && m->child[slot] != NULL)
-		slot++;
-	if (slot == CHILDREN_MOST)
-		return false;
-	link_pair(ends);
-	if ((pid = fork()) == 0)
-		exec_role(ends[1]);
-	close(ends[1]);
-	if (pid == -1) {
-		close(ends[0]);
-		return false;
-	}
-	c = must_alloc(sizeof *c);
-	*c = (struct child){ .master = m, .role = role, .slot = slot, .generation = m->generation,
-	    .pid = pid, .started = clock_ticks(&m->clock) };
-	c->link = link_new(&m->loop, ends[0], &CHILD, c);
-	m->child[slot] = c;
-	send_birth(c);
-	return true;
-}
-
-static void
-kill_child(void *arg)
-{
-	kill(((struct child *)arg)->pid, SIGKILL);
-}
-
-static void
-hurry_child(void *arg)
-{
-	struct child *c = arg;
-
-	if (c->hurried || c->link == NULL)
-		return;
-	c->hurried = true;
-	link_send(c->link, CONTROL_HURRY, NONE, -1);
-	timer_set(&c->master->loop, &c->patience, STOP_MS, kill_child, c);
-}
-
-static void
-drain_child(struct child *c)
-{
-	if (c->draining || c->link == NULL)
-		return;
-	c->draining = true;
-	link_send(c->link, CONTROL_DRAIN, NONE, -1);
-	timer_set(&c->master->loop, &c->patience, DRAIN_MS, hurry_child, c);
-}
-
-static void
-end_child(struct child *c)
-{
-	drain_child(c);
-	hurry_child(c);
-}
-
-static void
-forget_child(struct child *c)
-{
-	timer_clear(&c->master->loop, &c->patience);
-	link_end(c->link);
-	c->master->child[c->slot] = NULL;
-	free(c);
-}
-
-/* --- who is needed -------------------------------------------------------------------------- */
 
 static void
 try_again_later(struct master *m)
@@ -473,10 +85,10 @@ fill_roles(void *arg)
 	for (size_t i = 0; i < ROLE_NUMBERS && !m->stopping; i++) {
 		enum role_number role = order[i];
 
-		if (role == ROLE_QUEUE && queue_of(m) != NULL)
+		if (role == ROLE_QUEUE && children_queue(&m->children) != NULL)
 			continue;
-		while (count_role(m, role) < wanted_role(m, role))
-			if (!start_child(m, role)) {
+		while (children_count(&m->children, role) < wanted_role(m, role))
+			if (!child_start(&m->children, role)) {
 				try_again_later(m);
 				return;
 			}
@@ -488,12 +100,9 @@ static bool
 all_ready(const struct master *m)
 {
 	for (unsigned role = 0; role < ROLE_NUMBERS; role++)
-		if (count_role(m, role) < wanted_role(m, role))
+		if (children_count(&m->children, role) < wanted_role(m, role))
 			return false;
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL && !m->child[i]->ready)
-			return false;
-	return true;
+	return children_ready(&m->children);
 }
 
 static void
@@ -502,8 +111,8 @@ log_ready(struct master *m)
 	struct log_line l = log_event(&m->log, &EVENT_READY, 0);
 	struct buf doors = BUF(8192);
 
-	for (size_t i = 0; i < m->door_count; i++)
-		buf_printf(&doors, "%s%s", i ? "," : "", m->door[i].text);
+	for (size_t i = 0; i < m->premises.door_count; i++)
+		buf_printf(&doors, "%s%s", i ? "," : "", m->premises.door[i].text);
 	log_text(&l, "version", CHAINMAIL_VERSION);
 	log_slice(&l, "listen", buf_slice(&doors));
 	log_number(&l, "delay", (clock_ticks(&m->clock) - m->started) / 1000);
@@ -523,23 +132,9 @@ log_reloaded(struct master *m)
 	log_end(&l);
 }
 
-/* The new generation stands: the old one may finish. */
 static void
-drain_old(struct master *m)
+child_is_ready(struct master *m, struct child *c, struct slice lacking)
 {
-	for (size_t i = 0; i < CHILDREN_MOST; i++) {
-		struct child *c = m->child[i];
-
-		if (c != NULL && c->generation != m->generation && c->role != ROLE_QUEUE)
-			drain_child(c);
-	}
-}
-
-static void
-child_ready(struct child *c, struct slice lacking)
-{
-	struct master *m = c->master;
-
 	c->ready = true;
 	m->failures = 0;
 	if (lacking.n > 0 && !m->ready_said) {
@@ -557,7 +152,7 @@ child_ready(struct child *c, struct slice lacking)
 	}
 	if (m->reloading)
 		log_reloaded(m);
-	drain_old(m);
+	children_drain_old(&m->children);
 }
 
 static void
@@ -565,22 +160,17 @@ stop_at_once(struct master *m, int code)
 {
 	m->exit_code = code;
 	m->stopping = true;
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL)
-			kill(m->child[i]->pid, SIGKILL);
+	children_kill(&m->children);
 	loop_stop(&m->loop);
 }
 
 static void
-on_child_frame(void *arg, unsigned kind, struct slice payload, int fd)
+on_child_says(void *arg, struct child *c, unsigned kind, struct slice payload)
 {
-	struct child *c = arg;
-	struct master *m = c->master;
+	struct master *m = arg;
 
-	if (fd != -1)
-		close(fd);
 	if (kind == CONTROL_READY) {
-		child_ready(c, payload);
+		child_is_ready(m, c, payload);
 	} else if (kind == CONTROL_FAILED) {
 		struct log_line l = log_event(&m->log, &EVENT_ALARM, 0);
 
@@ -592,30 +182,12 @@ on_child_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	}
 }
 
-static void
-on_child_gone(void *arg)
-{
-	struct child *c = arg;
-
-	link_end(c->link);
-	c->link = NULL;
-}
-
 /* --- deaths --------------------------------------------------------------------------------- */
 
-static struct child *
-child_of(struct master *m, pid_t pid)
-{
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL && m->child[i]->pid == pid)
-			return m->child[i];
-	return NULL;
-}
-
 static void
-log_death(struct child *c, int status)
+log_death(struct log *log, const struct child *c, int status)
 {
-	struct log_line l = log_event(&c->master->log, &EVENT_CHILD_DIED, 0);
+	struct log_line l = log_event(log, &EVENT_CHILD_DIED, 0);
 
 	log_text(&l, "role", ROLE_KINDS[c->role].name);
 	log_number(&l, "pid", c->pid);
@@ -626,43 +198,37 @@ log_death(struct child *c, int status)
 	log_end(&l);
 }
 
-static bool
-nobody_left(const struct master *m)
-{
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL)
-			return false;
-	return true;
-}
-
 /* Those who bring work go first, the queue last. */
 static void
 stop_step(struct master *m)
 {
+	struct child *queue = children_queue(&m->children);
 	bool others = false;
 
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (m->child[i] != NULL && m->child[i]->role != ROLE_QUEUE) {
+	for (size_t i = 0; i < CHILDREN_MOST; i++) {
+		struct child *c = m->children.each[i];
+
+		if (c != NULL && c->role != ROLE_QUEUE) {
 			others = true;
-			end_child(m->child[i]);
+			child_end(c);
 		}
-	if (!others && queue_of(m) != NULL)
-		end_child(queue_of(m));
-	if (nobody_left(m))
+	}
+	if (!others && queue != NULL)
+		child_end(queue);
+	if (children_none(&m->children))
 		loop_stop(&m->loop);
 }
 
 static void
-buried(struct child *c, int status)
+buried(struct master *m, struct child *c, int status)
 {
-	struct master *m = c->master;
 	bool early = clock_ticks(&m->clock) - c->started < SECOND;
 
 	if (!c->draining && !m->stopping) {
-		log_death(c, status);
+		log_death(&m->log, c, status);
 		m->failures += early;
 	}
-	forget_child(c);
+	child_forget(c);
 	if (m->stopping)
 		stop_step(m);
 	else if (m->failures > 0)
@@ -682,8 +248,8 @@ on_sigchld(evutil_socket_t number, short what, void *arg)
 	(void)number;
 	(void)what;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
-		if ((c = child_of(m, pid)) != NULL)
-			buried(c, status);
+		if ((c = children_find(&m->children, pid)) != NULL)
+			buried(m, c, status);
 }
 
 /* --- stopping and reading again ---------------------------------------------------------------- */
@@ -709,7 +275,7 @@ on_sigterm(evutil_socket_t number, short what, void *arg)
 		return;
 	}
 	m->stopping = true;
-	timer_set(&m->loop, &m->deadline, 2 * STOP_MS, give_up, m);
+	timer_set(&m->loop, &m->deadline, END_MS, give_up, m);
 	stop_step(m);
 }
 
@@ -752,39 +318,26 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	files_free(&m->files);
 	m->conf = fresh;
 	m->files = *files;
-	m->generation++;
+	m->children.generation++;
 	m->adopted = clock_ticks(&m->clock);
 	watch_begin(&m->watch, &m->files);
-	certificates_begin(&m->certificates);
+	certificates_begin(&m->certificates, m->conf, &m->files);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
 	m->reloading = true;
 	m->warnings = warnings;
 }
 
-/* Many changes in a row: those who have had the longest time to finish get no more. */
-static void
-make_room(struct master *m)
-{
-	unsigned vacant = 0, wanted = m->options.smtpds + m->options.deliveries + 2;
-
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		vacant += m->child[i] == NULL;
-	for (size_t i = 0; i < CHILDREN_MOST && vacant < wanted; i++)
-		if (m->child[i] != NULL && m->child[i]->draining)
-			hurry_child(m->child[i]);
-}
-
 /* Old children stay until the new ones are ready; the queue hands over at once. */
 static void
 replace_children(struct master *m)
 {
-	struct child *queue = queue_of(m);
+	struct child *queue = children_queue(&m->children);
 
-	close_unwanted_doors(m);
+	premises_close_unwanted(&m->premises);
 	if (queue != NULL)
-		end_child(queue);
-	make_room(m);
+		child_end(queue);
+	children_make_room(&m->children, m->options.smtpds + m->options.deliveries + 2);
 	fill_roles(m);
 }
 
@@ -804,13 +357,13 @@ read_again(struct master *m)
 	log_flaws(m, &flaws);
 	if (flaws.errors == 0 && same_house(m, fresh)) {
 		if (secrets_keep(fresh->state, clock_now(&m->clock), &files, &renewed, &why) &&
-		    open_doors(m, fresh, &why)) {
+		    premises_open_doors(&m->premises, fresh, &why)) {
 			adopt(m, fresh, &files, flaws.warnings);
 			replace_children(m);
 			flaws_end(&flaws);
 			return;
 		}
-		open_doors(m, m->conf, NULL);
+		premises_open_doors(&m->premises, m->conf, NULL);
 
 		struct log_line l = log_event(&m->log, &EVENT_CONFIG_ERROR, 0);
 
@@ -861,7 +414,7 @@ look_around(void *arg)
 	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
 	    (watch_changed(&m->watch) || secrets_changed(m)))
 		read_again(m);
-	certificates_warn(&m->certificates, m->conf, &m->files, clock_now(&m->clock), &m->log);
+	certificates_warn(&m->certificates, clock_now(&m->clock), &m->log);
 	timer_set(&m->loop, &m->look, WATCH_MS, look_around, m);
 }
 
@@ -920,19 +473,21 @@ master_run(const struct master_options *o)
 		return EX_CONFIG;
 	m.log.json = m.conf->log.json;
 	m.log.least = m.conf->log.least;
-	if (!make_directories(&m, &why) || !take_lock(&m, &why) || !open_commands(&m, &why) ||
+	if (!premises_take(&m.premises, m.conf, &why) ||
 	    !secrets_keep(m.conf->state, clock_now(&m.clock), &m.files, &renewed, &why) ||
-	    !open_doors(&m, m.conf, &why)) {
+	    !premises_open_doors(&m.premises, m.conf, &why)) {
 		fprintf(stderr, "chainmail: %s\n", why.text);
 		return EX_OSERR;
 	}
 	loop_begin(&m.loop, &m.clock);
+	m.children = (struct children){ .loop = &m.loop, .files = &m.files, .premises = &m.premises,
+	    .hear = on_child_says, .arg = &m };
 	watch_signals(&m);
 	watch_begin(&m.watch, &m.files);
 	m.renewed = clock_ticks(&m.clock);
 	timer_set(&m.loop, &m.look, WATCH_MS, look_around, &m);
 	fill_roles(&m);
-	certificates_begin(&m.certificates);
+	certificates_begin(&m.certificates, m.conf, &m.files);
 	loop_run(&m.loop);
 	return m.exit_code;
 }

@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/owner.h"
 #include "config.h"
 
 enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000 };
@@ -186,10 +187,13 @@ static FILE *
 export_open(struct asking *a, const char *id, const char *ending)
 {
 	char path[PATH_BYTES + 40];
+	struct owner owner = owner_leave();
 	FILE *f;
 
 	snprintf(path, sizeof path, "%s/%s.%s", a->export, id, ending);
-	if ((f = fopen(path, "wxe")) == NULL) {
+	f = fopen(path, "wxe");
+	owner_return(owner);
+	if (f == NULL) {
 		fprintf(stderr, "chainmail queue: cannot create %s: %s\n", path, strerror(errno));
 		a->code = EX_CANTCREAT;
 	}

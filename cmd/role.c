@@ -43,7 +43,7 @@ static void
 say(struct birth *b, unsigned kind, const char *text)
 {
 	link_send(b->master, kind, slice(text), -1);
-	link_flush(b->master);
+	link_flush(b->master, LINK_PATIENCE_MS);
 }
 
 static void

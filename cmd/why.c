@@ -18,6 +18,7 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/owner.h"
 #include "cmd/shown.h"
 #include "cmd/tale.h"
 #include "conf/value.h"
@@ -209,7 +210,7 @@ open_disk(struct asking *a, struct error *why)
 	struct stat st;
 
 	if (a->kv == NULL && stat("history", &st) == 0 &&
-	    (a->kv = history_open("history", &a->house.clock, why)) == NULL)
+	    (!owner_become(".", why) || (a->kv = history_open("history", &a->house.clock, why)) == NULL))
 		return false;
 	return a->spool != NULL || stat("queue", &st) == -1 ||
 	    (a->spool = house_spool(&a->house, why)) != NULL;

@@ -279,7 +279,7 @@ look_for_end(void *arg)
 		return;
 	d->drained = NULL;
 	if (d->queue != NULL)
-		link_flush(d->queue);
+		link_flush(d->queue, LINK_PATIENCE_MS);
 	drained(d->drained_arg);
 }
 

@@ -227,14 +227,16 @@ link_unsent(const struct link *k)
 	return k->out.n;
 }
 
-void
-link_flush(struct link *k)
+bool
+link_flush(struct link *k, int patience_ms)
 {
 	while (k->fd != -1 && k->out.n > 0 && !send_all(k) && errno == EAGAIN) {
 		struct pollfd wait = { k->fd, POLLOUT, 0 };
 
-		poll(&wait, 1, 1000);
+		if (poll(&wait, 1, patience_ms) == 0)
+			return false;
 	}
+	return k->out.n == 0;
 }
 
 /* --- receiving --------------------------------------------------------------- */

@@ -17,7 +17,10 @@
 #include "base/buf.h"
 #include "net/loop.h"
 
-enum { LINK_FRAME_MOST = 4 << 20, LINK_UNSENT_MOST = 256 << 20 };
+enum {
+	LINK_FRAME_MOST = 4 << 20, LINK_UNSENT_MOST = 256 << 20,
+	LINK_PATIENCE_MS = 10000,       /* for an end that others wait for */
+};
 
 struct link;
 
@@ -33,8 +36,11 @@ void         link_end(struct link *);           /* from anywhere; NULL is fine *
 /* The payload is copied; the descriptor (-1: none) is taken and closed here. */
 void         link_send(struct link *, unsigned kind, struct slice payload, int fd);
 size_t       link_unsent(const struct link *);
-/* Block until everything has been sent: before a process exits. */
-void         link_flush(struct link *);
+/*
+ * Block until everything has been sent: before a process exits.  False: it has
+ * not, for the other side is gone, or has read nothing for so long.
+ */
+bool         link_flush(struct link *, int patience_ms);
 /* Take all that has arrived, until nothing more is there: before a process exits. */
 void         link_take_all(struct link *);
 int          link_fd(const struct link *);

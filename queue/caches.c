@@ -40,6 +40,7 @@ struct refreshing {
 struct caches {
 	struct kv_table   *sts;
 	struct timer       turn, commit;
+	bool               checkpoint;  /* one is being made */
 	struct buf         cursor;
 	struct refreshing *waiting;
 	size_t             waiting_count;
@@ -68,6 +69,30 @@ caches_changed(struct queue *q)
 {
 	if (!timer_is_set(&q->caches->commit))
 		timer_set(q->loop, &q->caches->commit, COMMIT_MS, commit, q);
+}
+
+static void
+make_checkpoint(void *arg)
+{
+	struct queue *q = arg;
+
+	kv_checkpoint(q->kv, NULL);     /* what fails now fails again where it is told */
+}
+
+static void
+checkpoint_made(void *arg)
+{
+	((struct queue *)arg)->caches->checkpoint = false;
+}
+
+/* Or the logs of Berkeley DB grow until the queue ends; it has nothing to do when they are short. */
+static void
+begin_checkpoint(struct queue *q)
+{
+	if (q->caches->checkpoint)
+		return;
+	q->caches->checkpoint = true;
+	job(q->jobs, make_checkpoint, checkpoint_made, q);
 }
 
 /* --- deliverers -------------------------------------------------------------------------- */
@@ -368,6 +393,7 @@ turn(void *arg)
 	refresh_due(q, now);
 	end_patience(q, now);
 	busy = tlsrpt_turn(q) || q->caches->waiting != NULL;
+	begin_checkpoint(q);
 	timer_set(q->loop, &q->caches->turn, busy ? BUSY_TURN_MS : TURN_MS, turn, q);
 }
 

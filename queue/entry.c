@@ -281,7 +281,7 @@ smtpd_links_end(struct queue *q)
 	for (struct smtpd_link *d = q->smtpds, *next; d != NULL; d = next) {
 		next = d->next;
 		if (d->link != NULL)
-			link_flush(d->link);    /* the last answers */
+			link_flush(d->link, LINK_PATIENCE_MS);    /* the last answers */
 		on_gone(d);
 	}
 }

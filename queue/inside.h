@@ -70,6 +70,7 @@ struct queue {
 	struct delivery_link  *deliveries;
 	struct callers        *callers;
 	struct work           *works;           /* attempts under way */
+	struct ending         *endings;         /* recipients whose sender is told first */
 	uint64_t               order_number;
 	size_t                 under_way, expanding, telling, storing;  /* what is not finished */
 	struct buf             scratch;         /* for reading a message; RECORD_MOST */
@@ -203,6 +204,7 @@ struct tried {
 void settle(struct queue *, const struct tried *);
 /* Tell the sender of those who were failed by a command, then they are finished. */
 void settle_owed(struct queue *, struct message *, const struct recipient_state *, size_t n);
+void settle_end(struct queue *);                        /* nobody is told any more */
 
 /* --- outgoing.c ------------------------------------------------------------------------- */
 

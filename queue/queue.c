@@ -225,6 +225,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	secrets_read(&q->secrets, o->files, q->arena);
 	q->sealed_post = (struct sealed_post){ 0, BUF(1000), BUF(HEAD_MOST) };
 	if (!read_keys(q, why) || !open_spool(q, why)) {
+		settle_end(q);
 		free_keys(q);
 		arena_free(q->arena);
 		schedule_end(&q->schedule);
@@ -282,6 +283,7 @@ queue_end(struct queue *q)
 	works_end(q);
 	jobs_stop(q->jobs);
 	spool_close(q->spool);          /* stores that wait are answered here */
+	settle_end(q);
 	smtpd_links_end(q);
 	caches_close(q);
 	event_del(&q->spool_rings);

@@ -112,16 +112,36 @@ log_outcome(const struct settling *x, const struct event_kind *kind, const struc
 /* --- first the sender is told, then they are finished -------------------------------------- */
 
 struct ending {
-	struct queue *queue;
+	struct queue *queue;            /* NULL: it has ended, and the next one will owe it */
+	struct ending *next, *previous;
 	uint64_t      id;
 	struct arena *arena;
 	struct told  *told;
 	struct recipient_state *states;
 	size_t        count;
 	struct timer  again;
+	bool          asked;            /* tell_sender() has it and will answer */
 };
 
 static void tell_ending(void *arg);
+
+static void
+ending_free(struct ending *e)
+{
+	arena_free(e->arena);
+	free(e);
+}
+
+static void
+ending_leave(struct ending *e)
+{
+	if (e->previous != NULL)
+		e->previous->next = e->next;
+	else
+		e->queue->endings = e->next;
+	if (e->next != NULL)
+		e->next->previous = e->previous;
+}
 
 static void
 ending_told(void *arg, struct status status)
@@ -129,6 +149,11 @@ ending_told(void *arg, struct status status)
 	struct ending *e = arg;
 	struct queue *q = e->queue;
 
+	e->asked = false;
+	if (q == NULL) {
+		ending_free(e);
+		return;
+	}
 	if (!status_good(status)) {             /* the disk: nobody is finished before it is told */
 		timer_set(q->loop, &e->again, 10 * SECOND, tell_ending, e);
 		return;
@@ -139,8 +164,8 @@ ending_told(void *arg, struct status status)
 		if (m != NULL)                  /* nobody dropped it meanwhile */
 			plan_recipient_over(q, m, &e->states[i]);
 	}
-	arena_free(e->arena);
-	free(e);
+	ending_leave(e);
+	ending_free(e);
 	q->telling--;
 	queue_work_over(q);
 }
@@ -150,6 +175,7 @@ tell_ending(void *arg)
 {
 	struct ending *e = arg;
 
+	e->asked = true;
 	tell_sender(e->queue, e->id, e->told, e->count, ending_told, e);
 }
 
@@ -175,12 +201,39 @@ ending_add(struct ending *e, enum report_action action, struct recipient_state s
 }
 
 static void
+ending_join(struct ending *e)
+{
+	struct queue *q = e->queue;
+
+	e->next = q->endings;
+	if (e->next != NULL)
+		e->next->previous = e;
+	q->endings = e;
+	q->telling++;
+}
+
+static void
 ending_start(struct ending *e)
 {
 	if (e == NULL)
 		return;
-	e->queue->telling++;
+	ending_join(e);
 	tell_ending(e);
+}
+
+void
+settle_end(struct queue *q)
+{
+	struct ending *next;
+
+	for (struct ending *e = q->endings; e != NULL; e = next) {
+		next = e->next;
+		timer_clear(q->loop, &e->again);
+		e->queue = NULL;
+		if (!e->asked)
+			ending_free(e);
+	}
+	q->endings = NULL;
 }
 
 void
@@ -200,7 +253,7 @@ settle_owed(struct queue *q, struct message *m, const struct recipient_state *st
 	}
 	if (e == NULL)
 		return;
-	q->telling++;
+	ending_join(e);
 	timer_set(q->loop, &e->again, 0, tell_ending, e);
 }
 

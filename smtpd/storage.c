@@ -267,7 +267,7 @@ void
 storage_flush(struct storage *all)
 {
 	if (all->link != NULL)
-		link_flush(all->link);
+		link_flush(all->link, LINK_PATIENCE_MS);
 }
 
 struct storage *

@@ -6,11 +6,13 @@ import pathlib
 import pwd
 import shutil
 import signal
+import subprocess
 import tempfile
 
 import pytest
 
-from chainmail import EX_OSERR, PLAIN, SANITIZED, Chainmail, Sink, have, letter, status_of, until
+from chainmail import (DEADLINE, ENVIRONMENT, EX_OSERR, PLAIN, SANITIZED, Chainmail, Sink, have, letter, status_of,
+                       until)
 
 SITE = """
 hostname mx.local.test
@@ -127,3 +129,56 @@ def test_a_state_that_the_account_cannot_reach_is_told(open_place):
     assert program.process.wait(20) == EX_OSERR
     event = program.events("alarm")[0]                  # of whoever noticed first
     assert event["what"] in ("queue", "delivery") and "Permission denied" in event["why"]
+
+
+# Each opens spool, caches or history when nobody runs; {out} is a directory that only root may enter.  They are plain:
+# to a process that has changed its ids LeakSanitizer cannot attach.
+COMMANDS = """
+queue list
+queue show all
+queue hold all
+queue release all
+queue stats
+queue verify
+queue rebuild
+queue export {out}/exported all
+sts list
+sts forget far.test
+why b@far.test
+route b@far.test
+state dump
+state load
+backup {out}/backup
+queue drop all
+restore {out}/backup
+"""
+
+
+def of_root(state):
+    """What root has in there, but for what the master keeps for itself."""
+    return [p for p in state.rglob("*") if p.stat().st_uid == 0 and p not in (
+        state / "lock", state / "control", state / "secrets")]
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give rights away")
+def test_commands_of_root_leave_nothing_that_the_account_cannot_open(open_place, tmp_path):
+    state, later = open_place / "state", ["451 4.2.0 later"]
+    tmp_path.chmod(0o700)
+    with Sink(reply=lambda verb, _: later[0] if verb == "TEXT" and later else None) as far:
+        program = Chainmail(open_place, SITE, via=far.port)
+        with program:
+            program.send("a@far.test", ["b@far.test"], letter("patience"))
+            program.wait("deferred")
+        assert (state / "queue").stat().st_uid == NOBODY.pw_uid and of_root(state) == []
+        rows = ""
+        for command in COMMANDS.format(out=tmp_path).split("\n")[1:-1]:
+            words = [str(PLAIN), *command.split(), "-c", str(program.file)]
+            got = subprocess.run(words, input=rows, text=True, capture_output=True, timeout=DEADLINE, env=ENVIRONMENT)
+            rows = got.stdout if command == "state dump" else ""
+            assert (got.returncode, of_root(state)) == (0, []), command + "\n" + got.stdout + got.stderr
+        assert len(list((tmp_path / "exported").iterdir())) == 2
+        assert all(p.stat().st_uid == 0 for p in tmp_path.rglob("*"))
+        later.clear()
+        with program:
+            far.wait(program=program)
+            program.wait_empty()

@@ -47,22 +47,23 @@ each_warning_is_said_once(void **state)
 	said = BUF(4096);
 	lines = 0;
 	issued_pem(&one, &files_add(&files, door.tls_cert, FILE_TLS_CERTIFICATE)->bytes);
-	certificates_begin(&c);
+	certificates_begin(&c, &conf, &files);
 	for (int64_t t = 0; t < 30 * DAY; t += HOUR)
-		certificates_warn(&c, &conf, &files, TLSPAIR_NOW + t, &log);
+		certificates_warn(&c, TLSPAIR_NOW + t, &log);
 	assert_int_equal(lines, 4);                             /* 14, 7, 1 days ahead, and when it is over */
 	assert_non_null(memmem(said.p, said.n, "expired", 7));
-	certificates_begin(&c);                          /* a new one begins anew */
-	certificates_warn(&c, &conf, &files, TLSPAIR_NOW + 19 * DAY, &log);
+	certificates_begin(&c, &conf, &files);                  /* a new one begins anew */
+	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
 	assert_int_equal(lines, 5);
-	certificates_begin(&c);                          /* nor is it that of the web door */
-	certificates_warn(&c, &web, &files, TLSPAIR_NOW + 19 * DAY, &log);
+	certificates_begin(&c, &web, &files);                   /* nor is it that of the web door */
+	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
 	assert_int_equal(lines, 5);
 	issued_pem(&one, &files_add(&files, shown.cert, FILE_WEB_CERTIFICATE)->bytes);
-	certificates_warn(&c, &web, &files, TLSPAIR_NOW + 19 * DAY, &log);
+	certificates_begin(&c, &web, &files);
+	files_free(&files);                                     /* it is read once, not whenever one looks */
+	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
 	assert_int_equal(lines, 6);
 	assert_non_null(memmem(said.p, said.n, "web.pem", 7));
-	files_free(&files);
 	issued_free(&one);
 	buf_free(&said);
 }

@@ -217,7 +217,7 @@ what_has_arrived_is_taken_at_once(void **state)
 	assert_int_equal(b.got.n, 0);                   /* nothing is there, and nobody waits */
 	link_send(a.link, 1, S("one"), -1);
 	link_send(a.link, 2, slice_of(large, sizeof large), file_with('x'));
-	link_flush(a.link);
+	assert_true(link_flush(a.link, 1000));
 	link_end(a.link);
 	link_take_all(b.link);
 	buf_printf(&wanted, "1:3:one|2:%zu:fd x|", sizeof large);
@@ -229,6 +229,26 @@ what_has_arrived_is_taken_at_once(void **state)
 	buf_free(&a.got);
 	buf_free(&b.got);
 	buf_free(&wanted);
+}
+
+/* Who ends does not wait for one that reads no more, nor for one that is gone. */
+static void
+a_flush_has_an_end(void **state)
+{
+	struct end a = { .got = BUF(1000) };
+	char *large = must_alloc(3 << 20);
+	int fds[2];
+
+	(void)state;
+	link_pair(fds);
+	a.link = link_new(&loop, fds[0], &LINK_USER, &a);
+	link_send(a.link, 1, slice_of(large, 3 << 20), -1);
+	assert_false(link_flush(a.link, 1));
+	close(fds[1]);
+	assert_false(link_flush(a.link, 1));
+	link_end(a.link);
+	buf_free(&a.got);
+	free(large);
 }
 
 /* Whose descriptor is lost gets none, and nobody else's. */
@@ -247,7 +267,7 @@ a_descriptor_that_finds_no_room_is_missing_where_it_belongs(void **state)
 	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
 	link_send(a.link, 1, slice_of(large, LOOP_SCRATCH + 9), file_with('x'));
 	link_send(a.link, 2, S("there"), file_with('y'));
-	link_flush(a.link);
+	assert_true(link_flush(a.link, 1000));
 	getrlimit(RLIMIT_NOFILE, &before);
 	none = before;
 	none.rlim_cur = 0;
@@ -645,6 +665,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_descriptor_that_finds_no_room_is_missing_where_it_belongs,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_arrived_is_taken_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_flush_has_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_taken_is_shown_again, setup, teardown),

@@ -500,6 +500,27 @@ test_adoption(void **state)
 	world_compare(&w);
 }
 
+/* A queue that ends before it could tell a sender leaves that to the next one. */
+static void
+test_end_before_the_report(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+	const struct recipient_state failed = { .recipient = 0, .stage = RECIPIENT_FAILED,
+		.last = STATUS(550, 5, 1, 1, "nobody") };
+
+	(void)state;
+	spool_state(w.queue->spool, id, &failed, NULL, NULL);
+	assert_true(spool_drain(w.queue->spool));
+	world_restart(&w);
+	assert_int_equal(queue_active(w.queue), 1);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 30 * SECOND);
+	assert_int_equal(queue_active(w.queue), 1);             /* the report is under way */
+	assert_int_equal(queue_messages(w.queue), 1);
+	assert_true(world_own(&w) != 0);
+}
+
 /* He had two orders of one message for one place, each for a part of the recipients. */
 static void
 test_adoption_of_parts(void **state)
@@ -778,7 +799,8 @@ main(void)
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
-		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_held_under_way),
+		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
+		T(test_held_under_way),
 		T(test_large_message), T(test_random_lives),
 	};
 

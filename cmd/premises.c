@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+#include <fcntl.h>
+#include <pwd.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/bug.h"
+#include "base/file.h"
+#include "cmd/premises.h"
+
+enum { PATH_BYTES = 4096 };
+
+/* --- directories and the lock --------------------------------------------------------------- */
+
+/* The directory of a path up to its first % (see value_mail_path), or all of it. */
+static bool
+make_tree(const struct conf *conf, struct slice path, mode_t mode, struct error *why)
+{
+	struct slice fixed = slice_head(path, slice_find(path, '%'));
+	char name[PATH_BYTES], user[64];
+	const struct passwd *p;
+	struct stat st;
+
+	if (fixed.n < path.n)
+		while (fixed.n > 1 && fixed.p[fixed.n - 1] != '/')
+			fixed.n--;
+	while (fixed.n > 1 && fixed.p[fixed.n - 1] == '/')
+		fixed.n--;
+	snprintf(name, sizeof name, "%.*s", FMT(fixed));
+	if (stat(name, &st) == 0)
+		return true;
+	if (!dir_make(name, mode, why))
+		return false;
+	snprintf(user, sizeof user, "%.*s", FMT(conf->user));
+	if (geteuid() == 0 && (p = getpwnam(user)) != NULL && chown(name, p->pw_uid, p->pw_gid) == -1)
+		return error_sys(why, "cannot give %s to %s", name, user);
+	return true;
+}
+
+static bool
+make_directories(const struct conf *conf, struct error *why)
+{
+	if (!make_tree(conf, conf->state, 0700, why))
+		return false;
+	for (size_t i = 0; i < conf->domain_count; i++)
+		if (conf->domain[i].deliver == DELIVER_MAILDIR &&
+		    !make_tree(conf, conf->domain[i].maildir, 0700, why))
+			return false;
+	return true;
+}
+
+/* One program for one state directory. */
+static bool
+take_lock(struct premises *p, const struct conf *conf, struct error *why)
+{
+	char path[PATH_BYTES];
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+
+	snprintf(path, sizeof path, "%.*s/lock", FMT(conf->state));
+	p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if (p->lock == -1)
+		return error_sys(why, "cannot open %s", path);
+	if (fcntl(p->lock, F_SETLK, &lock) == -1)
+		return error_set(why, "another chainmail runs with the state directory %.*s",
+		    FMT(conf->state));
+	return true;
+}
+
+/* --- sockets ---------------------------------------------------------------------------------- */
+
+/* A path of a socket may be longer than the kernel takes: go there and name it shortly. */
+static bool
+open_commands(struct premises *p, const struct conf *conf, struct error *why)
+{
+	char state[PATH_BYTES];
+	struct peer at = { .path = "control" };
+	int here = open(".", O_PATH | O_CLOEXEC);
+	mode_t old = umask(0177);
+	bool ok;
+
+	snprintf(state, sizeof state, "%.*s", FMT(conf->state));
+	ok = here != -1 && chdir(state) == 0;
+	if (!ok)
+		error_sys(why, "cannot go to %s", state);
+	else
+		ok = (p->commands = peer_listen(&at, why)) != -1;
+	umask(old);
+	if (here != -1) {
+		bug_if(fchdir(here) == -1);
+		close(here);
+	}
+	return ok;
+}
+
+static struct door *
+find_door(struct premises *p, const char *text)
+{
+	for (size_t i = 0; i < p->door_count; i++)
+		if (strcmp(p->door[i].text, text) == 0)
+			return &p->door[i];
+	return NULL;
+}
+
+static bool
+want_door(struct premises *p, const struct endpoint *e, enum role_number role, uint32_t number,
+    struct error *why)
+{
+	struct peer peer = { .ip = e->ip, .port = e->port };
+	char text[PEER_TEXT];
+	struct door *d;
+
+	if (e->kind == ENDPOINT_UNIX)
+		snprintf(peer.path, sizeof peer.path, "%.*s", FMT(e->host));
+	peer_text(&peer, text);
+	if ((d = find_door(p, text)) == NULL) {
+		if (p->door_count == DOORS_MOST)
+			return error_set(why, "more than %d addresses to listen on", DOORS_MOST);
+		d = &p->door[p->door_count];
+		*d = (struct door){ .fd = peer_listen(&peer, why) };
+		if (d->fd == -1)
+			return false;
+		memcpy(d->text, text, sizeof text);
+		p->door_count++;
+	}
+	d->role = role;
+	d->number = number;
+	d->wanted = true;
+	return true;
+}
+
+bool
+premises_open_doors(struct premises *p, const struct conf *conf, struct error *why)
+{
+	for (size_t i = 0; i < p->door_count; i++)
+		p->door[i].wanted = false;
+	for (size_t i = 0; i < conf->listen_count; i++)
+		for (size_t j = 0; j < conf->listen[i].on_count; j++)
+			if (!want_door(p, &conf->listen[i].on[j], ROLE_SMTPD, (uint32_t)i, why))
+				return false;
+	for (size_t i = 0; conf_serves(conf) && i < conf->web.on_count; i++)
+		if (!want_door(p, &conf->web.on[i], ROLE_WEB, 0, why))
+			return false;
+	return true;
+}
+
+void
+premises_close_unwanted(struct premises *p)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < p->door_count; i++) {
+		if (p->door[i].wanted)
+			p->door[kept++] = p->door[i];
+		else
+			close(p->door[i].fd);
+	}
+	p->door_count = kept;
+}
+
+/* --- the whole -------------------------------------------------------------------------------- */
+
+bool
+premises_take(struct premises *p, const struct conf *conf, struct error *why)
+{
+	return make_directories(conf, why) && take_lock(p, conf, why) && open_commands(p, conf, why);
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * premises -- what the program holds on the machine before it has a role: its
+ * directories, the lock of the state directory, and the sockets it listens on.
+ *
+ * All of it is opened by the master, which may be root; directories that it makes
+ * belong to the account of the configuration.  A door outlives configurations:
+ * one that names the same address has the same socket, so that no connection is
+ * refused between two of them.
+ */
+#ifndef CMD_PREMISES_H
+#define CMD_PREMISES_H
+
+#include "cmd/role.h"
+#include "conf/load.h"
+#include "net/peer.h"
+
+enum { DOORS_MOST = 128 };
+
+/* A listening socket. */
+struct door {
+	char         text[PEER_TEXT];
+	int          fd;
+	enum role_number role;          /* whose it is, and … */
+	uint32_t     number;            /* … the listen block in the configuration in force */
+	bool         wanted;
+};
+
+struct premises {                       /* { 0 } holds nothing */
+	struct door door[DOORS_MOST];
+	size_t      door_count;
+	int         commands;           /* the socket of the queue commands */
+	int         lock;               /* held until the program ends */
+};
+
+/*
+ * Make the directories, take the lock, open the socket of the commands.  It
+ * fails when another program runs with the state directory.
+ */
+bool premises_take(struct premises *, const struct conf *, struct error *why);
+
+/*
+ * The doors of a configuration are open, and still those of the one before; when
+ * one of them cannot be opened, call it again with the old one, which cannot fail.
+ */
+bool premises_open_doors(struct premises *, const struct conf *, struct error *why);
+/* Close the doors that the newest call did not name. */
+void premises_close_unwanted(struct premises *);
+
+#endif
