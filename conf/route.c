@@ -112,7 +112,7 @@ mailbox(const struct home *home, struct slice user, struct arena *arena)
 		return r.maildir.p != NULL ? r : no_user(home->conf, NO_MEMORY);
 	case DELIVER_LMTP:
 		r.kind = ROUTE_LMTP;
-		r.lmtp = &home->conf->lmtp;
+		r.server = &home->conf->lmtp;
 		return r;
 	case DELIVER_DISCARD:
 		r.kind = ROUTE_DISCARD;
@@ -156,8 +156,8 @@ route_local(const struct routes *routes, const struct address *address, struct a
 		return (struct route){ .kind = ROUTE_ALIAS, .domain = home->conf, .targets = e->targets,
 		    .bounces = e->bounces };
 	if (e != NULL && e->manager != NULL)
-		return (struct route){ .kind = ROUTE_LMTP, .domain = home->conf, .user = e->name,
-		    .lmtp = e->manager, .manager = true };
+		return (struct route){ .kind = e->manager->smtp ? ROUTE_SMTP : ROUTE_LMTP,
+		    .domain = home->conf, .user = e->name, .server = &e->manager->to, .manager = true };
 	if (e != NULL || home->everyone || is_role(address->local))
 		return own_mailbox(home, address->local, arena);
 	return no_user(home->conf, NO_USER);

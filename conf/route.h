@@ -64,6 +64,7 @@ enum route_kind {
 	ROUTE_NO_USER,                  /* ours, but nobody has this name */
 	ROUTE_MAILDIR,
 	ROUTE_LMTP,
+	ROUTE_SMTP,                     /* ours, but a list manager behind SMTP has it */
 	ROUTE_DISCARD,
 	ROUTE_ALIAS,                    /* go on with its targets: route_expand() does */
 	ROUTE_LIST,                     /* a new message goes to its members (RFC 5321 3.9.2) */
@@ -72,13 +73,13 @@ enum route_kind {
 struct route {
 	enum route_kind           kind;
 	const struct domain_conf *domain;       /* NULL: REMOTE */
-	struct slice              user;         /* MAILDIR, LMTP, DISCARD: without the detail */
+	struct slice              user;         /* MAILDIR, LMTP, SMTP, DISCARD: without the detail */
 	struct slice              maildir;      /* MAILDIR: %u and %d filled in */
 	const struct target      *targets;      /* ALIAS */
 	const struct list        *list;         /* LIST */
 	const struct list        *bounces;      /* ALIAS: what comes back to this list, else NULL */
-	const struct endpoint    *lmtp;         /* LMTP: where */
-	bool                      manager;      /* LMTP: a list manager stands behind it */
+	const struct endpoint    *server;       /* LMTP, SMTP: where */
+	bool                      manager;      /* LMTP, SMTP: a list manager stands behind it */
 	struct status             refusal;      /* NO_USER: the reply to RCPT */
 };
 

@@ -347,7 +347,7 @@ add_lists(struct making *b)
 static void
 add_managed(struct making *b, const struct table *table, struct slice line)
 {
-	struct endpoint *to = get(b, sizeof *to);
+	struct transport *to = get(b, sizeof *to);
 	struct slice word, transport = slice_trim(line);
 	struct place place;
 	struct address address;
@@ -356,8 +356,8 @@ add_managed(struct making *b, const struct table *table, struct slice line)
 	slice_word(&transport, &word);
 	place = table_place(table, word);
 	transport = slice_trim(transport);
-	if (!transport_lmtp(transport, b->routes->arena, to)) {
-		flaw_error(b->flaws, table_place(table, transport), "expected lmtp: and a socket");
+	if (!transport_parse(transport, b->routes->arena, to)) {
+		flaw_error(b->flaws, table_place(table, transport), "expected lmtp: or smtp: and a socket");
 	} else if (table_mailbox(b, word, place, &address) &&
 	    slice_eq(address.domain, b->home->conf->name) && room_for_one_more(b, place)) {
 		e = entry_for(b, b->home, address.local, place);

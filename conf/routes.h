@@ -7,6 +7,7 @@
 #define CONF_ROUTES_H
 
 #include "conf/route.h"
+#include "conf/table.h"
 
 /* What stands under a name of a domain. */
 struct entry {
@@ -18,7 +19,7 @@ struct entry {
 	struct target *targets;         /* of an alias */
 	struct list   *list;
 	const struct list *bounces;     /* it is NAME-bounces of this one */
-	struct endpoint *manager;       /* of lists behind LMTP, or NULL */
+	const struct transport *manager;        /* of lists, or NULL */
 	enum { UNSEEN, ON_PATH, DONE } state;   /* while loops are looked for */
 	const struct entry *from;
 	unsigned       height;          /* how many aliases follow each other below */

@@ -66,9 +66,12 @@ without_brackets(struct slice s, struct arena *arena)
 }
 
 bool
-transport_lmtp(struct slice s, struct arena *arena, struct endpoint *to)
+transport_parse(struct slice s, struct arena *arena, struct transport *t)
 {
-	if (!slice_startsi(s, S("lmtp:")) || slice_find(s, '\0') < s.n)
+	struct endpoint *to = &t->to;
+
+	t->smtp = slice_startsi(s, S("smtp:"));
+	if ((!t->smtp && !slice_startsi(s, S("lmtp:"))) || slice_find(s, '\0') < s.n)
 		return false;                   /* no path has a NUL in it */
 	s = slice_skip(s, 5);
 	if (slice_startsi(s, S("inet:")))

@@ -27,9 +27,14 @@ struct place table_place(const struct table *, struct slice part);
 /*
  * What stands behind an address in a list manager's map, in the words of
  * Postfix's transport(5): "lmtp:[127.0.0.1]:8024", "lmtp:unix:/run/lmtp",
- * "lmtp:inet:host:24".  False for anything but LMTP.
+ * "lmtp:inet:host:24", "smtp:[127.0.0.1]:2600".  False for anything else.
  */
-bool transport_lmtp(struct slice, struct arena *, struct endpoint *);
+struct transport {
+	bool            smtp;           /* else LMTP */
+	struct endpoint to;
+};
+
+bool transport_parse(struct slice, struct arena *, struct transport *);
 
 /*
  * aliases(5):

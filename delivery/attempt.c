@@ -586,6 +586,7 @@ first_step(struct attempt *a)
 		a->step = &STORE;
 		return true;
 	case ORDER_LMTP:
+	case ORDER_HOST:
 		a->question = (struct secure_question){ .dane_off = true, .sts_off = true };
 		if (!value_endpoint(a->order.place, a->arena, &place))
 			return false;

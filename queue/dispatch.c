@@ -187,7 +187,16 @@ gather(struct work *w)
 static enum order_kind
 order_kind(enum place_kind kind)
 {
-	return kind == PLACE_MAILDIR ? ORDER_MAILDIR : kind == PLACE_LMTP ? ORDER_LMTP : ORDER_SMTP;
+	switch (kind) {
+	case PLACE_MAILDIR:
+		return ORDER_MAILDIR;
+	case PLACE_LMTP:
+		return ORDER_LMTP;
+	case PLACE_HOST:
+		return ORDER_HOST;
+	default:
+		return ORDER_SMTP;
+	}
 }
 
 static struct order

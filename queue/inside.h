@@ -126,7 +126,9 @@ void plan_message(struct queue *, const struct envelope *, const struct recipien
 bool plan_all(struct queue *, struct error *why);
 
 /* Where a recipient goes now. */
-enum place_kind { PLACE_SMTP, PLACE_LMTP, PLACE_MAILDIR, PLACE_DISCARD, PLACE_EXPAND, PLACE_NOWHERE };
+enum place_kind {
+	PLACE_SMTP, PLACE_LMTP, PLACE_HOST, PLACE_MAILDIR, PLACE_DISCARD, PLACE_EXPAND, PLACE_NOWHERE,
+};
 
 struct place_to_go {
 	enum place_kind kind;

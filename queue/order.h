@@ -37,6 +37,7 @@ enum {                                  /* kinds of frames between queue and del
 enum order_kind {
 	ORDER_SMTP,                     /* to the hosts of `domain`, or its fixed next hop */
 	ORDER_LMTP,                     /* to `place` */
+	ORDER_HOST,                     /* the same by SMTP: a list manager */
 	ORDER_MAILDIR,                  /* into the directory `place` */
 };
 
@@ -52,7 +53,7 @@ struct order {
 	uint64_t        id;             /* of the message */
 	enum order_kind kind;
 	struct slice    domain;         /* of the recipients */
-	struct slice    place;          /* ORDER_LMTP: an endpoint; ORDER_MAILDIR: a directory */
+	struct slice    place;          /* LMTP, HOST: an endpoint; MAILDIR: a directory */
 	struct slice    sender;
 	struct order_recipient *recipients;
 	uint32_t        count;

@@ -56,11 +56,11 @@ go_home(const struct route *r, struct arena *arena, struct place_to_go *p)
 		p->place = r->maildir;
 		p->key = arena_printf(arena, "maildir %.*s", FMT(r->maildir));
 		p->terms.most = MAILDIRS_AT_ONCE;
-	} else if (r->kind == ROUTE_LMTP) {
-		p->kind = PLACE_LMTP;
-		p->place = endpoint_text(r->lmtp, arena);
+	} else if (r->kind == ROUTE_LMTP || r->kind == ROUTE_SMTP) {
+		p->kind = r->kind == ROUTE_LMTP ? PLACE_LMTP : PLACE_HOST;
+		p->place = endpoint_text(r->server, arena);
 		p->ticket = r->manager;
-		p->key = arena_printf(arena, "lmtp %.*s", FMT(p->place));
+		p->key = arena_printf(arena, "%s %.*s", r->kind == ROUTE_LMTP ? "lmtp" : "smtp", FMT(p->place));
 		p->terms.most = MAILDIRS_AT_ONCE;
 	} else {
 		p->kind = PLACE_DISCARD;
@@ -190,6 +190,7 @@ place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
 		break;
 	case ROUTE_MAILDIR:
 	case ROUTE_LMTP:
+	case ROUTE_SMTP:
 	case ROUTE_DISCARD:
 		go_home(&p->route, arena, p);
 		break;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: ISC */
-/* What stands behind an address in a list manager's map: LMTP and somewhere to go, or nothing. */
+/* What stands behind an address in a list manager's map: LMTP or SMTP, and somewhere to go, or nothing. */
 #include "base/bug.h"
 #include "conf/table.h"
 
@@ -10,18 +10,19 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice text = slice_of(data, size);
 	struct arena *arena = arena_new(1 << 20);
-	struct endpoint to, again;
+	struct transport read, again;
 
-	if (transport_lmtp(text, arena, &to)) {
+	if (transport_parse(text, arena, &read)) {
+		struct endpoint to = read.to;
 		struct buf said = BUF(size + 100);
 
 		bug_if(to.kind == ENDPOINT_NONE || to.kind == ENDPOINT_ANY);
 		bug_if(to.kind != ENDPOINT_UNIX && to.port == 0);
-		buf_add(&said, to.kind == ENDPOINT_UNIX ? S("lmtp:") : S("lmtp:inet:"));
+		buf_printf(&said, "%s:%s", read.smtp ? "smtp" : "lmtp", to.kind == ENDPOINT_UNIX ? "" : "inet:");
 		value_add_endpoint(&said, to);
-		bug_if(!transport_lmtp(buf_slice(&said), arena, &again));
-		bug_if(to.kind != again.kind || to.port != again.port || !slice_eq(to.host, again.host) ||
-		    !ip_eq(to.ip, again.ip));
+		bug_if(!transport_parse(buf_slice(&said), arena, &again) || read.smtp != again.smtp);
+		bug_if(to.kind != again.to.kind || to.port != again.to.port ||
+		    !slice_eq(to.host, again.to.host) || !ip_eq(to.ip, again.to.ip));
 		buf_free(&said);
 	}
 	arena_free(arena);

@@ -14,11 +14,12 @@ class NameServer:
     """`records` has one record for a name and type; all other questions get `rcode`: like careless
     servers it says NXDOMAIN even of a name that has other types."""
 
-    def __init__(self, records):
+    def __init__(self, records, address=("127.0.0.1", 0)):
         self.records, self.rcode, self.asked = records, "NXDOMAIN", []
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.bind(("127.0.0.1", 0))
-        self.port = self.socket.getsockname()[1]
+        self.socket.bind(address)
+        self.address = self.socket.getsockname()
+        self.port = self.address[1]
         self.thread = threading.Thread(target=self.serve, daemon=True)
 
     def __enter__(self):
@@ -26,7 +27,7 @@ class NameServer:
         return self
 
     def __exit__(self, *unused):
-        self.socket.sendto(b"", ("127.0.0.1", self.port))
+        self.socket.sendto(b"", self.address)
         self.thread.join(5)
         self.socket.close()
 

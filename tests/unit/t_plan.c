@@ -46,7 +46,7 @@ compare(const void *a, const void *b)
 static char *
 order_line(const struct order *o)
 {
-	static const char *const kinds[] = { "smtp", "lmtp", "maildir" };
+	static const char *const kinds[] = { "smtp", "lmtp", "host", "maildir" };
 	struct buf b = BUF(10000);
 	char *line;
 

@@ -59,6 +59,7 @@ say(struct world *w, const char *address_text, struct buf *out)
 		break;
 	case ROUTE_MAILDIR: buf_printf(out, "%.*s in %.*s", FMT(r.user), FMT(r.maildir)); break;
 	case ROUTE_LMTP:    buf_printf(out, "%.*s by lmtp", FMT(r.user)); break;
+	case ROUTE_SMTP:    buf_printf(out, "%.*s by smtp", FMT(r.user)); break;
 	case ROUTE_DISCARD: buf_printf(out, "%.*s nowhere", FMT(r.user)); break;
 	case ROUTE_ALIAS:
 		buf_add(out, S("->"));
@@ -381,6 +382,7 @@ static const struct { const char *address, *route; } managed[] = {
 	{ "<test-bounces+a=b.test@lists.test>", "test-bounces at 127.0.0.1:8024" },
 	{ "<six@lists.test>", "six at [::1]:8024" }, { "<unix@lists.test>", "unix at unix:/run/lmtp" },
 	{ "<host@lists.test>", "host at mailman.test:24" }, { "<more@lists.test>", "more at 127.0.0.1:1" },
+	{ "<small+subscribe@lists.test>", "small by smtp at 127.0.0.1:2600" },
 	{ "<test-join@lists.test>", "-> x@far.test" },          /* what the administrator wrote comes first */
 	{ "<test-nonsense@lists.test>", "550 5.1.1" }, { "<test-@lists.test>", "550 5.1.1" },
 	{ "<else@lists.test>", "550 5.1.1" },                   /* of another domain */
@@ -401,11 +403,11 @@ add_where(struct world *w, const char *address, struct buf *out)
 	say(w, address, out);
 	assert_int_equal(path_parse(&path, true, w->arena, &a), PATH_OK);
 	r = route_local(w->routes, &a, w->arena);
-	if (r.kind == ROUTE_LMTP) {
+	if (r.kind == ROUTE_LMTP || r.kind == ROUTE_SMTP) {
 		out->n -= strlen("by lmtp");
-		buf_add(out, S("at "));
-		value_add_endpoint(out, *r.lmtp);
-		assert_true(r.manager == (r.lmtp != &r.domain->lmtp));
+		buf_add(out, r.kind == ROUTE_SMTP ? S("by smtp at ") : S("at "));
+		value_add_endpoint(out, *r.server);
+		assert_true(r.manager == (r.server != &r.domain->lmtp));
 	} else if (r.bounces != NULL) {
 		buf_printf(out, " (%.*s)", FMT(r.bounces->conf->address.address.local));
 	}
@@ -424,7 +426,8 @@ a_list_manager_says_which_addresses_it_has(void **state)
 	    "test-join@lists.test lmtp:[127.0.0.1]:8024\n"
 	    "six@lists.test lmtp:[ipv6:::1]:8024\nunix@lists.test lmtp:unix:/run/lmtp\n"
 	    "host@lists.test lmtp:inet:mailman.test:24\nelse@other.test lmtp:[127.0.0.1]:8024\n");
-	table(&w, "/v/more", FILE_LISTS, "more@lists.test lmtp:[127.0.0.1]:1\n");
+	table(&w, "/v/more", FILE_LISTS, "more@lists.test lmtp:[127.0.0.1]:1\n"
+	    "small@lists.test SMTP:[127.0.0.1]:2600\n");
 	begin(&w, LISTS);
 	assert_int_equal(w.flaws.errors, 0);
 	for (size_t i = 0; i < COUNT(managed); i++) {
@@ -443,7 +446,7 @@ a_list_manager_says_which_addresses_it_has(void **state)
 static void
 a_map_that_makes_no_sense_is_told_with_its_place(void **state)
 {
-	static const char *const bad[] = { "smtp:[127.0.0.1]:25", "lmtp:", "lmtp:[127.0.0.1]", "local:",
+	static const char *const bad[] = { "relay:[127.0.0.1]:25", "smtp:far.test", "lmtp:", "lmtp:[127.0.0.1]", "local:",
 	    "lmtp:*:24", "lmtp:[::1]:0", "lmtp:[]inet:3", "lmtp:[a]b:3", "" };
 
 	(void)state;
@@ -455,7 +458,7 @@ a_map_that_makes_no_sense_is_told_with_its_place(void **state)
 		table(&w, "/m", FILE_LISTS, map.p);
 		begin(&w, "hostname a.b; domain a.test { lists from mailman /m }\nlisten b { seal arc }\n"
 		    "key k { domain a.test; file /k }");
-		assert_case(has_flaw(&w.flaws, "expected lmtp: and a socket"), i, bad[i]);
+		assert_case(has_flaw(&w.flaws, "expected lmtp: or smtp: and a socket"), i, bad[i]);
 		assert_int_equal(w.flaws.first->line, 2);
 		buf_free(&map);
 		end(&w);
