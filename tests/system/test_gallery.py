@@ -9,10 +9,12 @@ import shutil
 import smtplib
 import subprocess
 import time
+import urllib.error
+import urllib.request
 import xml.etree.ElementTree
 
 import pytest
-from test_lab_dns import Unbound, unbound_program, verdict
+from test_lab_dns import Unbound, ask, unbound_program, verdict
 
 CHAINMAIL = os.path.abspath("chainmail")
 EX_BAD, EX_USAGE, EX_SOFTWARE, EX_CONFIG = 1, 64, 70, 78
@@ -92,7 +94,9 @@ def test_a_row_that_is_wrong_is_told_to_programs(small, tmp_path):
 
 
 @pytest.mark.parametrize("arguments", [["gallery", "a", "b"], ["gallery", "--json", "--tap"], ["gallery", "--keep"],
-                                       ["up", "a", "b"], ["up", "--smtp", "x"], ["up", "--json"], ["run", "x", "--junit"]])
+                                       ["up", "a", "b"], ["up", "--smtp", "x"], ["up", "--json"], ["up", "--wait", "1s"], ["up", "--http", "x"],
+                                       ["gallery", "--sender-only"], ["gallery", "--sender-only", "--wait", "0s"],
+                                       ["run", "x", "--junit"]])
 def test_usage(arguments):
     got = subprocess.run([CHAINMAIL, "lab", *arguments], capture_output=True, timeout=60)
     assert got.returncode == EX_USAGE
@@ -114,10 +118,10 @@ class OpenWorld:
     def __init__(self, directory, *arguments):
         self.directory = directory
         for _ in range(5):                      # below the ports that a machine gives away by itself
-            smtp, https, dns = random.sample(range(20000, 30000), 3)
+            smtp, https, dns, self.http = random.sample(range(20000, 30000), 4)
             self.process = subprocess.Popen(
                 [CHAINMAIL, "lab", "up", *map(str, arguments), "--dir", str(directory), "--smtp", str(smtp),
-                 "--https", str(https), "--dns", str(dns)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                 "--https", str(https), "--dns", str(dns), "--http", str(self.http)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
             line = self.process.stdout.readline()
             if line:
                 break
@@ -125,6 +129,14 @@ class OpenWorld:
         self.ready = json.loads(line)
         self.table = json.loads((directory / "gallery.json").read_text())
         self.at = self.table["nameserver"], self.table["dns"]
+
+    def get(self, target):
+        """Status, media type and text."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{target}", timeout=20) as response:
+                return response.status, response.headers["Content-Type"], response.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.headers["Content-Type"], error.read().decode()
 
     def end(self):
         self.process.terminate()
@@ -234,6 +246,93 @@ def test_curl_agrees_with_every_certificate_of_a_policy_host(world):
     refused = {"expired", "wrong-name", "self-signed", "unknown-authority"}
     assert [one for one in seen if one[2] != (one[1] in refused)] == []
     assert {kind for _, kind, _, _ in seen} == refused | {"good", "common-name-only"}
+
+
+# Whoever takes no notice of policies and certificates delivers all three; that of late.test is right after a change.
+THREE = SMALL.replace("    send from", """    scripted late.test { certificate good }
+    send from x@a.test to y@late.test
+    send from""").replace("    expect delivered to y@good.test\n", """    expect delivered to y@good.test
+    expect deferred to y@a.test { flaw "no such host"; rfc "5321 5.1" }
+    change record late.test MX gone
+    expect delivered to y@late.test { tls none; flaw "l"; rfc "5321 5.1" }
+""")
+
+
+def send(world, domain, tls):
+    """As a sender does: the name server is asked where to go."""
+    ask(world.at, domain, "MX")
+    address = next(host["address"] for host in world.table["hosts"] if host["name"] == domain)
+    with smtplib.SMTP(address, world.ready["smtp"], timeout=20) as client:
+        if tls:
+            client.starttls()
+        client.sendmail("x@a.test", [f"y@{domain}"], "Subject: hello\r\n\r\nHello\r\n")
+
+
+def test_what_a_sender_did_is_answered(tmp_path):
+    path = tmp_path / "three.lab"
+    path.write_text(THREE)
+    world = OpenWorld(tmp_path / "world", path)
+    status, kind, text = world.get("/lab/v1/gallery")
+    assert (status, kind) == (200, "application/json")
+    table = json.loads(text)
+    assert (table["right"], table["skipped"], table["of"]) == (0, 4, 4)
+    assert [row["skipped"] for row in table["rows"]] == ["nobody asked for it"] * 3 + ["only right after a change"]
+    send(world, "good.test", True)
+    send(world, "bad.test", False)
+    send(world, "late.test", False)
+    ask(world.at, "a.test", "MX")
+    table = json.loads(world.get("/lab/v1/gallery?format=json")[2])
+    assert [(row["domain"], row["got"], row["right"]) for row in table["rows"]] == [
+        ("good.test", "delivered; tls encrypted", True), ("bad.test", "delivered; tls none", False),
+        ("a.test", "not delivered", True), ("late.test", "only right after a change", False)]
+    assert (table["right"], table["skipped"], table["of"]) == (2, 1, 4)
+    status, kind, text = world.get("/lab/v1/gallery?format=tap")
+    assert (status, kind) == (200, "text/plain")
+    assert [re.match("(not )?ok - ([a-z.]+)", line).group(0) for line in text.splitlines() if "ok - " in line] == [
+        "ok - good.test", "not ok - bad.test", "ok - a.test", "ok - late.test"]
+    assert re.search("^ok - late.test: .* # skip only right after a change$", text, re.M) and text.endswith("1..4\n")
+    status, kind, text = world.get("/lab/v1/gallery?format=junit")
+    suite = xml.etree.ElementTree.fromstring(text)
+    assert (status, kind) == (200, "application/xml")
+    assert [suite.get(name) for name in ("tests", "failures", "skipped")] == ["4", "1", "1"]
+    assert [case.find("failure") is not None for case in suite] == [False, True, False, False]
+    assert suite[3].find("skipped").get("message") == "only right after a change"
+    text = world.get("/lab/v1/gallery?format=people")[2]
+    assert "2 of 3 domains are served as they should be\n" in text and "    got: delivered; tls none\n" in text
+    for target, status in (("/lab/v1/gallery?format=xml", 400), ("/lab/v1/gallery?form=tap", 400), ("/lab/v1/galleries", 404),
+                           ("/", 404)):
+        assert world.get(target)[0] == status, target
+    world.end()
+
+
+@pytest.mark.parametrize("tls, code", [(None, EX_BAD), (True, 0), (False, EX_BAD)])
+def test_another_sender_is_judged_at_the_end(small, tmp_path, tls, code):
+    """By SIGTERM here, so that nobody waits; --wait is the longest that it may take."""
+    smtp, https, dns, http = random.sample(range(20000, 30000), 4)
+    with subprocess.Popen([CHAINMAIL, "lab", "gallery", "--sender-only", "--wait", "5m", small, "--tap", "--dir", tmp_path / "w",
+                           "--smtp", str(smtp), "--https", str(https), "--dns", str(dns), "--http", str(http)], text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        ready = json.loads(process.stderr.readline())
+        table = json.loads((tmp_path / "w/gallery.json").read_text())
+        host = next(host["address"] for host in table["hosts"] if host["name"] == "good.test")
+        if tls is not None:
+            with smtplib.SMTP(host, ready["smtp"], timeout=20) as client:
+                if tls:
+                    client.starttls()
+                client.sendmail("x@a.test", ["y@good.test"], "Hello\r\n")
+        process.terminate()
+        out, _ = process.communicate(timeout=60)
+    assert process.returncode == code, out
+    assert out.startswith("not ok - good.test" if tls is False else "ok - good.test") and out.endswith("1..2\n")
+    assert re.search("^ok - bad.test: .*# skip nobody asked for it$", out, re.M)
+
+
+def test_the_wait_has_an_end(small, tmp_path):
+    smtp, https, dns, http = map(str, random.sample(range(20000, 30000), 4))
+    got = gallery("--sender-only", "--wait", "1s", small, "--smtp", smtp, "--https", https, "--dns", dns, "--http", http,
+                  directory=tmp_path)
+    assert got.returncode == EX_BAD and got.stdout.startswith("good.test") and '"ready"' in got.stderr
+    assert sorted(os.listdir(tmp_path)) == ["small.lab"]
 
 
 def test_what_a_host_takes_is_told(tmp_path):
