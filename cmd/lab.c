@@ -19,7 +19,7 @@
 enum { WATCHDOG_S = 300, TEXT_MOST = 64 << 20 };
 
 struct run {
-	bool     json, tap, junit, keep, transcript;
+	bool     json, tap, junit, keep, transcript, sender_only;
 	json_t  *all;                   /* what --json will print */
 	unsigned held, expected;
 };
@@ -315,7 +315,7 @@ obey(struct run *r, struct words *words, const struct lab_up *up)
 	if (strcmp(word, "manual") == 0 && words->n == 1)
 		return print_manual();
 	if (strcmp(word, "gallery") == 0 && words->n <= 2 && !r->transcript && !r->keep)
-		return lab_gallery(file, form_of(r));
+		return r->sender_only ? lab_sender(file, form_of(r), up) : lab_gallery(file, form_of(r));
 	if (strcmp(word, "up") == 0 && words->n <= 2 && form_of(r) == LAB_PEOPLE && !r->transcript)
 		return lab_up(file, up);
 	if (strcmp(word, "run") != 0 || words->n < 2 || r->junit)
@@ -330,9 +330,11 @@ cmd_lab(int argc, char **argv)
 	static const char synopsis[] = "lab run FILE... [--json | --tap | --transcript] [--keep]\n"
 	    "       chainmail lab gallery [FILE] [--json | --tap | --junit]\n"
 	    "       chainmail lab up [FILE] [--dir DIR] [--smtp PORT] [--https PORT] [--dns PORT]\n"
+	    "               [--http PORT]\n"
+	    "       chainmail lab gallery --sender-only --wait DURATION [FILE] [--json | --tap | --junit] [as for up]\n"
 	    "       chainmail lab manual";
 	struct run r = { .all = json_array() };
-	struct lab_up up = { NULL, NULL, NULL, NULL };
+	struct lab_up up = { .directory = NULL };
 	const struct option_row rows[] = {
 		{ "--json", OPTION_FLAG, &r.json, NULL, "results, messages and logs as one JSON text" },
 		{ "--tap", OPTION_FLAG, &r.tap, NULL, "an \"ok\" or \"not ok\" line an expectation" },
@@ -343,6 +345,9 @@ cmd_lab(int argc, char **argv)
 		{ "--smtp", OPTION_TEXT, &up.smtp, "PORT", "of the mail hosts; 25 for root, else 2525" },
 		{ "--https", OPTION_TEXT, &up.https, "PORT", "of the policy hosts; 443 for root, else 8443" },
 		{ "--dns", OPTION_TEXT, &up.dns, "PORT", "of the name server; 53 for root, else 5353" },
+		{ "--http", OPTION_TEXT, &up.http, "PORT", "of http://127.0.0.1/lab/v1/gallery; 8025" },
+		{ "--sender-only", OPTION_FLAG, &r.sender_only, NULL, "judge another sender, by what the world sees" },
+		{ "--wait", OPTION_TEXT, &up.wait, "DURATION", "how long it may take" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	struct words words = { .n = 0 };

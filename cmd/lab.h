@@ -18,16 +18,19 @@ enum lab_form { LAB_PEOPLE, LAB_JSON, LAB_TAP, LAB_JUNIT };
 /* Our own sender through the gallery, on the virtual clock; prints the table. `file` NULL: ours. */
 int lab_gallery(const char *file, enum lab_form);
 
-/* What stands behind the options of `lab up`; NULL: as is usual. */
+/* What stands behind the options of an open world; NULL: as is usual. */
 struct lab_up {
-	const char *directory, *smtp, *https, *dns;
+	const char *directory, *smtp, *https, *dns, *http, *wait;
 };
 
 /*
  * The same world, open to other MTAs until SIGTERM: name server, mail hosts and
- * policy hosts on their addresses, and what was received as JSON lines.
+ * policy hosts on their addresses, what was received as JSON lines, and at
+ * http://127.0.0.1/lab/v1/gallery how the rows stand.
  */
 int lab_up(const char *file, const struct lab_up *);
+/* The same for so long as `wait` says; then the table is printed, of somebody else's sender. */
+int lab_sender(const char *file, enum lab_form, const struct lab_up *);
 
 /* A new directory below $TMPDIR. */
 bool lab_directory(char *path_r, size_t room, struct error *why);

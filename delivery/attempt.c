@@ -357,6 +357,8 @@ on_ready(void *arg)
 
 	note_host(a);
 	bug_if(!begin_mail(a));
+	/* The plan knows who is free of it: reports, and our own neighbours (RFC 8689 5). */
+	a->mail.requiretls_needed = a->plan.hosts[a->host].requiretls;
 	begin_letter(a);
 	connection_send(a->connection, &a->mail, &a->letter);
 }

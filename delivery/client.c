@@ -282,7 +282,7 @@ say_data(struct client *c)
 static struct status
 unable(const struct client *c, const struct client_mail *m)
 {
-	if (m->requiretls && !c->offers.requiretls)
+	if (m->requiretls_needed && !c->offers.requiretls)
 		return STATUS(0, 5, 7, 30, "the server does not offer REQUIRETLS");     /* RFC 8689 4.2.1 */
 	if (m->smtputf8 && !c->offers.smtputf8)
 		return STATUS(0, 5, 6, 7, "the server does not take internationalized mail");

@@ -42,7 +42,8 @@ struct client_mail {
 	bool          eight_bit;        /* there are octets above 127 … */
 	bool          eight_bit_anyway; /* … and they go to a server without 8BITMIME too */
 	bool          smtputf8;         /* an address or a header field needs it */
-	bool          requiretls;
+	bool          requiretls;       /* said where it is offered … */
+	bool          requiretls_needed;        /* … and without it nothing goes (RFC 8689 4.2.1) */
 	enum ret      ret;
 	struct slice  envid;            /* decoded; empty: none */
 };

@@ -32,6 +32,8 @@ struct dns_server {
 	struct connection *connections;
 	unsigned           connection_count;
 	struct buf         answer;
+	void             (*asked)(void *arg, struct slice name, uint16_t type);  /* or NULL */
+	void              *asked_arg;
 	/* The world as it was read last. */
 	uint64_t           generation;
 	struct arena      *arena;
@@ -77,12 +79,16 @@ read_world(struct dns_server *s, struct error *why)
 /* --- one question ------------------------------------------------------------------------ */
 
 static enum dns_fault
-fault_of(const struct dns_server *s, const struct dns_question *q)
+hear(const struct dns_server *s, const struct dns_question *q)
 {
 	char text[NAME_WIRE];
 	struct slice name = dns_question_name(q, text);
 
-	return name.p == NULL ? DNS_NO_FAULT : zones_fault_for(s->zones, name, q->type);
+	if (name.p == NULL)
+		return DNS_NO_FAULT;
+	if (s->asked != NULL)
+		s->asked(s->asked_arg, name, q->type);
+	return zones_fault_for(s->zones, name, q->type);
 }
 
 /* Into s->answer; false when there is none. `most` 0: as the question says. */
@@ -97,7 +103,7 @@ answer(struct dns_server *s, struct slice packet, size_t most)
 		return false;
 	if (zones_generation(s->zones) != s->generation)
 		read_world(s, NULL);
-	if ((fault = fault_of(s, &q)) == DNS_SILENCE)
+	if ((fault = hear(s, &q)) == DNS_SILENCE)
 		return false;
 	if (most == 0)
 		most = q.udp_size < DNS_UDP_MOST ? q.udp_size : DNS_UDP_MOST;
@@ -307,4 +313,11 @@ struct peer
 dns_server_at(const struct dns_server *s)
 {
 	return s->at;
+}
+
+void
+dns_server_watch(struct dns_server *s, void (*asked)(void *, struct slice, uint16_t), void *arg)
+{
+	s->asked = asked;
+	s->asked_arg = arg;
 }

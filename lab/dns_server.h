@@ -31,5 +31,8 @@ struct dns_server *dns_server_new(struct loop *, struct peer at, struct zones *,
     struct error *why);
 void               dns_server_free(struct dns_server *);        /* NULL is fine */
 struct peer        dns_server_at(const struct dns_server *);    /* with its true port */
+/* From here on somebody hears each question that can be read, before it is answered. */
+void               dns_server_watch(struct dns_server *, void (*asked)(void *arg, struct slice name,
+    uint16_t type), void *arg);
 
 #endif

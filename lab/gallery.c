@@ -152,3 +152,65 @@ gallery_judge(struct gallery_row *first, const struct play *p, struct arena *are
 	for (struct gallery_row *r = first; r != NULL; r = r->next)
 		judge(r, p, arena);
 }
+
+/* --- somebody else's sender ---------------------------------------------------------------- */
+
+static struct gallery_row *
+row_of(struct gallery_row *r, struct slice domain)
+{
+	while (r != NULL && !slice_eqi(r->domain, domain))
+		r = r->next;
+	return r;
+}
+
+void
+gallery_asked(struct gallery_row *first, struct slice name)
+{
+	struct gallery_row *r = row_of(first, name);
+
+	if (r != NULL)
+		r->asked = true;
+}
+
+void
+gallery_took(struct gallery_row *first, struct slice address, bool encrypted)
+{
+	struct gallery_row *r = row_of(first, slice_skip(address, slice_find(address, '@') + 1));
+
+	if (r == NULL)
+		return;
+	if (encrypted)
+		r->encrypted++;
+	else
+		r->clear++;
+}
+
+/* One message in the clear is one too many where the row wants TLS (RFC 7672 2.2, RFC 8461 5). */
+static bool
+seen_right(const struct gallery_row *r)
+{
+	bool taken = r->encrypted + r->clear > 0;
+
+	if (!slice_eq(r->outcome, S("delivered")))
+		return !taken;
+	return taken && (r->clear == 0 || r->tls.n == 0 || slice_eq(r->tls, S("none")));
+}
+
+static void
+judge_seen(struct gallery_row *r)
+{
+	bool taken = r->encrypted + r->clear > 0;
+
+	r->skipped = r->changes ? "only right after a change"
+	    : taken || r->asked ? NULL : "nobody asked for it";
+	r->right = r->skipped == NULL && seen_right(r);
+	r->got = r->skipped != NULL ? slice(r->skipped) : !taken ? S("not delivered")
+	    : r->clear > 0 ? S("delivered; tls none") : S("delivered; tls encrypted");
+}
+
+void
+gallery_judge_seen(struct gallery_row *first)
+{
+	for (struct gallery_row *r = first; r != NULL; r = r->next)
+		judge_seen(r);
+}

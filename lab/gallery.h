@@ -6,6 +6,11 @@
  * The scenarios of lab/gallery/ are built into the program and read as one.  An
  * expectation that says `flaw` is a row of the table; the row is about the domain
  * of its address, and right when all that it expects holds.
+ *
+ * Our own sender is judged by a play, which knows all that it did.  Of somebody
+ * else's only so much can be seen as reaches the world: that he asked for a
+ * domain, and that a host took a message, under TLS or in the clear.  What he
+ * proved, and whether he will come again, he keeps to himself.
  */
 #ifndef LAB_GALLERY_H
 #define LAB_GALLERY_H
@@ -25,15 +30,28 @@ struct gallery_row {
 	struct slice            tls;            /* "verified by sts"; empty: nothing is said of it */
 	struct slice            expected;       /* all of it: "delivered; tls verified by sts" */
 	bool                    changes;        /* only right after something has changed */
-	/* After a play: */
+	/* What an open world has seen: */
+	bool                    asked;          /* for its MX records */
+	unsigned                encrypted, clear;       /* messages that a host took */
+	/* After judgement: */
+	const char             *skipped;        /* why there is none; NULL: there is one */
 	bool                    right;
 	struct slice            got;            /* what came, in the words of `expected` */
-	struct slice            reply;          /* how the last attempt ended */
+	struct slice            reply;          /* how the last attempt ended; empty: nobody knows */
 };
 
 /* In the order of the scenario; everything lies in the arena and in the scenario. */
 struct gallery_row *gallery_rows(const struct scenario *, struct arena *);
 /* What became of them. */
 void gallery_judge(struct gallery_row *first, const struct play *, struct arena *);
+
+/* --- somebody else's sender --------------------------------------------------------- */
+
+/* The name server of the world was asked for the MX records of this name. */
+void gallery_asked(struct gallery_row *first, struct slice name);
+/* A host has taken a message for this address. */
+void gallery_took(struct gallery_row *first, struct slice address, bool encrypted);
+/* What became of the rows so far; may be asked again. */
+void gallery_judge_seen(struct gallery_row *first);
 
 #endif

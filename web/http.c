@@ -64,6 +64,7 @@ read_request_line(struct slice line, struct http_request *r, bool *old)
 	if (!slice_starts(target, S("/")) || !is_visible(target))
 		return 400;             /* no proxy: RFC 9112 3.2.2 */
 	r->path = slice_head(target, slice_find(target, '?'));
+	r->query = slice_skip(target, r->path.n + (r->path.n < target.n));
 	return slice_eq(r->method, S("GET")) ? 0 : 405;
 }
 

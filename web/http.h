@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * http -- HTTP/1.1 as far as a policy host needs it: one GET, one response
+ * http -- HTTP/1.1 as far as a policy host or a lab needs it: one GET, one response
  * (RFC 9110, RFC 9112).
  *
  * A request is read whole or not at all, and strictly: what two readers could
@@ -18,6 +18,7 @@ enum { HTTP_HEAD_MOST = 8192, HTTP_FIELDS_MOST = 64, HTTP_TARGET_MOST = 2048 };
 struct http_request {
 	struct slice method;            /* "GET" */
 	struct slice path;              /* what stands before a `?`, not decoded; begins with "/" */
+	struct slice query;             /* what stands behind it, not decoded; may be empty */
 	struct slice host;              /* without the port; may be empty of HTTP/1.0 */
 };
 

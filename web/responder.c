@@ -242,7 +242,8 @@ accepted(void *arg, int fd, struct peer from)
 	r->count++;
 	v->stream = stream_new(r->options.loop, fd, &USER, v);
 	timer_set(r->options.loop, &v->patience, RESPONDER_PATIENCE, end_visitor, v);
-	stream_secure_server(v->stream, tls_server_context(r->options.tls));
+	if (r->options.tls != NULL)
+		stream_secure_server(v->stream, tls_server_context(r->options.tls));
 }
 
 struct responder *

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * responder -- HTTPS on sockets: one request, one response, goodbye.
+ * responder -- HTTPS (or, for a lab, HTTP) on sockets: one request, one response,
+ * goodbye.
  *
  * What is answered the owner says, from what http.h has read; the responder
  * decides nothing.  Everything is bounded: connections, the time a client may
@@ -34,7 +35,7 @@ struct responder;
 
 struct responder_options {
 	struct loop       *loop;
-	struct tls_server *tls;         /* must outlive the responder */
+	struct tls_server *tls;         /* must outlive the responder; NULL: in the clear */
 	unsigned           most;        /* connections at a time */
 	uint64_t           seed;        /* of the crowds: random, so that nobody can choose his */
 	void             (*answer)(void *arg, const struct http_request *, struct response_plan *);

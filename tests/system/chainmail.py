@@ -298,12 +298,15 @@ class Sink:
     """
     An SMTP or LMTP server that keeps what it gets.  `reply(verb, argument)` may
     answer otherwise ("451 4.2.0 later"), wait, or hang up (HANG_UP); the verb of
-    the end of a text is "TEXT", with LMTP once for each recipient.
+    the end of a text is "TEXT", with LMTP once for each recipient.  `secured` is
+    what it offers behind STARTTLS only.
     """
     HANG_UP = object()
     FEATURES = ("PIPELINING", "8BITMIME", "SMTPUTF8", "CHUNKING", "SIZE 20000000", "ENHANCEDSTATUSCODES", "DSN")
 
-    def __init__(self, lmtp=False, reply=None, features=FEATURES, certificate=None, port=0):
+    def __init__(self, lmtp=False, reply=None, features=FEATURES, certificate=None, host="127.0.0.1", port=0,
+                 secured=()):
+        self.secured = secured
         self.lmtp, self.reply, self.features, self.certificate = lmtp, reply, features, certificate
         self.taken, self.sessions, self.lines = [], 0, []
         self.open = set()
@@ -316,7 +319,7 @@ class Sink:
         class Server(socketserver.ThreadingTCPServer):
             allow_reuse_address, daemon_threads, request_queue_size = True, True, 100
 
-        self.server = Server(("127.0.0.1", port), Handler)
+        self.server = Server((host, port), Handler)
         self.port = self.server.server_address[1]
         self.thread = threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True)
         self.thread.start()
@@ -390,6 +393,8 @@ class Conversation:
         features = [f for f in self.sink.features if f]
         if self.sink.certificate and not self.tls:
             features.append("STARTTLS")
+        if self.tls:
+            features.extend(self.sink.secured)
         lines = ["sink", *features]
         return self.answer("EHLO", argument, "\r\n".join(
             f"250{' ' if i == len(lines) - 1 else '-'}{text}" for i, text in enumerate(lines)))

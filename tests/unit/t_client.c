@@ -101,9 +101,13 @@ static const struct play plays[] = {
 	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail",
 	}, "done 5.6.3" },
 	{ "REQUIRETLS to a server without it (RFC 8689 4.2.1)", false,
-	    { S_INIT("s@y.test"), NULL, 1, 5, .requiretls = true, .ret = 0 }, {
+	    { S_INIT("s@y.test"), NULL, 1, 5, .requiretls = true, .requiretls_needed = true, .ret = 0 }, {
 	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail",
 	}, "done 5.7.30" },
+	{ "REQUIRETLS that need not be, to a server without it (RFC 8689 5)", false,
+	    { S_INIT(""), NULL, 1, 5, .requiretls = true, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<>",
+	}, "reply -" },
 	{ "all parameters", false,
 	    { S_INIT("s@y.test"), NULL, 1, 5, .eight_bit = true, .smtputf8 = true, .requiretls = true,
 	      .ret = RET_HDRS, .envid = S_INIT("a+b c") }, {

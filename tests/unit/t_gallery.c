@@ -129,6 +129,78 @@ a_row_is_right_when_all_of_it_holds(void **state)
 	files_free(&files);
 }
 
+/* What reaches the world of somebody else's sender: questions, and messages. */
+static void
+what_a_world_sees_of_a_sender(void **state)
+{
+	enum { ENCRYPTED = 1, CLEAR = 2 };
+	static const char *const lines[] = {
+		"delivered to y@b.test { tls verified by sts", "delivered to y@b.test { tls encrypted",
+		"delivered to y@b.test { tls none", "deferred to y@b.test { dsn 4.7.5", "bounced to y@b.test { dsn 5.1.10",
+	};
+	static const struct { unsigned line; const char *asked; int took; const char *got; bool right; } cases[] = {
+		{ 0, "", 0, "nobody asked for it", false }, { 3, "", 0, "nobody asked for it", false },
+		{ 0, "b.test", 0, "not delivered", false },
+		{ 0, "b.test", ENCRYPTED, "delivered; tls encrypted", true },
+		{ 0, "", ENCRYPTED, "delivered; tls encrypted", true },         /* he knew where it is */
+		{ 0, "B.TEST", CLEAR, "delivered; tls none", false },
+		{ 0, "b.test", ENCRYPTED | CLEAR, "delivered; tls none", false },       /* once is enough */
+		{ 1, "b.test", ENCRYPTED, "delivered; tls encrypted", true },
+		{ 1, "b.test", CLEAR, "delivered; tls none", false },
+		{ 2, "b.test", CLEAR, "delivered; tls none", true },
+		{ 2, "b.test", ENCRYPTED, "delivered; tls encrypted", true },
+		{ 3, "b.test", 0, "not delivered", true }, { 4, "b.test", 0, "not delivered", true },
+		{ 3, "b.test", ENCRYPTED, "delivered; tls encrypted", false },
+		{ 4, "b.test", CLEAR, "delivered; tls none", false },
+		{ 3, "c.test", 0, "nobody asked for it", false }, { 3, "mx.b.test", 0, "nobody asked for it", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct files files = { 0 };
+		struct arena *arena = arena_new(MEMORY);
+		struct scenario *sc;
+		struct gallery_row *r;
+
+		buf_printf(&files_add(&files, S("x.lab"), FILE_CONFIG)->bytes, "lab {\n host a.test { domain a.test { } }\n"
+		    " send from x@a.test to y@b.test\n expect %s; flaw \"f\"; rfc \"7672 2.2\" }\n}\n",
+		    lines[cases[i].line]);
+		sc = read_scenario(S("x.lab"), &files);
+		r = gallery_rows(sc, arena);
+		gallery_asked(r, slice(cases[i].asked));
+		if (cases[i].took & ENCRYPTED)
+			gallery_took(r, S("z@b.test"), true);
+		if (cases[i].took & CLEAR)
+			gallery_took(r, S("y@b.test"), false);
+		gallery_took(r, S("y@elsewhere.test"), false);
+		gallery_judge_seen(r);
+		assert_slice(r->got, cases[i].got);
+		assert_case(r->right == cases[i].right, i, cases[i].got);
+		assert_case((r->skipped != NULL) == (strncmp(cases[i].got, "nobody", 6) == 0), i, cases[i].got);
+		scenario_free(sc);
+		arena_free(arena);
+		files_free(&files);
+	}
+}
+
+static void
+what_needs_a_change_is_skipped(void **state)
+{
+	struct files files = { 0 };
+	struct arena *arena = arena_new(MEMORY);
+	struct scenario *sc;
+	struct gallery_row *r = two_rows(&sc, &files, arena);
+
+	(void)state;
+	gallery_asked(r, S("c.test"));
+	gallery_judge_seen(r);
+	assert_string_equal(r->next->skipped, "only right after a change");
+	assert_false(r->next->right);
+	scenario_free(sc);
+	arena_free(arena);
+	files_free(&files);
+}
+
 int
 main(void)
 {
@@ -136,6 +208,8 @@ main(void)
 		cmocka_unit_test(the_gallery_has_a_table),
 		cmocka_unit_test(a_row_is_an_outcome_with_a_flaw),
 		cmocka_unit_test(a_row_is_right_when_all_of_it_holds),
+		cmocka_unit_test(what_a_world_sees_of_a_sender),
+		cmocka_unit_test(what_needs_a_change_is_skipped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

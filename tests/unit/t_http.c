@@ -106,6 +106,26 @@ what_never_ends_is_refused(void **state)
 	test_free(text);
 }
 
+static void
+what_stands_behind_the_question_mark(void **state)
+{
+	static const struct { const char *target, *path, *query; } targets[] = {        /* RFC 3986 3.4 */
+		{ "/a", "/a", "" }, { "/a?", "/a", "" }, { "/a?b=c", "/a", "b=c" },
+		{ "/a?b=c&d=%20?e", "/a", "b=c&d=%20?e" }, { "/?x", "/", "x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(targets); i++) {
+		struct http_request r;
+		char text[100];
+
+		snprintf(text, sizeof text, "GET %s HTTP/1.1\r\n" HEAD "\r\n", targets[i].target);
+		assert_int_equal(reading_of(slice(text), &r), HTTP_REQUEST);
+		assert_slice(r.path, targets[i].path);
+		assert_slice(r.query, targets[i].query);
+	}
+}
+
 static const struct {
 	struct http_response response;
 	const char *text;
@@ -148,6 +168,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_are_read_strictly),
 		cmocka_unit_test(a_request_comes_whole_or_not),
+		cmocka_unit_test(what_stands_behind_the_question_mark),
 		cmocka_unit_test(what_never_ends_is_refused),
 		cmocka_unit_test(responses_are_written),
 	};

@@ -184,6 +184,29 @@ one_request_gets_one_response(void **state)
 	}
 }
 
+/* The lab's own door has no TLS (responder_options.tls). */
+static void
+without_tls_it_answers_in_the_clear(void **state)
+{
+	static const struct peer here = { .ip = { { 127, 0, 42, 10 }, 4 }, .port = 80 };
+	struct client c = { .got = BUF(65536) };
+	struct responder *clear;
+	struct error why;
+	int fd = places_listen(&places, &here, &why);
+
+	(void)state;
+	assert_int_not_equal(fd, -1);
+	clear = responder_new(&(struct responder_options){ .loop = &loop, .most = MOST, .answer = answer }, fd);
+	c.stream = stream_connect(&loop, here, NULL, &USER, &c, &why);
+	assert_non_null(c.stream);
+	stream_write(c.stream, S(ASK));
+	loop_run_until(&loop, clock_.now);
+	assert_true(starts(&c, "HTTP/1.1 200 OK\r\n") && c.over);
+	leave(&c);
+	responder_free(clear);
+	places_leave(&places, &here);
+}
+
 static void
 who_says_nothing_is_sent_away(void **state)
 {
@@ -337,6 +360,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_request_gets_one_response, setup, teardown),
+		cmocka_unit_test_setup_teardown(without_tls_it_answers_in_the_clear, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_sent_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_asks_finds_a_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_crowd_does_not_push_others_out, setup, teardown),
