@@ -178,7 +178,7 @@ open_caches(struct house *h, struct error *why)
 static bool
 dump(struct house *h, FILE *to, struct error *why)
 {
-	const struct answer_user user = { take_row, NULL, to };
+	const struct answer_user user = { .row = take_row, .arg = to };
 	size_t count;
 	enum control_answer got = control_ask(h, request_of(QUEUE_DUMP), &user, &count, why);
 	struct kv *kv;
@@ -204,7 +204,7 @@ none(void *arg, json_t *row)
 static bool
 load_rows(struct house *h, json_t *rows, struct error *why)
 {
-	static const struct answer_user user = { none, NULL, NULL };
+	static const struct answer_user user = { .row = none };
 	json_t *request = request_of(QUEUE_LOAD), *row;
 	enum control_answer got;
 	struct kv *kv;
@@ -282,7 +282,7 @@ static bool
 copy_of_the_house(struct house *h, const char *to, struct error *why)
 {
 	struct backing_up b = { .copying = { "queue", to, 0, 0 }, .why = why };
-	const struct answer_user user = { copy_now, NULL, &b };
+	const struct answer_user user = { .row = copy_now, .arg = &b };
 	size_t count;
 	enum control_answer got = control_ask(h, request_of(QUEUE_BACKUP), &user, &count, why);
 	struct spool *s;
