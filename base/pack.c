@@ -30,6 +30,28 @@ pack_slice(struct buf *b, struct slice s)
 	buf_add(b, s);
 }
 
+size_t
+pack_begin(struct buf *b)
+{
+	size_t begun = b->n;
+
+	pack_u32(b, 0);
+	return begun;
+}
+
+void
+pack_end(struct buf *b, size_t begun)
+{
+	size_t n = b->n - begun - sizeof(uint32_t);
+
+	if (b->full || n > UINT32_MAX) {
+		b->full = true;
+		return;
+	}
+	for (size_t i = 0; i < sizeof(uint32_t); i++)
+		b->p[begun + i] = (char)(n >> (8 * i));
+}
+
 static uint64_t
 unpack_number(struct unpack *u, size_t bytes)
 {

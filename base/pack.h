@@ -18,6 +18,9 @@ void pack_u16(struct buf *, uint16_t);
 void pack_u32(struct buf *, uint32_t);
 void pack_u64(struct buf *, uint64_t);
 void pack_slice(struct buf *, struct slice);
+/* The same for bytes that are packed between the two. */
+size_t pack_begin(struct buf *);
+void   pack_end(struct buf *, size_t begun);
 
 struct unpack {
 	struct slice left;

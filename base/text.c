@@ -106,6 +106,21 @@ hex_add(struct buf *b, struct slice s)
 	}
 }
 
+void
+number_add(struct buf *b, int64_t number)
+{
+	char digits[20];
+	size_t at = sizeof digits;
+	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
+
+	do
+		digits[--at] = (char)('0' + left % 10);
+	while ((left /= 10) > 0);
+	if (number < 0)
+		digits[--at] = '-';
+	buf_add(b, slice_of(digits + at, sizeof digits - at));
+}
+
 static int
 hex_value(char c)
 {
@@ -223,21 +238,31 @@ utf8_harmless(struct slice c)
 	    (unsigned char)c.p[2] <= 0xae);
 }
 
+static bool
+is_plain(char c)
+{
+	return c >= ' ' && c <= '~' && c != '\\';
+}
+
 void
 shown_add(struct buf *b, struct slice s)
 {
 	while (s.n) {
-		size_t n = utf8_length(s);
-		char c = s.p[0];
+		size_t n = 0, letter;
 
-		if (n == 1 ? c >= ' ' && c <= '~' && c != '\\'
-		           : n > 1 && utf8_harmless(slice_head(s, n))) {
-			buf_add(b, slice_head(s, n));
+		while (n < s.n && is_plain(s.p[n]))
+			n++;
+		buf_add(b, slice_head(s, n));
+		if ((s = slice_skip(s, n)).n == 0)
+			return;
+		letter = utf8_length(s);
+		if (letter > 1 && utf8_harmless(slice_head(s, letter))) {
+			buf_add(b, slice_head(s, letter));
 		} else {
-			buf_printf(b, "\\x%02X", (unsigned char)c);
-			n = 1;
+			buf_printf(b, "\\x%02X", (unsigned char)*s.p);
+			letter = 1;
 		}
-		s = slice_skip(s, n);
+		s = slice_skip(s, letter);
 	}
 }
 

@@ -185,7 +185,7 @@ static bool
 copy_of_the_house(struct house *h, const char *to, struct error *why)
 {
 	struct backing_up b = { .copying = { "queue", to, 0, 0 }, .why = why };
-	const struct answer_user user = { copy_now, NULL, &b };
+	const struct answer_user user = { .row = copy_now, .arg = &b };
 	const struct queue_request ask = { .verb = QUEUE_BACKUP };
 	size_t count;
 	enum control_answer got = control_ask(h, queue_request_json(&ask), &user, &count, why);

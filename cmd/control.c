@@ -11,7 +11,8 @@
 #include "cmd/owner.h"
 #include "net/link.h"
 
-enum { PATH_BYTES = 4096 };
+enum { PATH_BYTES = 4096, ROWS_MOST = QUEUE_ROW_MOST + LINK_FRAME_MOST,
+    ROW_MEMORY = 256 << 20 };
 
 /* --- the house -------------------------------------------------------------------------- */
 
@@ -68,6 +69,8 @@ struct asking {
 	struct loop         loop;
 	enum control_answer answer;
 	size_t              count;
+	struct buf          rows;       /* the beginning of one that has not come in full */
+	struct arena       *arena;      /* of one */
 	struct error       *why;
 };
 
@@ -85,24 +88,66 @@ take_end(struct asking *a, json_t *end)
 }
 
 static void
+enough(struct asking *a)
+{
+	a->answer = CONTROL_DONE;
+	loop_stop(&a->loop);
+}
+
+static void
+misunderstand(struct asking *a)
+{
+	error_set(a->why, "the program's answer cannot be understood");
+	loop_stop(&a->loop);
+}
+
+static void
+take_rows(struct asking *a, struct slice part)
+{
+	enum row_answer got = ROW_BAD;
+	struct queue_row row;
+	struct slice left;
+	bool more = true;
+
+	buf_add(&a->rows, part);
+	left = buf_slice(&a->rows);
+	while (more && !a->rows.full && (got = row_unpack(&row, &left, a->arena)) == ROW_GOT) {
+		more = a->user->message != NULL && a->user->message(a->user->arg, &row);
+		arena_reset(a->arena);
+	}
+	buf_drop(&a->rows, a->rows.n - left.n);
+	if (!more)
+		enough(a);
+	else if (got == ROW_BAD)
+		misunderstand(a);
+}
+
+static void
+take_json(struct asking *a, unsigned kind, struct slice payload)
+{
+	json_t *j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL);
+
+	if (j == NULL)
+		misunderstand(a);
+	else if (kind == FRAME_END)
+		take_end(a, j);
+	else if (a->user->row == NULL || !a->user->row(a->user->arg, j))
+		enough(a);
+}
+
+static void
 on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	struct asking *a = arg;
-	json_t *j;
 
 	if (fd != -1)
 		close(fd);
-	if (kind == FRAME_BYTES) {
-		if (a->user->bytes != NULL)
-			a->user->bytes(a->user->arg, payload);
-	} else if ((j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL)) != NULL) {
-		if (kind == FRAME_END) {
-			take_end(a, j);
-		} else if (!a->user->row(a->user->arg, j)) {
-			a->answer = CONTROL_DONE;
-			loop_stop(&a->loop);
-		}
-	}
+	if (kind == FRAME_ROWS)
+		take_rows(a, payload);
+	else if (kind != FRAME_BYTES)
+		take_json(a, kind, payload);
+	else if (a->user->bytes != NULL)
+		a->user->bytes(a->user->arg, payload);
 }
 
 static void
@@ -134,7 +179,8 @@ enum control_answer
 control_ask(struct house *h, json_t *request, const struct answer_user *user, size_t *count_r,
     struct error *why)
 {
-	struct asking a = { .user = user, .answer = CONTROL_LOST, .why = why };
+	struct asking a = { .user = user, .answer = CONTROL_LOST, .why = why,
+	    .rows = BUF(ROWS_MOST), .arena = arena_new(ROW_MEMORY) };
 	struct peer at = { .path = "control" };
 	char *text = json_dumps(request, JSON_COMPACT);
 	int fd = peer_connect(&at, NULL, why);
@@ -144,6 +190,8 @@ control_ask(struct house *h, json_t *request, const struct answer_user *user, si
 		a.answer = CONTROL_NOBODY;
 	else
 		converse(&a, h, fd, text);
+	buf_free(&a.rows);
+	arena_free(a.arena);
 	free(text);
 	json_decref(request);
 	*count_r = a.count;

@@ -26,8 +26,11 @@ int  house_enter(struct house *, const char *command, const char *file);
 void house_leave(struct house *);
 
 struct answer_user {
-	/* The row is the callee's.  False: that was enough, no end is waited for. */
+	/* A message, valid during the call.  NULL: none are expected. */
+	bool (*message)(void *arg, const struct queue_row *);
+	/* What is not a message; it is the callee's.  NULL: no such are expected. */
 	bool (*row)(void *arg, json_t *row);
+	/* Of both, false: that was enough, no end is waited for. */
 	void (*bytes)(void *arg, struct slice);         /* NULL: none are expected */
 	void  *arg;
 };

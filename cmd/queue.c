@@ -21,7 +21,7 @@
 #include "cmd/owner.h"
 #include "config.h"
 
-enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000 };
+enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000, TEXT_AT_ONCE = 64 << 10 };
 
 #define QUEUE_WORDS "list, show, stats, retry, hold, release, drop, bounce, drain, export, verify, rebuild"
 
@@ -33,6 +33,7 @@ struct asking {
 	size_t        rows;
 	int64_t       bytes, oldest;
 	int           code;
+	struct buf    text;             /* of rows, not written yet */
 	const char   *export;           /* into this directory; NULL: show it here */
 	char          place[PATH_BYTES];        /* of it */
 	FILE         *out;              /* the text that is being exported */
@@ -67,66 +68,125 @@ size_text(int64_t bytes, char text[16])
 		snprintf(text, 16, "%.1f MB", (double)bytes / 1e6);
 }
 
-static const char *
-string_of(const json_t *j, const char *key)
-{
-	const char *s = json_string_value(json_object_get(j, key));
-
-	return s != NULL ? s : "";
-}
-
-static int64_t
-number_of(const json_t *j, const char *key)
-{
-	return json_integer_value(json_object_get(j, key));
-}
-
-/* "deferred, next try in 18m (5th)" */
+/* In a column of that width, and a space behind it. */
 static void
-state_text(const struct asking *a, const json_t *row, const json_t *recipient, char text[80])
+add_column(struct buf *b, struct slice text, size_t width)
 {
-	const char *queue = string_of(row, "queue_name");
-	int64_t now = clock_now(&a->house.clock) / 1000, next = number_of(recipient, "next_attempt");
+	static const char blanks[] = "                              ";
+
+	buf_add(b, text);
+	buf_add(b, slice_of(blanks, 1 + (text.n < width ? width - text.n : 0)));
+}
+
+enum { ID_WIDTH = ID_TEXT + 1, AGE_WIDTH = 6, BYTES_WIDTH = 7, PATH_WIDTH = 27 };
+
+static void
+add_text_column(struct buf *b, const char *text, size_t width)
+{
+	add_column(b, slice(text), width);
+}
+
+/* A stranger's words. */
+static void
+add_shown_column(struct buf *b, struct slice text, size_t width)
+{
+	struct buf shown = BUF(4096);
+
+	shown_add(&shown, text);
+	add_column(b, buf_slice(&shown), width);
+	buf_free(&shown);
+}
+
+struct printing {
+	struct buf             *to;
+	const struct queue_row *row;
+	const char             *queue;
+	int64_t                 now;            /* in seconds */
+	size_t                  recipients;     /* so far */
+};
+
+/* Below a row: what comes first there. */
+static void
+add_margin(struct buf *b)
+{
+	add_text_column(b, "", ID_WIDTH);
+	add_text_column(b, "", AGE_WIDTH);
+	add_text_column(b, "", BYTES_WIDTH);
+	add_text_column(b, "", PATH_WIDTH);
+}
+
+/* "deferred, try 5 in 18m02s" */
+static void
+add_state(const struct printing *p, const struct recipient_state *s)
+{
+	int64_t next = s != NULL && s->stage == RECIPIENT_WAITING ? s->until / 1000 : 0;
 	char wait[16];
 
-	if (strcmp(queue, "deferred") != 0 || next == 0) {
-		snprintf(text, 80, "%s", queue);
+	buf_add(p->to, slice(p->queue));
+	if (strcmp(p->queue, "deferred") != 0 || next == 0)
 		return;
-	}
-	age_text(next - now, wait);
-	snprintf(text, 80, "deferred, try %d in %s", (int)number_of(recipient, "attempts") + 1,
-	    next > now ? wait : "a moment");
+	age_text(next - p->now, wait);
+	buf_printf(p->to, ", try %d in %s", (int)s->attempts + 1, next > p->now ? wait : "a moment");
 }
 
 static void
-print_recipient(const struct asking *a, const json_t *row, const json_t *r, bool first)
+add_reason(struct buf *b, const struct recipient_state *s)
 {
-	const char *why = string_of(r, "delay_reason");
-	char state[80];
+	struct buf reason = BUF(4096);
 
-	state_text(a, row, r, state);
-	if (!first)
-		printf("%-12s  %-6s %-7s %-27s ", "", "", "", "");
-	printf("%-27s %s\n", string_of(r, "address"), state);
-	if (*why != '\0')
-		printf("%-12s  %-6s %-7s %-27s └ %s\n", "", "", "", "", why);
+	if (s == NULL || s->last.class == 0)
+		return;
+	row_reason_add(&reason, s);
+	add_margin(b);
+	buf_add(b, S("└ "));
+	shown_add(b, buf_slice(&reason));
+	buf_byte(b, '\n');
+	buf_free(&reason);
+}
+
+static bool
+add_recipient(void *arg, uint32_t number, const struct recipient *r, const struct recipient_state *s)
+{
+	struct printing *p = arg;
+
+	(void)number;
+	if (p->recipients++ > 0)
+		add_margin(p->to);
+	add_shown_column(p->to, r->address, PATH_WIDTH);
+	add_state(p, s);
+	buf_byte(p->to, '\n');
+	add_reason(p->to, s);
+	return true;
 }
 
 static void
-print_row(const struct asking *a, const json_t *row)
+add_row(const struct asking *a, const struct queue_row *row, struct buf *b)
 {
-	const json_t *recipients = json_object_get(row, "recipients");
-	const char *from = string_of(row, "sender");
-	char age[16], size[16], sender[300];
+	const struct envelope *e = &row->found.summary;
+	struct printing p = { b, row, row_queue(row), clock_now(&a->house.clock) / 1000, 0 };
+	char text[16];
 
-	age_text(clock_now(&a->house.clock) / 1000 - number_of(row, "arrival_time"), age);
-	size_text(number_of(row, "message_size"), size);
-	snprintf(sender, sizeof sender, "%s", *from == '\0' ? "<>" : from);
-	printf("%-12s  %-6s %-7s %-27s ", string_of(row, "queue_id"), age, size, sender);
-	for (size_t i = 0; i < json_array_size(recipients); i++)
-		print_recipient(a, row, json_array_get(recipients, i), i == 0);
-	if (json_array_size(recipients) == 0)
-		putchar('\n');
+	id_text(e->id, text);
+	add_text_column(b, text, ID_WIDTH);
+	age_text(p.now - e->arrival / 1000, text);
+	add_text_column(b, text, AGE_WIDTH);
+	size_text((int64_t)e->size, text);
+	add_text_column(b, text, BYTES_WIDTH);
+	add_shown_column(b, e->sender.n > 0 ? e->sender : S("<>"), PATH_WIDTH);
+	found_each_open(&row->found, add_recipient, &p);
+	if (p.recipients == 0)
+		buf_byte(b, '\n');
+}
+
+static void
+add_heading(struct buf *b)
+{
+	add_text_column(b, "ID", ID_WIDTH);
+	add_text_column(b, "AGE", AGE_WIDTH);
+	add_text_column(b, "SIZE", BYTES_WIDTH);
+	add_text_column(b, "FROM", PATH_WIDTH);
+	add_text_column(b, "TO", PATH_WIDTH);
+	buf_add(b, S("STATE\n"));
 }
 
 static void
@@ -200,64 +260,116 @@ export_open(struct asking *a, const char *id, const char *ending)
 	return f;
 }
 
+/* The row, laid out for reading. */
+static void
+export_json(struct asking *a, const struct queue_row *row)
+{
+	json_t *tree;
+
+	row_json_add(&a->text, row);
+	tree = json_loadb(a->text.p, a->text.n, JSON_ALLOW_NUL, NULL);
+	buf_clear(&a->text);
+	json_dumpf(tree, a->out, JSON_INDENT(2));
+	fputc('\n', a->out);
+	json_decref(tree);
+}
+
 /* ID.json: the row.  ID.eml: the message as it was received, which follows. */
 static void
-export_row(struct asking *a, const json_t *row)
+export_row(struct asking *a, const struct queue_row *row)
 {
-	const char *id = string_of(row, "queue_id");
+	char id[ID_TEXT + 1];
 
+	id_text(row->found.summary.id, id);
 	export_end(a);
 	if ((a->out = export_open(a, id, "json")) == NULL)
 		return;
-	json_dumpf(row, a->out, JSON_INDENT(2));
-	fputc('\n', a->out);
+	export_json(a, row);
 	export_end(a);
 	a->out = export_open(a, id, "eml");
 }
 
 /* --- waiting --------------------------------------------------------------------------------- */
 
+struct trying {
+	int64_t since;                  /* ms */
+	bool    untried;
+};
+
+static bool
+look_when_tried(void *arg, uint32_t number, const struct recipient *r, const struct recipient_state *s)
+{
+	struct trying *t = arg;
+
+	(void)number;
+	(void)r;
+	t->untried = s == NULL || s->tried / 1000 < t->since;
+	return !t->untried;
+}
+
 /* It has been tried since, or will not be. */
 static void
-count_untried(struct asking *a, const json_t *row)
+count_untried(struct asking *a, const struct queue_row *row)
 {
-	const json_t *recipients = json_object_get(row, "recipients"), *r;
-	bool held = strcmp(string_of(row, "queue_name"), "hold") == 0, untried = false;
-	size_t i;
+	struct trying t = { a->since, false };
 
-	json_array_foreach((json_t *)(uintptr_t)recipients, i, r)
-		untried = untried || number_of(r, "last_attempt") < a->since;
-	a->untried += !held && (untried || strcmp(string_of(row, "queue_name"), "active") == 0);
+	found_each_open(&row->found, look_when_tried, &t);
+	a->untried += (t.untried || row->active) && strcmp(row_queue(row), "hold") != 0;
 }
 
 /* --- answers ---------------------------------------------------------------------------------- */
 
 static void
-take_row(struct asking *a, json_t *row)
+write_text(struct asking *a)
 {
-	int64_t arrival = number_of(row, "arrival_time");
+	fwrite(a->text.p, 1, a->text.n, stdout);
+	buf_clear(&a->text);
+}
 
-	if (a->drain) {
+static void
+show_row(struct asking *a, const struct queue_row *row)
+{
+	struct buf *b = &a->text;
+
+	if (a->json) {
+		row_json_add(b, row);
+	} else {
+		if (a->rows == 0)
+			add_heading(b);
+		add_row(a, row, b);
+	}
+	if (a->json || a->request.verb == QUEUE_SHOW)
+		buf_byte(b, '\n');
+	if (b->n >= TEXT_AT_ONCE || a->request.verb == QUEUE_SHOW)
+		write_text(a);
+}
+
+static void
+take_row(struct asking *a, const struct queue_row *row)
+{
+	const struct envelope *e = &row->found.summary;
+
+	if (a->drain)
 		count_untried(a, row);
-	} else if (a->export != NULL) {
+	else if (a->export != NULL)
 		export_row(a, row);
-	} else if (a->request.verb == QUEUE_STATS && !a->json) {
-		print_stats(row);
-	} else if (a->json) {
+	else
+		show_row(a, row);
+	a->rows++;
+	a->bytes += (int64_t)e->size;
+	if (a->oldest == 0 || e->arrival / 1000 < a->oldest)
+		a->oldest = e->arrival / 1000;
+}
+
+static void
+take_stats(struct asking *a, json_t *row)
+{
+	if (a->json) {
 		json_dumpf(row, stdout, JSON_COMPACT);
 		putchar('\n');
 	} else {
-		if (a->rows == 0)
-			printf("%-12s  %-6s %-7s %-27s %-27s %s\n", "ID", "AGE", "SIZE", "FROM",
-			    "TO", "STATE");
-		print_row(a, row);
-		if (a->request.verb == QUEUE_SHOW)
-			putchar('\n');
+		print_stats(row);
 	}
-	a->rows++;
-	a->bytes += number_of(row, "message_size");
-	if (a->oldest == 0 || arrival < a->oldest)
-		a->oldest = arrival;
 	json_decref(row);
 }
 
@@ -275,6 +387,7 @@ take_bytes(void *arg, struct slice bytes)
 static void
 take_end(struct asking *a, size_t count, const char *error)
 {
+	write_text(a);
 	/* Drained and gone is what they should be. */
 	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {
 		fprintf(stderr, "chainmail queue: %s\n", error);
@@ -294,9 +407,16 @@ take_end(struct asking *a, size_t count, const char *error)
 /* --- asking the running program ------------------------------------------------------------------ */
 
 static bool
-a_row(void *arg, json_t *row)
+a_message(void *arg, const struct queue_row *row)
 {
 	take_row(arg, row);
+	return true;
+}
+
+static bool
+a_row(void *arg, json_t *row)
+{
+	take_stats(arg, row);
 	return true;
 }
 
@@ -304,7 +424,7 @@ a_row(void *arg, json_t *row)
 static bool
 ask_program(struct asking *a)
 {
-	const struct answer_user user = { a_row, take_bytes, a };
+	const struct answer_user user = { a_message, a_row, take_bytes, a };
 	struct error why = { 0 };
 	size_t count;
 	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user,
@@ -327,11 +447,12 @@ static bool
 answer_one(void *arg, const struct found *f)
 {
 	struct asking *a = arg;
+	const struct queue_row row = { *f, false,
+		f->summary.arrival + conf_patience(a->house.conf, f->summary.sender.n == 0) };
 	struct error why;
 
 	if (a->request.verb == QUEUE_LIST || a->request.verb == QUEUE_SHOW)
-		take_row(a, queue_row(f, false,
-		    f->summary.arrival + conf_patience(a->house.conf, f->summary.sender.n == 0)));
+		take_row(a, &row);
 	if (a->request.verb == QUEUE_SHOW)
 		queue_text(a->spool, f->summary.id, a->request.text, take_bytes, a, &why);
 	return true;
@@ -368,17 +489,19 @@ static void
 about_messages(struct asking *a)
 {
 	struct selected s = { .ids = NULL };
+	struct queue_selection selection = { 0 };
+	bool listing = a->request.verb == QUEUE_LIST, ok = true;
 	struct error why = { 0 };
-	bool listing = a->request.verb == QUEUE_LIST;
-	bool ok = queue_select(a->spool, &a->request, listing ? answer_one : gather,
-	    listing ? (void *)a : &s, &why);
 
+	queue_select(a->spool, &a->request, &selection, listing ? answer_one : gather,
+	    listing ? (void *)a : &s);
 	for (size_t i = 0; i < s.count; i++)
 		spool_look(a->spool, s.ids[i],
 		    a->request.verb <= QUEUE_SHOW ? answer_one : change_one, a, NULL);
 	if (!spool_drain(a->spool))
 		ok = error_set(&why, "the disk does not take the change");
-	take_end(a, s.count, ok ? NULL : why.text);
+	take_end(a, s.count, !ok ? why.text : selection.missed ? selection.why.text : NULL);
+	queue_selection_end(&selection);
 	free(s.ids);
 }
 
@@ -391,7 +514,7 @@ about_the_spool(struct asking *a)
 
 	spool_usage(a->spool, &usage);
 	if (a->request.verb == QUEUE_STATS)
-		take_row(a, queue_stats(a->spool));
+		take_stats(a, queue_stats(a->spool));
 	else
 		ok = queue_verify(a->spool, a->request.verb, &why);
 	take_end(a, usage.messages, ok ? NULL : why.text);
@@ -540,7 +663,7 @@ ask(struct asking *a, const char *file)
 int
 cmd_queue(int argc, char **argv)
 {
-	struct asking a = { .request = { .verb = QUEUE_LIST } };
+	struct asking a = { .request = { .verb = QUEUE_LIST }, .text = BUF(QUEUE_ROW_MOST) };
 	const char *file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf", *from = "", *to = "";
 	const struct option_row rows[] = {
 		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
@@ -562,6 +685,7 @@ cmd_queue(int argc, char **argv)
 	arena = arena_new(REQUEST_MOST);
 	if (read_words(&a, &words, arena))
 		code = ask(&a, file);
+	buf_free(&a.text);
 	arena_free(arena);
 	return code;
 }

@@ -47,7 +47,7 @@ close_caches(struct kv *kv)
 bool
 rows_dump(struct house *h, FILE *to, struct error *why)
 {
-	const struct answer_user user = { take_row, NULL, to };
+	const struct answer_user user = { .row = take_row, .arg = to };
 	size_t count;
 	enum control_answer got = control_ask(h, request_of(QUEUE_DUMP), &user, &count, why);
 	struct kv *kv;
@@ -73,7 +73,7 @@ none(void *arg, json_t *row)
 static bool
 load_rows(struct house *h, json_t *rows, struct error *why)
 {
-	static const struct answer_user user = { none, NULL, NULL };
+	static const struct answer_user user = { .row = none };
 	json_t *request = request_of(QUEUE_LOAD), *row;
 	enum control_answer got;
 	struct kv *kv;

@@ -219,7 +219,7 @@ open_disk(struct asking *a, struct error *why)
 static bool
 ask_program(struct asking *a, const struct history_question *q, struct page *p, struct error *why)
 {
-	const struct answer_user user = { take_below, take_lines, p };
+	const struct answer_user user = { .row = take_below, .bytes = take_lines, .arg = p };
 	size_t count;
 	enum control_answer got = control_ask(&a->house, request_of(q), &user, &count, why);
 
@@ -286,21 +286,32 @@ find_lines(struct asking *a)
 
 /* --- the queue ---------------------------------------------------------------------- */
 
+/* A row as JSON has it. */
+static json_t *
+tree_of(const struct queue_row *row)
+{
+	struct buf text = BUF(QUEUE_ROW_MOST);
+	json_t *j;
+
+	row_json_add(&text, row);
+	j = json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL);
+	buf_free(&text);
+	return j;
+}
+
 static bool
-take_row(void *arg, json_t *row)
+take_message(void *arg, const struct queue_row *row)
 {
 	struct asking *a = arg;
-	const char *id = json_string_value(json_object_get(row, "queue_id"));
+	char id[ID_TEXT + 1];
 	size_t i = 0;
 
-	if (id != NULL)
-		note_id(a, slice(id));
-	while (id != NULL && i < a->count && !slice_eqi(a->ids[i], slice(id)))
+	id_text(row->found.summary.id, id);
+	note_id(a, slice(id));
+	while (i < a->count && !slice_eqi(a->ids[i], slice(id)))
 		i++;
-	if (id == NULL || i == a->count || a->rows[i] != NULL)
-		json_decref(row);
-	else
-		a->rows[i] = row;
+	if (i < a->count && a->rows[i] == NULL)
+		a->rows[i] = tree_of(row);
 	return true;
 }
 
@@ -308,23 +319,26 @@ static bool
 take_waiting(void *arg, const struct found *f)
 {
 	struct asking *a = arg;
+	const struct queue_row row = { *f, false,
+		f->summary.arrival + conf_patience(a->house.conf, f->summary.sender.n == 0) };
 
-	return take_row(a, queue_row(f, false,
-	    f->summary.arrival + conf_patience(a->house.conf, f->summary.sender.n == 0)));
+	return take_message(a, &row);
 }
 
 /* Not every one is still there: that is no failure. */
 static void
 list(struct asking *a, const struct queue_request *r)
 {
-	const struct answer_user user = { take_row, NULL, a };
+	const struct answer_user user = { .message = take_message, .arg = a };
+	struct queue_selection selection = { 0 };
 	struct error why;
 	size_t count;
 
 	if (a->spool != NULL)
-		queue_select(a->spool, r, take_waiting, a, &why);
+		queue_select(a->spool, r, &selection, take_waiting, a);
 	else if (!a->down)
 		control_ask(&a->house, queue_request_json(r), &user, &count, &why);
+	queue_selection_end(&selection);
 }
 
 static void

@@ -23,7 +23,10 @@ struct link {
 	void                   *arg;
 	int                     fd;
 	struct event            readable, writable;
-	struct later            flush, gone, free;
+	struct later            flush, gone, free, low;
+	size_t                  low_mark;
+	void                  (*on_low)(void *arg);     /* NULL: nobody waits for it */
+	void                   *low_arg;
 	struct buf              in, out;
 	uint64_t                sent;           /* bytes that have left in all */
 	struct passenger        leaving[FDS_WAITING_MOST];
@@ -81,6 +84,7 @@ link_end(struct link *k)
 	event_del(&k->writable);
 	later_cancel(k->loop, &k->flush);
 	later_cancel(k->loop, &k->gone);
+	later_cancel(k->loop, &k->low);
 	close(k->fd);
 	k->fd = -1;
 	for (size_t i = 0; i < k->leaving_n; i++)
@@ -148,6 +152,23 @@ passenger_left(struct link *k)
 	memmove(k->leaving, k->leaving + 1, k->leaving_n * sizeof *k->leaving);
 }
 
+static void
+tell_low(void *arg)
+{
+	struct link *k = arg;
+	void (*call)(void *) = k->on_low;
+
+	k->on_low = NULL;
+	call(k->low_arg);
+}
+
+static void
+look_how_low(struct link *k)
+{
+	if (k->on_low != NULL && k->out.n <= k->low_mark)
+		loop_later(k->loop, &k->low, tell_low, k);
+}
+
 /* False when the socket takes no more for now, or for ever. */
 static bool
 send_all(struct link *k)
@@ -178,6 +199,7 @@ send_all(struct link *k)
 		buf_free(&k->out);
 	else
 		buf_drop(&k->out, done);
+	look_how_low(k);
 	return ok;
 }
 
@@ -225,6 +247,16 @@ size_t
 link_unsent(const struct link *k)
 {
 	return k->out.n;
+}
+
+void
+link_when_low(struct link *k, size_t unsent, void (*call)(void *), void *arg)
+{
+	k->low_mark = unsent;
+	k->on_low = call;
+	k->low_arg = arg;
+	if (k->fd != -1)
+		look_how_low(k);
 }
 
 bool

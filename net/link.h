@@ -36,6 +36,8 @@ void         link_end(struct link *);           /* from anywhere; NULL is fine *
 /* The payload is copied; the descriptor (-1: none) is taken and closed here. */
 void         link_send(struct link *, unsigned kind, struct slice payload, int fd);
 size_t       link_unsent(const struct link *);
+/* Once, from the loop, when no more than so many bytes are unsent: for whoever sends much. */
+void         link_when_low(struct link *, size_t unsent, void (*call)(void *), void *arg);
 /*
  * Block until everything has been sent: before a process exits.  False: it has
  * not, for the other side is gone, or has read nothing for so long.

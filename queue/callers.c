@@ -15,12 +15,18 @@
 #include "queue/inside.h"
 #include "queue/state.h"
 
-enum { REQUEST_MEMORY = 1 << 20, CALLERS_MOST = 16 };
+enum {
+	REQUEST_MEMORY = 1 << 20, CALLERS_MOST = 16,
+	/* A list is made in steps of some milliseconds, while the step before is being read. */
+	STEP_MESSAGES = 4096, STEP_BYTES = 512 << 10, FRAME_BYTES_OF_ROWS = 64 << 10,
+	UNSENT_LOW = 128 << 10,
+};
 
 struct caller {
 	struct caller  *next, **back;
 	struct callers *callers;
 	struct link    *link;
+	struct answering *list;         /* that is being sent, or NULL */
 	unsigned        still;          /* backups that are being taken */
 };
 
@@ -35,12 +41,38 @@ struct callers {
 struct answering {
 	struct queue        *queue;
 	struct link         *link;
+	struct arena        *arena;     /* of the request */
 	struct queue_request request;
+	struct queue_selection selection;
+	struct buf           rows;      /* of a list, not sent yet */
+	size_t               step;      /* bytes of rows in this one */
 	uint64_t            *ids;       /* those that are selected */
 	size_t               count, room;
 	size_t               done;      /* of them */
 	struct error         why;       /* one of them was not */
 };
+
+static struct answering *
+answering_new(struct queue *q, struct link *link)
+{
+	struct answering *a = must_alloc(sizeof *a);
+
+	*a = (struct answering){ .queue = q, .link = link, .arena = arena_new(REQUEST_MEMORY),
+		.rows = BUF(QUEUE_ROW_MOST) };
+	return a;
+}
+
+static void
+answering_free(struct answering *a)
+{
+	if (a == NULL)
+		return;
+	queue_selection_end(&a->selection);
+	buf_free(&a->rows);
+	arena_free(a->arena);
+	free(a->ids);
+	free(a);
+}
 
 /* --- answers ------------------------------------------------------------------------------ */
 
@@ -67,12 +99,29 @@ is_active(const struct queue *q, uint64_t id)
 }
 
 static void
-send_row(struct answering *a, const struct found *f)
+send_rows(struct answering *a)
+{
+	for (struct slice left = buf_slice(&a->rows); left.n > 0; left = slice_skip(left, LINK_FRAME_MOST))
+		link_send(a->link, FRAME_ROWS, slice_head(left, LINK_FRAME_MOST), -1);
+	buf_clear(&a->rows);
+}
+
+/* One that is longer than a row can be is left out. */
+static void
+add_row(struct answering *a, const struct found *f)
 {
 	const struct queue *q = a->queue;
+	const struct queue_row row = { *f, is_active(q, f->summary.id),
+		f->summary.arrival + conf_patience(q->options.conf, f->summary.sender.n == 0) };
+	size_t before = a->rows.n;
 
-	send_json(a->link, FRAME_ROW, queue_row(f, is_active(q, f->summary.id),
-	    f->summary.arrival + conf_patience(q->options.conf, f->summary.sender.n == 0)));
+	row_pack(&row, &a->rows);
+	if (a->rows.full)
+		a->rows.n = before;
+	a->rows.full = false;
+	a->step += a->rows.n - before;
+	if (a->rows.n >= FRAME_BYTES_OF_ROWS)
+		send_rows(a);
 }
 
 static void
@@ -190,9 +239,10 @@ answer_one(void *arg, const struct found *f)
 
 	switch (a->request.verb) {
 	case QUEUE_LIST:
-		break;                          /* list_one() */
+		break;                          /* list_some() */
 	case QUEUE_SHOW:
-		send_row(a, f);
+		add_row(a, f);
+		send_rows(a);
 		a->done++;
 		queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a, &why);
 		break;
@@ -216,17 +266,6 @@ gather(void *arg, const struct found *f)
 	return true;
 }
 
-/* A list changes nothing; nor does it look at the messages themselves. */
-static bool
-list_one(void *arg, const struct found *f)
-{
-	struct answering *a = arg;
-
-	a->done++;
-	send_row(a, f);
-	return true;
-}
-
 static void
 send_end(struct link *link, size_t count, bool ok, const struct error *why)
 {
@@ -235,20 +274,60 @@ send_end(struct link *link, size_t count, bool ok, const struct error *why)
 }
 
 static void
+end_about_messages(struct answering *a)
+{
+	const struct error *why = a->why.text[0] != '\0' ? &a->why : &a->selection.why;
+
+	send_end(a->link, a->done, why == &a->selection.why && !a->selection.missed, why);
+}
+
+static void
 answer_about_messages(struct answering *a)
 {
-	struct error why = { 0 };
-	bool ok = queue_select(a->queue->spool, &a->request,
-	    a->request.verb == QUEUE_LIST ? list_one : gather, a, &why);
-
+	queue_select(a->queue->spool, &a->request, &a->selection, gather, a);
 	for (size_t i = 0; i < a->count; i++)
 		spool_look(a->queue->spool, a->ids[i], answer_one, a, NULL);
-	if (ok && a->why.text[0] != '\0') {
-		ok = false;
-		why = a->why;
+	end_about_messages(a);
+}
+
+/* --- a list --------------------------------------------------------------------------------- */
+
+/* It changes nothing, nor does it look at the messages themselves. */
+static bool
+list_one(void *arg, const struct found *f)
+{
+	struct answering *a = arg;
+
+	a->done++;
+	add_row(a, f);
+	return a->step < STEP_BYTES;
+}
+
+static void
+list_some(void *arg)
+{
+	struct caller *c = arg;
+	struct answering *a = c->list;
+	bool more;
+
+	a->step = 0;
+	more = queue_select(a->queue->spool, &a->request, &a->selection, list_one, a);
+	send_rows(a);
+	if (more) {
+		link_when_low(c->link, UNSENT_LOW, list_some, c);
+		return;
 	}
-	send_end(a->link, a->done, ok, &why);
-	free(a->ids);
+	end_about_messages(a);
+	c->list = NULL;
+	answering_free(a);
+}
+
+static void
+begin_list(struct caller *c, struct answering *a)
+{
+	a->selection.most = STEP_MESSAGES;
+	c->list = a;
+	list_some(c);
 }
 
 /* --- about all of it ------------------------------------------------------------------------ */
@@ -345,26 +424,29 @@ answer_about_the_past(struct answering *a, struct slice payload)
 static void
 answer(struct caller *c, struct slice payload)
 {
-	struct arena *arena = arena_new(REQUEST_MEMORY);
-	struct answering a = { .queue = c->callers->queue, .link = c->link };
+	struct answering *a = answering_new(c->callers->queue, c->link);
 	static const struct error unknown = { .text = "the queue does not understand the request" };
 
-	if (!queue_request_read(&a.request, payload, arena))
+	if (!queue_request_read(&a->request, payload, a->arena)) {
 		send_end(c->link, 0, false, &unknown);
-	else if (a.request.verb <= QUEUE_BOUNCE)
-		answer_about_messages(&a);
-	else if (a.request.verb == QUEUE_STATS)
-		send_stats(&a);
-	else if (a.request.verb == QUEUE_BACKUP)
+	} else if (a->request.verb == QUEUE_LIST) {
+		begin_list(c, a);
+		return;
+	} else if (a->request.verb <= QUEUE_BOUNCE) {
+		answer_about_messages(a);
+	} else if (a->request.verb == QUEUE_STATS) {
+		send_stats(a);
+	} else if (a->request.verb == QUEUE_BACKUP) {
 		begin_backup(c);
-	else if (a.request.verb == QUEUE_DUMP || a.request.verb == QUEUE_LOAD)
-		answer_about_state(&a, payload);
-	else if (a.request.verb == QUEUE_WHY)
-		answer_about_the_past(&a, payload);
-	else
-		send_verdict(&a);
-	arena_free(arena);
-	queue_look(a.queue);
+	} else if (a->request.verb == QUEUE_DUMP || a->request.verb == QUEUE_LOAD) {
+		answer_about_state(a, payload);
+	} else if (a->request.verb == QUEUE_WHY) {
+		answer_about_the_past(a, payload);
+	} else {
+		send_verdict(a);
+	}
+	queue_look(a->queue);
+	answering_free(a);
 }
 
 /* --- connections -------------------------------------------------------------------------------- */
@@ -378,10 +460,12 @@ free_caller(struct caller *c)
 	caches_forget_link(c->callers->queue, c->link);
 	while (c->still-- > 0)
 		spool_go_on(c->callers->queue->spool);
+	answering_free(c->list);
 	link_end(c->link);
 	free(c);
 }
 
+/* Whoever asks again before his list has ended mistakes its rows for the answer. */
 static void
 on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
@@ -389,7 +473,9 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 
 	if (fd != -1)
 		close(fd);
-	if (kind == FRAME_REQUEST)
+	if (c->list != NULL)
+		free_caller(c);
+	else if (kind == FRAME_REQUEST)
 		answer(c, payload);
 	else if (kind == FRAME_STS_REQUEST)
 		caches_answer(c->callers->queue, payload, c->link);

@@ -615,15 +615,17 @@ gather_row(void *arg, const struct kv_entry *e)
 }
 
 bool
-catalogue_each(struct catalogue *c, bool (*each)(void *, const struct found *), void *arg,
-    struct error *why)
+catalogue_each(struct catalogue *c, uint64_t after, bool (*each)(void *, const struct found *),
+    void *arg, struct error *why)
 {
 	struct gathering g = { .arena = c->arena, .each = each, .arg = arg, .why = why };
+	struct key from = { .n = 0 };
 	bool ok;
 
 	bug_if(catalogue_due(c) != 0 || c->reach.sequence == 0);
 	arena_reset(c->arena);
-	ok = kv_range(c->living, NONE, NONE, gather_row, &g, why) && !g.bad;
+	put_big(&from, after + 1, 8);
+	ok = kv_range(c->living, NONE, slice_of(from.bytes, from.n), gather_row, &g, why) && !g.bad;
 	if (ok)
 		give(&g);
 	free(g.found.states);
@@ -681,24 +683,22 @@ living_look(const struct whereabouts *w, const struct record_reader *reader,
 	return ok && (g.given || error_set(why, "the message's record is damaged"));
 }
 
-bool
-living_each(const struct living *living, const struct record_reader *reader,
-    bool (*each)(void *, const struct found *), void *arg, struct error *why)
+uint64_t *
+living_ids(const struct living *living, uint64_t after, size_t *count_r)
 {
-	struct gathering g = { .arena = arena_new(FOUND_MOST), .each = each, .arg = arg, .why = why };
 	struct whereabouts **all = must_alloc((living->by_id.n + 1) * sizeof *all), *w;
+	uint64_t *ids = must_alloc((living->by_id.n + 1) * sizeof *ids);
 	size_t n = 0, at = 0;
 
 	while ((w = living_next(living, &at)) != NULL)
-		if (w->message.segment != 0)
+		if (w->message.segment != 0 && w->id > after)
 			all[n++] = w;
 	qsort(all, n, sizeof(struct whereabouts *), by_place);
-	for (size_t i = 0; i < n && !g.stopped; i++)
-		gather_from_segments(&g, all[i], reader);
+	for (size_t i = 0; i < n; i++)
+		ids[i] = all[i]->id;
 	free(all);
-	free(g.found.states);
-	arena_free(g.arena);
-	return true;
+	*count_r = n;
+	return ids;
 }
 
 /* --- checking ---------------------------------------------------------------------- */

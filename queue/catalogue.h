@@ -26,6 +26,7 @@
 
 #include "base/clock.h"
 #include "queue/living.h"
+#include "queue/row.h"
 
 struct catalogue;
 
@@ -82,23 +83,18 @@ bool   catalogue_checkpoint(struct catalogue *, struct error *why);     /* see k
 
 /* --- all that lives --------------------------------------------------------------- */
 
-/* Valid during the call. */
-struct found {
-	struct envelope         summary;        /* envelope_summary() */
-	struct recipient_state *states;         /* of those that have one, in their order */
-	size_t                  count;
-};
-
 /*
- * Each living message in the order of ids, until `each` returns false.  A row that
- * cannot be understood is a failure.  Nothing may be due, and catalogue_reach()
- * must not be 0.
+ * Each living message with a higher id than `after`, in the order of ids, until
+ * `each` returns false.  A row that cannot be understood is a failure.  Nothing may
+ * be due, and catalogue_reach() must not be 0.  What is found is valid during the call.
  */
-bool catalogue_each(struct catalogue *, bool (*each)(void *arg, const struct found *), void *arg,
-    struct error *why);
-/* The same from the segments, for when there is no catalogue; in the order of places. */
-bool living_each(const struct living *, const struct record_reader *,
+bool catalogue_each(struct catalogue *, uint64_t after,
     bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
+/*
+ * For when there is no catalogue: their ids, in the order in which they lie in the
+ * segments; for the caller to free().
+ */
+uint64_t *living_ids(const struct living *, uint64_t after, size_t *count_r);
 
 /* One of them; false when it is not there or cannot be read. */
 bool living_look(const struct whereabouts *, const struct record_reader *,

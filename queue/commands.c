@@ -114,44 +114,6 @@ queue_request_read(struct queue_request *r, struct slice bytes, struct arena *ar
 
 /* --- selecting ---------------------------------------------------------------------------- */
 
-static bool
-is_open(const struct recipient_state *s)
-{
-	return s == NULL || s->stage == RECIPIENT_WAITING || s->stage == RECIPIENT_HELD;
-}
-
-static const struct recipient_state *
-state_of(const struct found *f, uint32_t number)
-{
-	for (size_t i = 0; i < f->count; i++)
-		if (f->states[i].recipient == number)
-			return &f->states[i];
-	return NULL;
-}
-
-/* Each recipient that is not finished, with his state or NULL. */
-static bool
-each_open(const struct found *f,
-    bool (*each)(void *arg, uint32_t number, const struct recipient *, const struct recipient_state *),
-    void *arg)
-{
-	for (uint32_t i = 0; i < f->summary.count; i++) {
-		const struct recipient_state *s = state_of(f, i);
-
-		if (is_open(s) && !each(arg, i, &f->summary.recipients[i], s))
-			return false;
-	}
-	for (size_t i = 0; i < f->count; i++)
-		for (size_t j = 0; f->states[i].stage == RECIPIENT_EXPANDED && j < f->states[i].count; j++) {
-			uint32_t number = f->states[i].first + (uint32_t)j;
-			const struct recipient_state *s = state_of(f, number);
-
-			if (is_open(s) && !each(arg, number, &f->states[i].made[j], s))
-				return false;
-		}
-	return true;
-}
-
 /* "ann@x.test" or a domain, "x.test" or "@x.test". */
 static bool
 address_fits(struct slice address, struct slice wanted)
@@ -177,120 +139,72 @@ fits(const struct queue_request *r, const struct found *f)
 {
 	struct queue_request copy = *r;
 
-	return address_fits(f->summary.sender, r->from) && (r->to.n == 0 || !each_open(f, fits_not, &copy));
+	return address_fits(f->summary.sender, r->from) && (r->to.n == 0 || !found_each_open(f, fits_not, &copy));
 }
 
 struct selecting {
 	const struct queue_request *request;
 	bool (*each)(void *arg, const struct found *);
 	void  *arg;
+	size_t left;                    /* to look at in this call */
+	bool   stopped;
 };
 
 static bool
 select_one(void *arg, const struct found *f)
 {
-	const struct selecting *s = arg;
+	struct selecting *s = arg;
 
-	return !fits(s->request, f) || s->each(s->arg, f);
+	s->stopped = (fits(s->request, f) && !s->each(s->arg, f)) || --s->left == 0;
+	return !s->stopped;
+}
+
+static void
+miss(struct queue_selection *selection, uint64_t id)
+{
+	char text[ID_TEXT + 1];
+
+	id_text(id, text);
+	selection->missed = true;
+	error_set(&selection->why, "there is no message %s in the queue", text);
+}
+
+static void
+select_by_ids(struct spool *spool, struct queue_selection *selection, struct selecting *s)
+{
+	const struct queue_request *r = s->request;
+
+	while (selection->ids < r->id_count && !s->stopped) {
+		uint64_t id = r->ids[selection->ids++];
+
+		if (!spool_living(spool, id))
+			miss(selection, id);
+		else if (!spool_look(spool, id, select_one, s, &selection->why))
+			selection->missed = true;
+	}
 }
 
 bool
-queue_select(struct spool *spool, const struct queue_request *r,
-    bool (*each)(void *, const struct found *), void *arg, struct error *why)
+queue_select(struct spool *spool, const struct queue_request *r, struct queue_selection *selection,
+    bool (*each)(void *, const struct found *), void *arg)
 {
-	struct selecting s = { r, each, arg };
-	char text[ID_TEXT + 1];
-	bool ok = true;
+	struct selecting s = { r, each, arg, SIZE_MAX, false };
 
+	if (selection->most > 0)
+		s.left = selection->most;
 	if (r->id_count == 0)
-		return spool_each(spool, select_one, &s, why);
-	for (size_t i = 0; i < r->id_count; i++) {
-		id_text(r->ids[i], text);
-		if (!spool_living(spool, r->ids[i]))
-			ok = error_set(why, "there is no message %s in the queue", text);
-		else
-			ok = spool_look(spool, r->ids[i], select_one, &s, why) && ok;
-	}
-	return ok;
+		return spool_walk(spool, &selection->walk, select_one, &s);
+	select_by_ids(spool, selection, &s);
+	return s.stopped;
+}
+
+void
+queue_selection_end(struct queue_selection *selection)
+{
+	spool_walk_end(&selection->walk);
 }
 
 /* --- showing ---------------------------------------------------------------------------------- */
-
-/* "host: 4.4.1 what it said" */
-static json_t *
-reason(const struct recipient_state *s)
-{
-	struct buf b = BUF(2000);
-	json_t *j;
-
-	if (s->host.n > 0)
-		buf_printf(&b, "%.*s: ", FMT(s->host));
-	if (s->last.reply > 0)
-		buf_printf(&b, "%u ", s->last.reply);
-	buf_printf(&b, "%u.%u.%u %.*s", s->last.class, s->last.subject, s->last.detail, FMT(s->last.text));
-	j = text(buf_slice(&b));
-	buf_free(&b);
-	return j;
-}
-
-struct rows {
-	const struct found *found;
-	json_t  *recipients;
-	unsigned held, tried;
-};
-
-static bool
-add_recipient(void *arg, uint32_t number, const struct recipient *r, const struct recipient_state *s)
-{
-	struct rows *rows = arg;
-	const struct envelope *e = &rows->found->summary;
-	json_t *j = json_object();
-
-	(void)number;
-	json_object_set_new(j, "address", text(r->address));
-	if (r->parent < e->count)
-		json_object_set_new(j, "orig_address", text(e->recipients[r->parent].address));
-	if (s != NULL && s->last.class != 0)
-		json_object_set_new(j, "delay_reason", reason(s));
-	json_object_set_new(j, "attempts", json_integer(s ? s->attempts : 0));
-	if (s != NULL && s->tried > 0)
-		json_object_set_new(j, "last_attempt", json_integer(s->tried / 1000));
-	if (s != NULL && s->stage == RECIPIENT_WAITING && s->until > 0)
-		json_object_set_new(j, "next_attempt", json_integer(s->until / 1000));
-	rows->held += s ? s->stage == RECIPIENT_HELD : e->hold;
-	rows->tried += s != NULL && s->attempts > 0;
-	json_array_append_new(rows->recipients, j);
-	return true;
-}
-
-json_t *
-queue_row(const struct found *f, bool active, int64_t expires)
-{
-	struct rows rows = { f, json_array(), 0, 0 };
-	const struct envelope *e = &f->summary;
-	char id[ID_TEXT + 1];
-	json_t *j = json_object();
-	size_t open;
-
-	id_text(e->id, id);
-	each_open(f, add_recipient, &rows);
-	open = json_array_size(rows.recipients);
-	json_object_set_new(j, "queue_name", json_string(active ? "active"
-	    : open > 0 && rows.held == open ? "hold" : rows.tried > 0 ? "deferred" : "incoming"));
-	json_object_set_new(j, "queue_id", json_string(id));
-	json_object_set_new(j, "arrival_time", json_integer(e->arrival / 1000));
-	json_object_set_new(j, "message_size", json_integer((json_int_t)e->size));
-	json_object_set_new(j, "forced_expire", json_false());
-	json_object_set_new(j, "sender", text(e->sender));
-	json_object_set_new(j, "recipients", rows.recipients);
-	if (expires > 0)
-		json_object_set_new(j, "expires", json_integer(expires / 1000));
-	if (e->parent != 0) {
-		id_text(e->parent, id);
-		json_object_set_new(j, "parent", json_string(id));
-	}
-	return j;
-}
 
 static bool
 text_of_file(const struct stored *s, uint64_t n, void (*piece)(void *, struct slice), void *arg,
@@ -406,7 +320,7 @@ queue_change_each(enum queue_verb verb, const struct found *f,
 {
 	struct changing c = { f, verb, each, arg };
 
-	each_open(f, change_recipient, &c);
+	found_each_open(f, change_recipient, &c);
 }
 
 struct keeping {

@@ -17,7 +17,7 @@
 
 enum {                                  /* frames on the control socket */
 	FRAME_REQUEST = 1,              /* JSON of a queue_request */
-	FRAME_ROW,                      /* JSON: a message (queue_row) */
+	FRAME_ROW,                      /* JSON: what is not a message */
 	FRAME_BYTES,                    /* a part of a message's text, for `show` */
 	FRAME_END,                      /* JSON: {"count":2} or {"error":"…"} */
 	/*
@@ -26,6 +26,7 @@ enum {                                  /* frames on the control socket */
 	 * entry (sts/cache.h) as pack_slice() has them, and FRAME_END.
 	 */
 	FRAME_STS_REQUEST,
+	FRAME_ROWS,                     /* a part of a stream of messages (queue/row.h) */
 };
 
 enum queue_verb {
@@ -65,18 +66,23 @@ bool    queue_request_read(struct queue_request *, struct slice json, struct are
 
 /* --- messages ---------------------------------------------------------------------- */
 
-/*
- * Go over the messages that are selected; `each` may change them.  An id that is
- * not there is an error, but the others are gone over.
- */
-bool queue_select(struct spool *, const struct queue_request *,
-    bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
+/* How far a selection has come; { 0 } is its beginning. */
+struct queue_selection {
+	size_t            most;         /* messages to look at in one call; 0: all */
+	struct spool_walk walk;
+	size_t            ids;          /* of the request, so many are done */
+	bool              missed;       /* one of them is not there … */
+	struct error      why;          /* … the last such */
+};
 
 /*
- * A message with the keys of `postqueue -j` (queue_name, queue_id, arrival_time,
- * message_size, forced_expire, sender, recipients) and ours.  `expires` in ms.
+ * Go over the messages that are selected.  True: it was stopped, by `each` returning
+ * false or by `most`, and the next call goes on.  An id that is not there is noted, and
+ * passed over.
  */
-json_t *queue_row(const struct found *, bool active, int64_t expires);
+bool queue_select(struct spool *, const struct queue_request *, struct queue_selection *,
+    bool (*each)(void *arg, const struct found *), void *arg);
+void queue_selection_end(struct queue_selection *);
 
 /* How the spool is: what spool_usage() tells, in the order of interest. */
 json_t *queue_stats(struct spool *);

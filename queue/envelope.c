@@ -311,6 +311,24 @@ state_recipient(struct slice bytes)
 	    recipient : NO_RECIPIENT;
 }
 
+const struct recipient_state *
+state_find(const struct recipient_state *states, size_t n, uint32_t recipient)
+{
+	size_t low = 0;
+
+	while (low < n) {
+		size_t middle = low + (n - low) / 2;
+
+		if (states[middle].recipient == recipient)
+			return &states[middle];
+		if (states[middle].recipient < recipient)
+			low = middle + 1;
+		else
+			n = middle;
+	}
+	return NULL;
+}
+
 static void
 unpack_last(struct unpack *u, struct status *last)
 {

@@ -131,6 +131,8 @@ struct recipient_state {
 
 void state_pack(const struct recipient_state *, struct buf *bytes);
 bool state_unpack(struct recipient_state *, struct slice bytes, struct arena *, struct error *why);
+/* His state among those of a message, which stand in their order; NULL when he has none. */
+const struct recipient_state *state_find(const struct recipient_state *, size_t n, uint32_t recipient);
 /* Whose state it is, without looking at the rest; NO_RECIPIENT when it is none. */
 uint32_t state_recipient(struct slice bytes);
 

@@ -123,7 +123,7 @@ void own_drop(struct own *);                    /* instead of own_store() */
 /* A message is in the spool: make tasks for recipients that are open. */
 void plan_message(struct queue *, const struct envelope *, const struct recipient_state *, size_t n);
 /* The same for everything that lives, at the start. */
-bool plan_all(struct queue *, struct error *why);
+void plan_all(struct queue *);
 
 /* Where a recipient goes now. */
 enum place_kind {

@@ -207,15 +207,6 @@ place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
 
 /* --- tasks ------------------------------------------------------------------------------ */
 
-static const struct recipient_state *
-state_of(const struct recipient_state *states, size_t n, uint32_t recipient)
-{
-	for (size_t i = 0; i < n; i++)
-		if (states[i].recipient == recipient)
-			return &states[i];
-	return NULL;
-}
-
 static bool
 is_over(const struct recipient_state *s)
 {
@@ -256,7 +247,7 @@ plan_made(struct queue *q, struct message *m, const struct envelope *e,
 	for (size_t i = 0; i < n; i++)
 		for (size_t j = 0; states[i].stage == RECIPIENT_EXPANDED && j < states[i].count; j++) {
 			uint32_t number = states[i].first + (uint32_t)j;
-			const struct recipient_state *s = state_of(states, n, number);
+			const struct recipient_state *s = state_find(states, n, number);
 
 			if (number >= m->total)
 				m->total = number + 1;
@@ -275,7 +266,7 @@ plan_message(struct queue *q, const struct envelope *e, const struct recipient_s
 	m->bulk = is_post(e);
 	m->total = (uint32_t)e->count;
 	for (uint32_t i = 0; i < e->count; i++) {
-		const struct recipient_state *s = state_of(states, n, i);
+		const struct recipient_state *s = state_find(states, n, i);
 
 		if (!is_over(s))
 			plan_recipient(q, m, e, i, &e->recipients[i], s);
@@ -297,10 +288,10 @@ plan_found(void *arg, const struct found *f)
 	return true;
 }
 
-bool
-plan_all(struct queue *q, struct error *why)
+void
+plan_all(struct queue *q)
 {
-	return spool_each(q->spool, plan_found, q, why);
+	spool_each(q->spool, plan_found, q);
 }
 
 void

@@ -200,7 +200,8 @@ open_spool(struct queue *q, struct error *why)
 	event_assign(&q->spool_rings, q->loop->base, spool_fd(q->spool), EV_READ | EV_PERSIST,
 	    spool_rang, q);
 	event_add(&q->spool_rings, NULL);
-	return plan_all(q, why);
+	plan_all(q);
+	return true;
 }
 
 static void

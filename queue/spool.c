@@ -579,37 +579,27 @@ spool_doubt_catalogue(struct spool *s, const char *because)
 	s->catalogue = NULL;
 }
 
-struct each_once {
-	bool   (*each)(void *arg, const struct found *);
-	void    *arg;
-	uint64_t newest;                /* ids up to here were given: the catalogue is in their order */
-	bool     stopped;
+struct step {
+	struct spool_walk *walk;
+	bool (*each)(void *arg, const struct found *);
+	void  *arg;
+	bool   stopped;
 };
 
 static bool
-give_once(void *arg, const struct found *f)
+take_step(void *arg, const struct found *f)
 {
-	struct each_once *o = arg;
+	struct step *step = arg;
 
-	if (f->summary.id <= o->newest)
-		return true;
-	o->stopped = !o->each(o->arg, f);
-	return !o->stopped;
+	if (step->walk->ids == NULL)
+		step->walk->after = f->summary.id;
+	step->stopped = !step->each(step->arg, f);
+	return !step->stopped;
 }
 
+/* It is one read from front to back. */
 static bool
-give_in_order(void *arg, const struct found *f)
-{
-	struct each_once *o = arg;
-	bool more = give_once(o, f);
-
-	o->newest = f->summary.id;
-	return more;
-}
-
-/* With the catalogue it is one read from front to back. */
-static bool
-each_by_catalogue(struct spool *s, struct each_once *o)
+walk_catalogue(struct spool *s, struct step *step)
 {
 	const struct record_reader reader = spool_reader(s);
 	struct error why = { 0 };
@@ -620,22 +610,49 @@ each_by_catalogue(struct spool *s, struct each_once *o)
 	ok = catalogue_write_all(s->catalogue, &s->living, &reader, &why);
 	if (ok && catalogue_reach(s->catalogue) == 0)
 		return false;
-	ok = ok && catalogue_each(s->catalogue, give_in_order, o, &why);
+	ok = ok && catalogue_each(s->catalogue, step->walk->after, take_step, step, &why);
 	if (!ok)
 		spool_doubt_catalogue(s, why.text);
 	return ok;
 }
 
-bool
-spool_each(struct spool *s, bool (*each)(void *, const struct found *), void *arg,
-    struct error *why)
+/* What cannot be read is passed over: the reader has raised the alarm. */
+static void
+walk_segments(struct spool *s, struct step *step)
 {
-	struct each_once o = { each, arg, 0, false };
-	const struct record_reader reader = spool_reader(s);
+	struct spool_walk *walk = step->walk;
 
-	if (s->living.messages == 0 || each_by_catalogue(s, &o) || o.stopped)
-		return true;
-	return living_each(&s->living, &reader, give_once, &o, why);
+	if (walk->ids == NULL)
+		walk->ids = living_ids(&s->living, walk->after, &walk->count);
+	while (walk->at < walk->count && !step->stopped)
+		spool_look(s, walk->ids[walk->at++], take_step, step, NULL);
+}
+
+bool
+spool_walk(struct spool *s, struct spool_walk *walk, bool (*each)(void *, const struct found *),
+    void *arg)
+{
+	struct step step = { walk, each, arg, false };
+
+	if (s->living.messages > 0 && (walk->ids != NULL || !walk_catalogue(s, &step)) && !step.stopped)
+		walk_segments(s, &step);
+	return step.stopped;
+}
+
+void
+spool_walk_end(struct spool_walk *walk)
+{
+	free(walk->ids);
+	*walk = (struct spool_walk){ 0 };
+}
+
+void
+spool_each(struct spool *s, bool (*each)(void *, const struct found *), void *arg)
+{
+	struct spool_walk walk = { 0 };
+
+	spool_walk(s, &walk, each, arg);
+	spool_walk_end(&walk);
 }
 
 /* Bytes of the files in one of the directories whose names begin so. */

@@ -167,9 +167,23 @@ bool spool_read_seal(struct spool *, uint64_t id, struct slice route, struct buf
 /* Summary and states of one message; false when it cannot be read. */
 bool spool_look(struct spool *, uint64_t id, bool (*each)(void *arg, const struct found *),
     void *arg, struct error *why);
-/* Of all messages, until `each` returns false: at a start, and for `queue list`. */
-bool spool_each(struct spool *, bool (*each)(void *arg, const struct found *), void *arg,
-    struct error *why);
+/* Of all messages, until `each` returns false; what cannot be read is passed over. */
+void spool_each(struct spool *, bool (*each)(void *arg, const struct found *), void *arg);
+
+/*
+ * The same in steps: true when `each` stopped it, and the next call goes on behind
+ * that message.  Between steps messages come and go: each that stays is given once.
+ * { 0 } is a walk at its beginning.
+ */
+struct spool_walk {
+	uint64_t  after;                /* given: all up to this one … */
+	uint64_t *ids;                  /* … and without a catalogue, of these the first `at` */
+	size_t    count, at;
+};
+
+bool spool_walk(struct spool *, struct spool_walk *, bool (*each)(void *arg, const struct found *),
+    void *arg);
+void spool_walk_end(struct spool_walk *);
 
 struct spool_usage {
 	size_t   messages, large;       /* living; those with a file of their own */

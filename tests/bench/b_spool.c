@@ -223,12 +223,10 @@ time_a_start(const char *how)
 	uint64_t count = 0;
 	double opened, seen;
 	struct spool_usage u;
-	struct error why;
 
 	open_spool();
 	opened = since(begun);
-	if (!spool_each(spool, schedule, &count, &why))
-		fprintf(stderr, "b_spool: %s\n", why.text);
+	spool_each(spool, schedule, &count);
 	seen = since(begun);
 	spool_usage(spool, &u);
 	printf("  start %s: open %.3f s, all %llu seen after %.3f s (%llu records replayed)\n", how,

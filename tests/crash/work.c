@@ -505,8 +505,7 @@ work_on(struct check *k)
 static void
 look(struct check *k, struct error *why)
 {
-	if (!spool_each(k->spool, look_at, k, why) && k->lie[0] == '\0')
-		snprintf(k->lie, sizeof k->lie, "%s", why->text);
+	spool_each(k->spool, look_at, k);
 	count_lost(k);
 	spool_drain(k->spool);
 	if (!spool_verify(k->spool, why) && k->lie[0] == '\0')

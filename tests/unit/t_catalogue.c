@@ -584,6 +584,18 @@ describe(void *arg, const struct found *f)
 	return buf_byte(b, ' ') && f->summary.id != 8;
 }
 
+/* The same without a catalogue. */
+static void
+describe_segments(struct buf *b)
+{
+	size_t count;
+	uint64_t *ids = living_ids(&living, 0, &count);
+
+	for (size_t i = 0; i < count; i++)
+		assert_true(living_look(living_find(&living, ids[i]), &READER, describe, b, NULL));
+	free(ids);
+}
+
 static void
 all_that_lives_is_given(void **state)
 {
@@ -601,15 +613,24 @@ all_that_lives_is_given(void **state)
 	message(3);
 	state_of(3, 0, 5);
 	write_all();
-	assert_true(catalogue_each(catalogue, describe, &rows, NULL));
+	assert_true(catalogue_each(catalogue, 0, describe, &rows, NULL));
 	assert_slice(buf_slice(&rows), want);
-	assert_true(living_each(&living, &READER, describe, &segments, NULL));
+	describe_segments(&segments);
 	assert_slice(buf_slice(&segments), want);
 	message(8);                                     /* the last that is wanted */
 	message(9);
 	write_all();
-	assert_true(catalogue_each(catalogue, describe, &some, NULL));
+	assert_true(catalogue_each(catalogue, 0, describe, &some, NULL));
 	assert_slice(buf_slice(&some), "1: 2:0x3,1x7, 3:0x5, 8: ");
+	buf_clear(&some);
+	assert_true(catalogue_each(catalogue, 2, describe, &some, NULL));      /* behind 2 */
+	assert_slice(buf_slice(&some), "3:0x5, 8: ");
+	buf_clear(&some);
+	assert_true(catalogue_each(catalogue, 8, describe, &some, NULL));
+	assert_slice(buf_slice(&some), "9: ");
+	buf_clear(&some);
+	assert_true(catalogue_each(catalogue, ID_MOST, describe, &some, NULL));
+	assert_slice(buf_slice(&some), "");
 	buf_free(&rows);
 	buf_free(&segments);
 	buf_free(&some);

@@ -92,19 +92,67 @@ test_request_not_utf8(void **state)
 
 /* --- a caller at the control socket ---------------------------------------------------------- */
 
-static struct link *caller;
+static struct link *caller, *second;
 static json_t      *rows[100], *end;
 static size_t       row_count;
-static struct buf   bytes;
+static struct buf   bytes, stream;
+static uint64_t     to_drop;            /* once the first row is there */
 
 static void
 forget_answers(void)
 {
-	while (row_count > 0)
-		json_decref(rows[--row_count]);
+	for (size_t i = 0; i < row_count && i < COUNT(rows); i++)
+		json_decref(rows[i]);
+	row_count = 0;
 	json_decref(end);
 	end = NULL;
 	buf_clear(&bytes);
+	buf_clear(&stream);
+}
+
+static void
+keep_row(const struct queue_row *row)
+{
+	struct buf text = BUF(1 << 20);
+
+	row_json_add(&text, row);
+	if (row_count < COUNT(rows))
+		rows[row_count] = json_loadb(text.p, text.n, 0, NULL);
+	row_count++;
+	buf_free(&text);
+}
+
+static void
+drop_at_the_first_row(void)
+{
+	char text[ID_TEXT + 1], json[200];
+
+	id_text(to_drop, text);
+	snprintf(json, sizeof json, "{\"verb\":\"drop\",\"ids\":[\"%s\"]}", text);
+	link_send(second, FRAME_REQUEST, slice(json), -1);
+	to_drop = 0;
+}
+
+/* A row may be cut anywhere. */
+static void
+take_rows(struct slice part)
+{
+	struct arena *arena = arena_new(1 << 20);
+	enum row_answer got;
+	struct queue_row row;
+	struct slice left;
+
+	assert_true(buf_add(&stream, part));
+	left = buf_slice(&stream);
+	while ((got = row_unpack(&row, &left, arena)) == ROW_GOT) {
+		if (to_drop != 0)
+			drop_at_the_first_row();
+		keep_row(&row);
+		arena_reset(arena);
+	}
+	assert_int_equal(got, ROW_PART);
+	buf_drop(&stream, stream.n - left.n);
+	arena_free(arena);
 }
 
 static void
@@ -112,8 +160,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	(void)arg;
 	assert_int_equal(fd, -1);
-	if (kind == FRAME_ROW)
-		rows[row_count++] = json_loadb(payload.p, payload.n, 0, NULL);
+	if (kind == FRAME_ROWS)
+		take_rows(payload);
 	else if (kind == FRAME_BYTES)
 		buf_add(&bytes, payload);
 	else if (kind == FRAME_END)
@@ -128,22 +176,54 @@ on_gone(void *arg)
 	caller = NULL;
 }
 
-static const struct link_user CALLER = { on_frame, on_gone };
+static void
+on_other_frame(void *arg, unsigned kind, struct slice payload, int fd)
+{
+	(void)arg;
+	(void)payload;
+	assert_int_equal(fd, -1);
+	assert_int_equal(kind, FRAME_END);
+}
 
 static void
-call(void)
+on_other_gone(void *arg)
+{
+	(void)arg;
+	link_end(second);
+	second = NULL;
+}
+
+static const struct link_user CALLER = { on_frame, on_gone }, OTHER = { on_other_frame, on_other_gone };
+
+static struct sockaddr_un
+address(void)
 {
 	struct sockaddr_un a = { .sun_family = AF_UNIX };
-	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	snprintf(a.sun_path, sizeof a.sun_path, "%s/control", w.dir);
+	return a;
+}
+
+static void
+open_door(void)
+{
+	struct sockaddr_un a = address();
+	int listening = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
 	assert_int_equal(bind(listening, (struct sockaddr *)&a, sizeof a), 0);
 	assert_int_equal(listen(listening, 5), 0);
 	queue_commands(w.queue, listening);
+}
+
+static struct link *
+call(const struct link_user *user)
+{
+	struct sockaddr_un a = address();
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
 	assert_int_equal(connect(fd, (struct sockaddr *)&a, sizeof a), 0);
 	assert_int_equal(fcntl(fd, F_SETFL, O_NONBLOCK), 0);
-	caller = link_new(&w.loop, fd, &CALLER, NULL);
+	return link_new(&w.loop, fd, user, NULL);
 }
 
 static int
@@ -151,9 +231,12 @@ setup(void **state)
 {
 	(void)state;
 	w.files = (struct files){ 0 };
-	bytes = BUF(1 << 20);
+	bytes = stream = BUF(1 << 20);
+	to_drop = 0;
 	world_begin(&w, CONF);
-	call();
+	open_door();
+	caller = call(&CALLER);
+	second = call(&OTHER);
 	return 0;
 }
 
@@ -163,7 +246,9 @@ teardown(void **state)
 	(void)state;
 	forget_answers();
 	link_end(caller);
+	link_end(second);
 	buf_free(&bytes);
+	buf_free(&stream);
 	world_end(&w);
 	return 0;
 }
@@ -308,6 +393,63 @@ test_selection_of_open_ones(void **state)
 	assert_int_equal(ask("{\"verb\":\"list\",\"to\":\"c@other.test\"}"), 1);
 }
 
+/* --- long lists ----------------------------------------------------------------------------------- */
+
+enum { POSTS = 12, OF_EACH = 3000 };     /* messages, recipients: several steps, and rows of many frames */
+
+static uint64_t
+store_for_many(void)
+{
+	struct buf text = BUF(1 << 20);
+	uint64_t id;
+
+	for (int i = 0; i < OF_EACH; i++)
+		buf_printf(&text, "recipient-number-%d-of-a-long-list@many-others.test ", i);
+	buf_byte(&text, '\0');
+	id = world_store(&w, "s@sender.test", text.p);
+	buf_free(&text);
+	return id;
+}
+
+/* The queue does other things while a list is sent. */
+static void
+test_long_list(void **state)
+{
+	uint64_t ids[POSTS];
+	char text[ID_TEXT + 1];
+
+	(void)state;
+	for (int i = 0; i < POSTS; i++)
+		ids[i] = store_for_many();
+	assert_int_equal(ask("{\"verb\":\"list\"}"), POSTS);
+	assert_int_equal(row_count, POSTS);
+	for (size_t i = 0; i < POSTS; i++) {
+		id_text(ids[i], text);
+		assert_string_equal(string_at(rows[i], "queue_id"), text);
+		assert_int_equal(json_array_size(json_object_get(rows[i], "recipients")), OF_EACH);
+	}
+	to_drop = ids[POSTS - 1];
+	assert_int_equal(ask("{\"verb\":\"list\"}"), POSTS - 1);
+	assert_int_equal(row_count, POSTS - 1);
+	assert_int_equal(to_drop, 0);
+}
+
+/* Nobody could tell the rows of the one from those of the other. */
+static void
+test_question_within_a_list(void **state)
+{
+	(void)state;
+	for (int i = 0; i < POSTS; i++)
+		store_for_many();
+	forget_answers();
+	link_send(caller, FRAME_REQUEST, S("{\"verb\":\"list\"}"), -1);
+	link_send(caller, FRAME_REQUEST, S("{\"verb\":\"list\"}"), -1);
+	world_run(&w, 20);
+	assert_null(caller);
+	assert_null(end);
+	assert_int_equal(queue_messages(w.queue), POSTS);
+}
+
 /* --- text -------------------------------------------------------------------------------------------- */
 
 static void
@@ -416,7 +558,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_requests), cmocka_unit_test(test_request_round_trip),
 		cmocka_unit_test(test_request_not_utf8), T(test_row), T(test_queue_names), T(test_selections),
-		T(test_selection_of_open_ones), T(test_show), T(test_retry), T(test_hold_and_release),
+		T(test_selection_of_open_ones),
+		T(test_long_list), T(test_question_within_a_list), T(test_show), T(test_retry), T(test_hold_and_release),
 		T(test_drop), T(test_hold_all),
 	};
 

@@ -200,6 +200,54 @@ frames_arrive_whole_in_order_with_their_descriptors(void **state)
 	free(large);
 }
 
+/* Sends on when it is told that there is room. */
+struct pump {
+	struct end end;
+	char      *large;
+	unsigned   sent;
+	size_t     most_unsent;
+};
+
+static void
+pump(void *arg)
+{
+	struct pump *p = arg;
+
+	if (link_unsent(p->end.link) > p->most_unsent)
+		p->most_unsent = link_unsent(p->end.link);
+	if (p->sent++ < 5) {
+		link_send(p->end.link, p->sent, slice_of(p->large, 1 << 20), -1);
+		link_when_low(p->end.link, 1000, pump, p);
+	}
+}
+
+static void
+who_sends_much_waits_until_little_is_left(void **state)
+{
+	struct pump a = { .end.got = BUF(1000), .large = must_alloc(1 << 20) };
+	struct end b = { .got = BUF(1000) };
+	int fds[2];
+
+	(void)state;
+	link_pair(fds);
+	a.end.link = link_new(&loop, fds[0], &LINK_USER, &a.end);
+	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
+	link_when_low(a.end.link, 0, pump, &a);
+	assert_int_equal(a.sent, 0);                    /* never inside the asking call */
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&b.got), "1:1048576|2:1048576|3:1048576|4:1048576|5:1048576|");
+	assert_int_equal(a.sent, 6);
+	assert_in_range(a.most_unsent, 0, 1000);
+	link_when_low(a.end.link, 0, pump, &a);
+	link_end(a.end.link);                           /* and is told nothing any more */
+	loop_run_until(&loop, clock_.now);
+	assert_int_equal(a.sent, 6);
+	link_end(b.link);
+	buf_free(&a.end.got);
+	buf_free(&b.got);
+	free(a.large);
+}
+
 /* A process that ends takes what has arrived, without a turn of its loop. */
 static void
 what_has_arrived_is_taken_at_once(void **state)
@@ -664,6 +712,7 @@ main(void)
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(a_descriptor_that_finds_no_room_is_missing_where_it_belongs,
 		    setup, teardown),
+		cmocka_unit_test_setup_teardown(who_sends_much_waits_until_little_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_arrived_is_taken_at_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flush_has_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),

@@ -174,7 +174,8 @@ policies_are_answered_and_nothing_else(void **state)
 	(void)state;
 	end(&r);                                        /* the site needs it no more */
 	for (size_t i = 0; i < COUNT(answers); i++) {
-		struct http_request request = { S("GET"), slice(answers[i].path), slice(answers[i].host) };
+		struct http_request request = { .method = S("GET"), .path = slice(answers[i].path),
+		    .host = slice(answers[i].host) };
 		struct http_response response = site_answer(site, &request);
 
 		assert_case(response.status == answers[i].status, i, answers[i].path);

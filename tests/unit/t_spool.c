@@ -238,7 +238,7 @@ expect_all(const char *want)
 {
 	struct buf b = BUF(10000);
 
-	assert_true(spool_each(spool, add_id, &b, NULL));
+	spool_each(spool, add_id, &b);
 	assert_slice(buf_slice(&b), want);
 	buf_free(&b);
 }
@@ -1181,6 +1181,80 @@ a_quick_flush_is_the_loops_own(void **unused)
 	expect_sound();
 }
 
+/* --- going over all of it in steps ------------------------------------------------- */
+
+struct steps {
+	struct buf ids;
+	size_t     left;                /* of this step */
+};
+
+static bool
+take_id(void *arg, const struct found *f)
+{
+	struct steps *s = arg;
+
+	buf_printf(&s->ids, "%d ", (int)f->summary.id);
+	return --s->left > 0;
+}
+
+static bool
+walk_on(struct spool_walk *walk, struct steps *s, size_t n)
+{
+	s->left = n;
+	return spool_walk(spool, walk, take_id, s);
+}
+
+static void
+store_nine(void)
+{
+	for (uint64_t id = 1; id <= 9; id++)
+		store(id, 100);
+	tidy(3);
+}
+
+/* What comes and goes between two steps is given or not; everything else is given once. */
+static void
+a_walk_goes_on_where_it_was(void **state)
+{
+	struct steps s = { .ids = BUF(1000) };
+	struct spool_walk walk = { 0 };
+
+	(void)state;
+	store_nine();
+	assert_true(walk_on(&walk, &s, 3));
+	gone(3);
+	gone(5);
+	store(12, 100);
+	assert_true(walk_on(&walk, &s, 1));
+	assert_true(walk_on(&walk, &s, 4));
+	assert_false(walk_on(&walk, &s, 4));
+	assert_slice(buf_slice(&s.ids), "1 2 3 4 6 7 8 9 12 ");
+	spool_walk_end(&walk);
+	buf_free(&s.ids);
+}
+
+static void
+a_walk_survives_its_catalogue(void **state)
+{
+	struct steps s = { .ids = BUF(1000) };
+	struct spool_walk walk = { 0 };
+
+	(void)state;
+	store_nine();
+	assert_true(walk_on(&walk, &s, 3));
+	spool_rebuild(spool);                           /* all rows are due, nothing is in it */
+	assert_false(usage().catalogued);
+	assert_true(walk_on(&walk, &s, 2));
+	gone(7);
+	tidy(5);
+	assert_true(usage().catalogued);                /* the walk stays with what it has begun */
+	assert_true(walk_on(&walk, &s, 1));
+	assert_false(walk_on(&walk, &s, 9));
+	assert_slice(buf_slice(&s.ids), "1 2 3 4 5 6 8 9 ");
+	spool_walk_end(&walk);
+	buf_free(&s.ids);
+}
+
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int
@@ -1218,6 +1292,8 @@ main(void)
 		T(many_senders_share_flushes),
 		T(they_share_them_too_when_the_loop_flushes),
 		T(a_quick_flush_is_the_loops_own),
+		T(a_walk_goes_on_where_it_was),
+		T(a_walk_survives_its_catalogue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
