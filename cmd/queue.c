@@ -264,14 +264,11 @@ export_open(struct asking *a, const char *id, const char *ending)
 static void
 export_json(struct asking *a, const struct queue_row *row)
 {
-	json_t *tree;
+	json_t *j = row_json(row);
 
-	row_json_add(&a->text, row);
-	tree = json_loadb(a->text.p, a->text.n, JSON_ALLOW_NUL, NULL);
-	buf_clear(&a->text);
-	json_dumpf(tree, a->out, JSON_INDENT(2));
+	json_dumpf(j, a->out, JSON_INDENT(2));
 	fputc('\n', a->out);
-	json_decref(tree);
+	json_decref(j);
 }
 
 /* ID.json: the row.  ID.eml: the message as it was received, which follows. */
@@ -326,13 +323,22 @@ write_text(struct asking *a)
 	buf_clear(&a->text);
 }
 
+static int
+add_json(const char *bytes, size_t n, void *arg)
+{
+	return buf_add(arg, slice_of(bytes, n)) ? 0 : -1;
+}
+
 static void
 show_row(struct asking *a, const struct queue_row *row)
 {
 	struct buf *b = &a->text;
 
 	if (a->json) {
-		row_json_add(b, row);
+		json_t *j = row_json(row);
+
+		json_dump_callback(j, add_json, b, JSON_COMPACT);
+		json_decref(j);
 	} else {
 		if (a->rows == 0)
 			add_heading(b);

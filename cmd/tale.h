@@ -28,7 +28,7 @@ struct tale {
 	struct slice            id;
 	const struct past_line *lines;  /* in the order of time */
 	size_t                  count;
-	const json_t           *row;    /* row_json_add(), or NULL: it does not wait */
+	const json_t           *row;    /* row_json(), or NULL: it does not wait */
 	int64_t                 now;    /* ms */
 };
 

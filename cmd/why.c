@@ -286,19 +286,6 @@ find_lines(struct asking *a)
 
 /* --- the queue ---------------------------------------------------------------------- */
 
-/* A row as JSON has it. */
-static json_t *
-tree_of(const struct queue_row *row)
-{
-	struct buf text = BUF(QUEUE_ROW_MOST);
-	json_t *j;
-
-	row_json_add(&text, row);
-	j = json_loadb(text.p, text.n, JSON_ALLOW_NUL, NULL);
-	buf_free(&text);
-	return j;
-}
-
 static bool
 take_message(void *arg, const struct queue_row *row)
 {
@@ -311,7 +298,7 @@ take_message(void *arg, const struct queue_row *row)
 	while (i < a->count && !slice_eqi(a->ids[i], slice(id)))
 		i++;
 	if (i < a->count && a->rows[i] == NULL)
-		a->rows[i] = tree_of(row);
+		a->rows[i] = row_json(row);
 	return true;
 }
 

@@ -31,28 +31,13 @@ queue_verb_parse(struct slice word, enum queue_verb *verb)
 	return false;
 }
 
-/* A stranger's words: as they are, or made harmless when they are not UTF-8. */
-static json_t *
-text(struct slice s)
-{
-	json_t *j = json_stringn(s.n > 0 ? s.p : "", s.n);
-	struct buf shown = BUF(4096);
-
-	if (j == NULL) {                        /* not UTF-8 */
-		shown_add(&shown, slice_head(s, 1000));
-		j = json_stringn(shown.p, shown.n);
-		buf_free(&shown);
-	}
-	return j;
-}
-
 /* --- requests --------------------------------------------------------------------------- */
 
 json_t *
 queue_request_json(const struct queue_request *r)
 {
 	json_t *j = json_pack("{s:s, s:b, s:b, s:o, s:o}", "verb", VERBS[r->verb], "text", r->text,
-	    "all", r->all, "from", text(r->from), "to", text(r->to));
+	    "all", r->all, "from", row_text(r->from), "to", row_text(r->to));
 	json_t *ids = json_array();
 	char id[ID_TEXT + 1];
 

@@ -79,137 +79,94 @@ row_reason_add(struct buf *b, const struct recipient_state *s)
 
 /* --- JSON ------------------------------------------------------------------------------------- */
 
-/* RFC 8259 7: what may not stand in a string as it is. */
-static bool
-must_escape(char c)
-{
-	return (unsigned char)c < ' ' || c == '"' || c == '\\';
-}
-
-static void
-escape(struct buf *b, char c)
-{
-	if ((unsigned char)c < ' ')
-		buf_printf(b, "\\u%04x", (unsigned)c);
-	else
-		buf_add(b, slice_of((const char[]){ '\\', c }, 2));
-}
-
-static void
-add_string(struct buf *b, struct slice utf8)
-{
-	buf_byte(b, '"');
-	for (size_t n = 0; utf8.n > 0; n = 0) {
-		while (n < utf8.n && !must_escape(utf8.p[n]))
-			n++;
-		buf_add(b, slice_head(utf8, n));
-		utf8 = slice_skip(utf8, n);
-		if (utf8.n > 0) {
-			escape(b, *utf8.p);
-			utf8 = slice_skip(utf8, 1);
-		}
-	}
-	buf_byte(b, '"');
-}
-
 /* A stranger's words: as they are, or made harmless when they are not UTF-8. */
-static void
-add_text(struct buf *b, struct slice s)
+json_t *
+row_text(struct slice s)
 {
+	json_t *j = json_stringn(s.n > 0 ? s.p : "", s.n);
 	struct buf shown = BUF(4 * SHOWN_MOST);
 
-	if (utf8_valid(s)) {
-		add_string(b, s);
-		return;
-	}
+	if (j != NULL)
+		return j;
 	shown_add(&shown, slice_head(s, SHOWN_MOST));
-	add_string(b, buf_slice(&shown));
+	j = json_stringn(shown.p, shown.n);
 	buf_free(&shown);
+	return j;
 }
 
 /* Of milliseconds, the seconds. */
 static void
-add_time(struct buf *b, struct slice key, int64_t ms)
+set_time(json_t *j, const char *key, int64_t ms)
 {
-	buf_add(b, key);
-	number_add(b, ms / 1000);
+	json_object_set_new(j, key, json_integer(ms / 1000));
 }
 
 static void
-add_reason(struct buf *b, const struct recipient_state *s)
+set_reason(json_t *j, const struct recipient_state *s)
 {
 	struct buf reason = BUF(2 * SHOWN_MOST);
 
 	if (s == NULL || s->last.class == 0)
 		return;
 	row_reason_add(&reason, s);
-	buf_add(b, S(",\"delay_reason\":"));
-	add_text(b, buf_slice(&reason));
+	json_object_set_new(j, "delay_reason", row_text(buf_slice(&reason)));
 	buf_free(&reason);
 }
 
 struct writing {
-	struct buf            *to;
+	json_t                *recipients;
 	const struct envelope *envelope;
-	bool                   begun;
 };
 
 static bool
 add_recipient(void *arg, uint32_t number, const struct recipient *r, const struct recipient_state *s)
 {
 	struct writing *w = arg;
-	struct buf *b = w->to;
+	json_t *j = json_object();
 
 	(void)number;
-	buf_add(b, w->begun ? S(",{\"address\":") : S("{\"address\":"));
-	w->begun = true;
-	add_text(b, r->address);
-	if (r->parent < w->envelope->count) {
-		buf_add(b, S(",\"orig_address\":"));
-		add_text(b, w->envelope->recipients[r->parent].address);
-	}
-	add_reason(b, s);
-	buf_add(b, S(",\"attempts\":"));
-	number_add(b, s != NULL ? s->attempts : 0);
+	json_array_append_new(w->recipients, j);
+	json_object_set_new(j, "address", row_text(r->address));
+	if (r->parent < w->envelope->count)
+		json_object_set_new(j, "orig_address", row_text(w->envelope->recipients[r->parent].address));
+	set_reason(j, s);
+	json_object_set_new(j, "attempts", json_integer(s != NULL ? s->attempts : 0));
 	if (s != NULL && s->tried > 0)
-		add_time(b, S(",\"last_attempt\":"), s->tried);
+		set_time(j, "last_attempt", s->tried);
 	if (s != NULL && s->stage == RECIPIENT_WAITING && s->until > 0)
-		add_time(b, S(",\"next_attempt\":"), s->until);
-	return buf_byte(b, '}');
+		set_time(j, "next_attempt", s->until);
+	return true;
 }
 
 static void
-add_id(struct buf *b, struct slice key, uint64_t id)
+set_id(json_t *j, const char *key, uint64_t id)
 {
 	char text[ID_TEXT + 1];
 
 	id_text(id, text);
-	buf_add(b, key);
-	add_string(b, slice_of(text, ID_TEXT));
+	json_object_set_new(j, key, json_string(text));
 }
 
-void
-row_json_add(struct buf *b, const struct queue_row *row)
+json_t *
+row_json(const struct queue_row *row)
 {
 	const struct envelope *e = &row->found.summary;
-	struct writing w = { b, e, false };
+	struct writing w = { json_array(), e };
+	json_t *j = json_object();
 
-	buf_add(b, S("{\"queue_name\":"));
-	add_string(b, slice(row_queue(row)));
-	add_id(b, S(",\"queue_id\":"), e->id);
-	add_time(b, S(",\"arrival_time\":"), e->arrival);
-	buf_add(b, S(",\"message_size\":"));
-	number_add(b, (int64_t)e->size);
-	buf_add(b, S(",\"forced_expire\":false,\"sender\":"));
-	add_text(b, e->sender);
-	buf_add(b, S(",\"recipients\":["));
+	json_object_set_new(j, "queue_name", json_string(row_queue(row)));
+	set_id(j, "queue_id", e->id);
+	set_time(j, "arrival_time", e->arrival);
+	json_object_set_new(j, "message_size", json_integer((json_int_t)e->size));
+	json_object_set_new(j, "forced_expire", json_false());
+	json_object_set_new(j, "sender", row_text(e->sender));
 	found_each_open(&row->found, add_recipient, &w);
-	buf_byte(b, ']');
+	json_object_set_new(j, "recipients", w.recipients);
 	if (row->expires > 0)
-		add_time(b, S(",\"expires\":"), row->expires);
+		set_time(j, "expires", row->expires);
 	if (e->parent != 0)
-		add_id(b, S(",\"parent\":"), e->parent);
-	buf_byte(b, '}');
+		set_id(j, "parent", e->parent);
+	return j;
 }
 
 /* --- between processes -------------------------------------------------------------------------- */

@@ -10,6 +10,8 @@
 #ifndef QUEUE_ROW_H
 #define QUEUE_ROW_H
 
+#include <jansson.h>
+
 #include "base/pack.h"
 #include "queue/envelope.h"
 
@@ -42,11 +44,13 @@ const char *row_queue(const struct queue_row *);
 void row_reason_add(struct buf *, const struct recipient_state *);
 
 /*
- * JSON on one line, without its end: the keys of `postqueue -j` (queue_name,
- * queue_id, arrival_time, message_size, forced_expire, sender, recipients) and ours
- * (attempts, last_attempt, next_attempt, orig_address, expires, parent).
+ * The keys of `postqueue -j` (queue_name, queue_id, arrival_time, message_size,
+ * forced_expire, sender, recipients) and ours (attempts, last_attempt, next_attempt,
+ * orig_address, expires, parent).  The caller's.
  */
-void row_json_add(struct buf *, const struct queue_row *);
+json_t *row_json(const struct queue_row *);
+/* A stranger's words as a JSON string: made harmless where they are no UTF-8. */
+json_t *row_text(struct slice);
 
 void row_pack(const struct queue_row *, struct buf *);
 

@@ -113,13 +113,9 @@ forget_answers(void)
 static void
 keep_row(const struct queue_row *row)
 {
-	struct buf text = BUF(1 << 20);
-
-	row_json_add(&text, row);
 	if (row_count < COUNT(rows))
-		rows[row_count] = json_loadb(text.p, text.n, 0, NULL);
+		rows[row_count] = row_json(row);
 	row_count++;
-	buf_free(&text);
 }
 
 static void
