@@ -106,21 +106,6 @@ hex_add(struct buf *b, struct slice s)
 	}
 }
 
-void
-number_add(struct buf *b, int64_t number)
-{
-	char digits[20];
-	size_t at = sizeof digits;
-	uint64_t left = number < 0 ? -(uint64_t)number : (uint64_t)number;
-
-	do
-		digits[--at] = (char)('0' + left % 10);
-	while ((left /= 10) > 0);
-	if (number < 0)
-		digits[--at] = '-';
-	buf_add(b, slice_of(digits + at, sizeof digits - at));
-}
-
 static int
 hex_value(char c)
 {

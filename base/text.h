@@ -19,7 +19,6 @@ bool base64_decode(struct buf *, struct slice text);
 int  base64_value(char);
 
 void hex_add(struct buf *, struct slice bytes);                 /* lower case */
-void number_add(struct buf *, int64_t);                         /* decimal */
 bool hex_decode(struct buf *, struct slice text);
 
 /* A 60-bit number as 12 letters of Crockford's base 32; they sort like it. */

@@ -133,24 +133,6 @@ what_is_packed_between_begin_and_end_is_one_slice(void **state)
 }
 
 static void
-numbers_are_decimal(void **state)
-{
-	static const struct { int64_t number; const char *text; } cases[] = {
-		{ 0, "0" }, { 9, "9" }, { 10, "10" }, { -1, "-1" }, { 1795342332, "1795342332" },
-		{ INT64_MAX, "9223372036854775807" }, { INT64_MIN, "-9223372036854775808" },
-	};
-
-	(void)state;
-	for (size_t i = 0; i < COUNT(cases); i++) {
-		struct buf b = BUF(30);
-
-		number_add(&b, cases[i].number);
-		assert_slice(buf_slice(&b), cases[i].text);
-		buf_free(&b);
-	}
-}
-
-static void
 packed_values_come_back_and_short_ones_are_bad(void **state)
 {
 	struct buf b = BUF(1000);
@@ -428,7 +410,6 @@ main(void)
 		cmocka_unit_test(base64),
 		cmocka_unit_test(identifiers_sort_like_their_numbers),
 		cmocka_unit_test(nothing_shown_ends_a_line),
-		cmocka_unit_test(numbers_are_decimal),
 		cmocka_unit_test(what_is_packed_between_begin_and_end_is_one_slice),
 		cmocka_unit_test(utf8_is_checked_strictly),
 		cmocka_unit_test(crc32c_is_the_one_of_iscsi),
