@@ -19,6 +19,10 @@ def make(*words):
     subprocess.run(["make", "-C", BUILD, *words], check=True, timeout=120, capture_output=True, env=environment)
 
 
+def places(top):
+    return f"DESTDIR={top}", "prefix=/usr", "sbindir=/usr/sbin", "sysconfdir=/etc", "mandir=/usr/share/man"
+
+
 def files(top):
     return sorted(str(p.relative_to(top)) for p in top.rglob("*") if p.is_file())
 
@@ -26,7 +30,7 @@ def files(top):
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory):
     top = tmp_path_factory.mktemp("install")
-    make("install", f"DESTDIR={top}", "prefix=/usr", "sbindir=/usr/sbin", "sysconfdir=/etc", "mandir=/usr/share/man")
+    make("install", *places(top))
     return top
 
 
@@ -58,10 +62,36 @@ def test_the_unit_gives_few_rights(installed):
     assert float(found[1]) < 2.0
 
 
+FACES = ("mailq", "postcat", "postqueue", "postsuper", "sendmail")
+
+
+def test_install_takes_no_name_of_another_mail_system(installed):
+    assert not [name for name in FACES if os.path.lexists(installed / "usr/sbin" / name)]
+
+
+def test_another_mail_system_keeps_its_names(installed):
+    theirs = installed / "usr/sbin/sendmail"
+    theirs.write_text("another one's")
+    with pytest.raises(subprocess.CalledProcessError) as refused:
+        make("install-faces", *places(installed))
+    assert b"sendmail is another mail system's" in refused.value.stderr
+    assert theirs.read_text() == "another one's"
+    assert not os.path.lexists(installed / "usr/sbin/mailq")            # nor is half of it done
+    theirs.unlink()
+
+
+def test_the_faces_are_links_to_the_program(installed):
+    for _ in range(2):                                                  # a second time is fine
+        make("install-faces", *places(installed))
+        assert [os.readlink(installed / "usr/sbin" / name) for name in FACES] == ["/usr/sbin/chainmail"] * len(FACES)
+    said = subprocess.run(["mailq", "--help"], executable=installed / "usr/sbin/chainmail", capture_output=True, text=True,
+                          timeout=60)
+    assert "mailq" in said.stdout + said.stderr
+
+
 def test_uninstall_leaves_no_file(installed):
-    make("uninstall", f"DESTDIR={installed}", "prefix=/usr", "sbindir=/usr/sbin", "sysconfdir=/etc",
-         "mandir=/usr/share/man")
-    assert files(installed) == []
+    make("uninstall", *places(installed))
+    assert files(installed) == [] and not [name for name in FACES if os.path.lexists(installed / "usr/sbin" / name)]
 
 
 def test_the_service_manager_is_told(tmp_path):
