@@ -561,31 +561,46 @@ look_at_end(struct answers *a, const struct request *request, const struct reach
 	return code;
 }
 
-static int
-look_at_address(struct answers *a, struct request *request, struct slice text, struct arena *arena)
+static bool
+read_address(struct slice text, struct arena *arena, struct address *address)
 {
+	if (address_parse(text, arena, address))
+		return true;
+	fprintf(stderr, "chainmail route: \"%.*s\" is no address\n", FMT(text));
+	return false;
+}
+
+/* NULL after a message: with a table that cannot be read an answer would be a guess. */
+static struct routes *
+read_tables(struct answers *a)
+{
+	struct buf text = BUF(TEXT);
 	struct routes *routes;
-	struct expansion all;
-	struct address address;
 	struct flaws flaws;
+
+	flaws_begin(&flaws);
+	routes = routes_new(a->conf, &a->reader, &flaws);
+	if (flaws.errors > 0) {
+		flaws_sort(&flaws);
+		flaws_add_text(&text, &flaws);
+		fwrite(text.p, 1, text.n, stderr);
+		routes_free(routes);
+		routes = NULL;
+	}
+	buf_free(&text);
+	flaws_end(&flaws);
+	return routes;
+}
+
+/* Everywhere it leads to, the worst of their codes. */
+static int
+look_at_ends(struct answers *a, const struct request *request, const struct expansion *all,
+    struct slice text, struct arena *arena)
+{
 	json_t *list = json_array();
 	int code = 0;
 
-	if (!address_parse(text, arena, &address)) {
-		json_decref(list);
-		fprintf(stderr, "chainmail route: \"%.*s\" is no address\n", FMT(text));
-		return EX_USAGE;
-	}
-	if (request->from_text != NULL && !address_parse(slice(request->from_text), arena, &request->from)) {
-		json_decref(list);
-		fprintf(stderr, "chainmail route: \"%s\" is no address\n", request->from_text);
-		return EX_USAGE;
-	}
-	flaws_begin(&flaws);
-	routes = routes_new(a->conf, &a->reader, &flaws);
-	if (!route_expand(routes, &address, arena, &all))
-		code = EX_TEMPFAIL;
-	for (const struct reached *end = all.first; code != EX_TEMPFAIL && end != NULL; end = end->next) {
+	for (const struct reached *end = all->first; code != EX_TEMPFAIL && end != NULL; end = end->next) {
 		int one = look_at_end(a, request, end, list, arena);
 
 		code = one > code ? one : code;
@@ -594,9 +609,29 @@ look_at_address(struct answers *a, struct request *request, struct slice text, s
 		shown_print(json_pack("{s:o, s:o}", "address", shown_json(text), "ends", list));
 	else
 		json_decref(list);
-	flaws_end(&flaws);
-	routes_free(routes);
 	return code;
+}
+
+static int
+look_at_address(struct answers *a, struct request *request, struct slice text, struct arena *arena)
+{
+	struct expansion all = { .first = NULL };
+	struct address address;
+	struct routes *routes;
+	int code;
+	bool whole;
+
+	if (!read_address(text, arena, &address) || (request->from_text != NULL &&
+	    !read_address(slice(request->from_text), arena, &request->from)))
+		return EX_USAGE;
+	if ((routes = read_tables(a)) == NULL)
+		return EX_CONFIG;
+	whole = route_expand(routes, &address, arena, &all);
+	if (!whole)
+		all.first = NULL;
+	code = look_at_ends(a, request, &all, text, arena);
+	routes_free(routes);
+	return whole ? code : EX_TEMPFAIL;
 }
 
 int

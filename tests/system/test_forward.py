@@ -12,7 +12,7 @@ import time
 import dkim
 import pytest
 
-from chainmail import PLAIN, Chainmail, Sink, letter, until
+from chainmail import EX_CONFIG, PLAIN, Chainmail, Sink, letter, until
 
 SITE = """
 hostname mx.local.test
@@ -420,3 +420,16 @@ def test_route_says_what_the_next_hop_will_find(site, address, sender, want):
     said = subprocess.run([PLAIN, "route", address, "--from", sender, "-c", site.file], capture_output=True, text=True,
                           timeout=60).stdout
     assert ("a seal is needed" if want["seal"] else "a seal adds nothing") in said
+
+
+def test_route_does_not_guess_what_a_table_says(tmp_path):
+    conf = tmp_path / "c.conf"
+    conf.write_text(f"hostname mx.local.test\nstate {tmp_path}/state\nlisten mx {{ on 127.0.0.1:2525 }}\n"
+                    f"domain local.test {{ deliver to maildir {tmp_path}/mail/%u; users from file users }}\n")
+    command = [PLAIN, "route", "ann@local.test", "-c", conf, "--dns", tmp_path / "facts"]
+    (tmp_path / "facts").write_text("local.test. MX 10 mx.local.test.\n")
+    got = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (got.returncode, got.stdout) == (EX_CONFIG, "") and "users: No such file" in got.stderr
+    (tmp_path / "users").write_text("ann\n")
+    got = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (got.returncode, got.stderr) == (0, "") and "maildir" in got.stdout
