@@ -142,43 +142,55 @@ same_place(const struct place_to_go *a, const struct place_to_go *b)
 	    slice_eq(a->sender, b->sender) && a->ticket == b->ticket;
 }
 
-/*
- * Those who can go in one transaction with the first recipient stay in the task;
- * the others go to another one.  False: somebody cannot be found.
- */
+/* Can the recipient with that number in the task go with the first one? */
 static bool
-gather(struct work *w)
+goes_along(struct work *w, uint32_t i, uint32_t kept)
 {
-	struct queue *q = w->queue;
-	struct task *t = w->task;
-	uint32_t count = t->count, kept = 0, others = 0, *keep, *other;
 	struct place_to_go place;
 
-	w->recipients = plan_find_recipients(q, &w->stored.envelope, task_recipients(t), count, w->arena);
-	if (w->recipients == NULL)
+	if (kept == TOGETHER_MOST || i >= LOOK_MOST || (i > 0 && w->place.alone))
 		return false;
+	place_find(w->queue, &w->stored.envelope, w->recipients[i], w->arena, &place);
+	if (i == 0)
+		w->place = place;
+	return same_place(&place, &w->place);
+}
+
+/* The others go to a task of their own. */
+static void
+part_with(struct work *w, const uint32_t *keep, uint32_t kept, const uint32_t *other, uint32_t others)
+{
+	struct task *t = w->task;
+
+	if (others == 0)
+		return;
+	task_keep(t, keep, kept);
+	schedule_add(&w->queue->schedule, t->message, t->destination->key, NULL, other, others, 0,
+	    t->attempts);
+}
+
+/* Those who can go in one transaction with the first recipient stay in the task. */
+static bool
+gather(struct work *w, struct error *why)
+{
+	struct task *t = w->task;
+	uint32_t count = t->count, kept = 0, others = 0, *keep, *other;
+
+	w->recipients = plan_find_recipients(w->queue, &w->stored.envelope, task_recipients(t), count,
+	    w->arena);
+	if (w->recipients == NULL)
+		return error_set(why, "a recipient cannot be found in the envelope");
 	keep = must_alloc(count * sizeof *keep);
 	other = must_alloc(count * sizeof *other);
 	for (uint32_t i = 0; i < count; i++) {
-		const struct recipient *r = w->recipients[i];
-		bool looks = kept < TOGETHER_MOST && i < LOOK_MOST && (i == 0 || !w->place.alone);
-
-		if (looks)
-			place_find(q, &w->stored.envelope, r, w->arena, &place);
-		if (i == 0)
-			w->place = place;
-		if (looks && same_place(&place, &w->place)) {
-			w->recipients[kept] = r;
+		if (goes_along(w, i, kept)) {
+			w->recipients[kept] = w->recipients[i];
 			keep[kept++] = task_recipients(t)[i];
 		} else {
 			other[others++] = task_recipients(t)[i];
 		}
 	}
-	if (others > 0) {
-		task_keep(t, keep, kept);
-		schedule_add(&q->schedule, t->message, t->destination->key, NULL, other, others, 0,
-		    t->attempts);
-	}
+	part_with(w, keep, kept, other, others);
 	free(keep);
 	free(other);
 	return true;
@@ -331,7 +343,8 @@ begin(struct queue *q, struct task *t)
 		return;
 	}
 	w = new_work(q, t);
-	if (!spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why) || !gather(w)) {
+	if (!spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why) ||
+	    !gather(w, &why)) {
 		queue_alarm(q, "message", why.text);
 		task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
 		t->attempts++;

@@ -373,44 +373,65 @@ log_recipients(struct log_line *l, const struct session *s)
 	buf_free(&to);
 }
 
+/* Who brought it, from whom, for whom. */
+static void
+log_transaction(struct log_line *l, const struct accept *a)
+{
+	const struct session *s = a->session;
+	char ip[IP_TEXT];
+
+	ip_text(a->client.ip, ip);
+	log_slice(l, "listener", a->client.listener->name);
+	log_text(l, "client", ip);
+	log_slice(l, "helo", s->helo);
+	log_path(l, "from", s->mail.sender.text);
+	log_recipients(l, s);
+	log_number(l, "rcpts", s->mail.count);
+	log_number(l, "size", (int64_t)a->intake->size);
+	if (a->client.tls != NULL)
+		log_text(l, "tls", a->client.tls);
+}
+
+/* It came to a verdict, and the verdict was asked for. */
+static bool
+is_judged(const struct accept *a)
+{
+	const struct intake *in = a->intake;
+
+	return in->verdict != NULL && a->judged && a->step == &REPLY && a->question.hostname.n > 0 &&
+	    in->flaw.class == 0 && in->verdict->dmarc.concluded;
+}
+
+static void
+log_refusal(struct log_line *l, const struct status *s)
+{
+	struct buf dsn = BUF(100);
+
+	buf_printf(&dsn, "%u.%u.%u", s->class, s->subject, s->detail);
+	log_number(l, "reply", s->reply);
+	log_slice(l, "dsn", buf_slice(&dsn));
+	log_slice(l, "why", s->text);
+	buf_free(&dsn);
+}
+
 static void
 log_end_of_data(const struct accept *a)
 {
 	bool good = status_good(a->status);
-	const struct session *s = a->session;
-	const struct intake *in = a->intake;
-	const struct field *message_id;
+	const struct field *message_id = header_find(&a->intake->header, "Message-ID");
 	struct log_line l = log_event(a->smtpd->options.log, good ? &EVENT_RECEIVED : &EVENT_REJECTED,
 	    a->id);
-	char ip[IP_TEXT];
 
-	ip_text(a->client.ip, ip);
-	log_slice(&l, "listener", a->client.listener->name);
-	log_text(&l, "client", ip);
-	log_slice(&l, "helo", s->helo);
-	log_path(&l, "from", s->mail.sender.text);
-	log_recipients(&l, s);
-	log_number(&l, "rcpts", s->mail.count);
-	log_number(&l, "size", (int64_t)in->size);
-	if (a->client.tls != NULL)
-		log_text(&l, "tls", a->client.tls);
-	if (in->verdict != NULL && a->judged && a->step == &REPLY && a->question.hostname.n > 0 &&
-	    in->flaw.class == 0 && in->verdict->dmarc.concluded)
+	log_transaction(&l, a);
+	if (is_judged(a))
 		log_verdict(&l, a);
-	if (good && in->verdict->voucher.n > 0)
-		log_slice(&l, "override", in->verdict->voucher);
+	if (good && a->intake->verdict->voucher.n > 0)
+		log_slice(&l, "override", a->intake->verdict->voucher);
 	if (a->ticketed != TICKET_NONE)
 		log_text(&l, "ticket", ticket_result_name(a->ticketed));
-	if (!good) {
-		struct buf dsn = BUF(100);
-
-		buf_printf(&dsn, "%u.%u.%u", a->status.class, a->status.subject, a->status.detail);
-		log_number(&l, "reply", a->status.reply);
-		log_slice(&l, "dsn", buf_slice(&dsn));
-		log_slice(&l, "why", a->status.text);
-		buf_free(&dsn);
-	}
-	if ((message_id = header_find(&in->header, "Message-ID")) != NULL)
+	if (!good)
+		log_refusal(&l, &a->status);
+	if (message_id != NULL)
 		log_slice(&l, "message-id", slice_trim(message_id->value));
 	log_end(&l);
 }
