@@ -11,6 +11,8 @@
 #include "base/pack.h"
 #include "cmd/children.h"
 
+_Static_assert((int)CHILDREN_MOST == (int)COUNTS_ROWS, "each child has a row of its own");
+
 enum {
 	STOP_MS = 30 * SECOND,          /* then those who still work are killed */
 	DRAIN_MS = 10 * MINUTE,         /* sessions of an old configuration */
@@ -157,6 +159,8 @@ send_birth(struct child *c)
 	link_send(c->link, CONTROL_ROLE, buf_slice(&b), -1);
 	buf_free(&b);
 	link_send(c->link, CONTROL_FILES, NONE, packed_files(c->all->files, ROLE_KINDS[c->role].purposes));
+	if (c->role == ROLE_SMTPD)
+		link_send(c->link, CONTROL_COUNTS, NONE, fcntl(c->all->counts->fd, F_DUPFD_CLOEXEC, 0));
 	send_doors(c);
 	link_child(c);
 	link_send(c->link, CONTROL_GO, NONE, -1);
@@ -269,6 +273,8 @@ child_end(struct child *c)
 void
 child_forget(struct child *c)
 {
+	if (c->role == ROLE_SMTPD && c->generation == c->all->generation)
+		counts_forget(c->all->counts, c->slot);
 	timer_clear(c->all->loop, &c->patience);
 	link_end(c->link);
 	c->all->each[c->slot] = NULL;

@@ -33,6 +33,7 @@ struct master {
 	struct files   files;
 	struct conf   *conf;
 	struct premises premises;
+	struct counts  counts;          /* of connections, by listen block */
 	struct children children;
 	bool           ready_said, stopping;
 	bool           reloading;       /* the new configuration is not in force yet */
@@ -312,10 +313,13 @@ same_house(struct master *m, const struct conf *fresh)
 }
 
 static void
-adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnings)
+adopt(struct master *m, struct conf *fresh, struct files *files, const struct counts *counts,
+    unsigned warnings)
 {
 	conf_free(m->conf);
 	files_free(&m->files);
+	counts_free(&m->counts);
+	m->counts = *counts;
 	m->conf = fresh;
 	m->files = *files;
 	m->children.generation++;
@@ -347,6 +351,7 @@ read_again(struct master *m)
 	struct files files = { 0 };
 	struct flaws flaws;
 	struct conf *fresh;
+	struct counts counts;
 	struct error why;
 	bool renewed;
 
@@ -357,8 +362,9 @@ read_again(struct master *m)
 	log_flaws(m, &flaws);
 	if (flaws.errors == 0 && same_house(m, fresh)) {
 		if (secrets_keep(fresh->state, clock_now(&m->clock), &files, &renewed, &why) &&
-		    premises_open_doors(&m->premises, fresh, &why)) {
-			adopt(m, fresh, &files, flaws.warnings);
+		    premises_open_doors(&m->premises, fresh, &why) &&
+		    counts_make(&counts, (unsigned)fresh->listen_count, &why)) {
+			adopt(m, fresh, &files, &counts, flaws.warnings);
 			replace_children(m);
 			flaws_end(&flaws);
 			return;
@@ -475,13 +481,14 @@ master_run(const struct master_options *o)
 	m.log.least = m.conf->log.least;
 	if (!premises_take(&m.premises, m.conf, &why) ||
 	    !secrets_keep(m.conf->state, clock_now(&m.clock), &m.files, &renewed, &why) ||
-	    !premises_open_doors(&m.premises, m.conf, &why)) {
+	    !premises_open_doors(&m.premises, m.conf, &why) ||
+	    !counts_make(&m.counts, (unsigned)m.conf->listen_count, &why)) {
 		fprintf(stderr, "chainmail: %s\n", why.text);
 		return EX_OSERR;
 	}
 	loop_begin(&m.loop, &m.clock);
 	m.children = (struct children){ .loop = &m.loop, .files = &m.files, .premises = &m.premises,
-	    .hear = on_child_says, .arg = &m };
+	    .counts = &m.counts, .hear = on_child_says, .arg = &m };
 	watch_signals(&m);
 	watch_begin(&m.watch, &m.files);
 	m.renewed = clock_ticks(&m.clock);

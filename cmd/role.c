@@ -84,6 +84,17 @@ take_files(struct birth *b, int fd)
 }
 
 static void
+take_counts(struct birth *b, int fd)
+{
+	struct error why;
+
+	if (fd == -1)
+		fail(b, "the descriptor of the counts did not come");
+	if (!counts_take(&b->role.counts, fd, &why))
+		fail(b, why.text);
+}
+
+static void
 hand_over(struct birth *b, const struct arrival *a)
 {
 	const struct role_kind *kind = b->role.kind;
@@ -191,6 +202,9 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		break;
 	case CONTROL_LINK:
 		take_arrival(b, false, payload, fd);
+		break;
+	case CONTROL_COUNTS:
+		take_counts(b, fd);
 		break;
 	case CONTROL_GO:
 		go(b);

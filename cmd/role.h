@@ -12,6 +12,7 @@
 #ifndef CMD_ROLE_H
 #define CMD_ROLE_H
 
+#include "base/counts.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "conf/route.h"
@@ -25,6 +26,7 @@ enum {                                  /* frames between master and role */
 	CONTROL_FILES,                  /* a descriptor: files_pack() of what it may see */
 	CONTROL_DOOR,                   /* number u32 of the listen block (0: web); a listening socket */
 	CONTROL_LINK,                   /* kind u8 of the other role; a descriptor */
+	CONTROL_COUNTS,                 /* a descriptor: base/counts.h, of connections by listen block */
 	CONTROL_GO,
 	CONTROL_READY,                  /* what the sandbox lacked */
 	CONTROL_FAILED,                 /* a sentence */
@@ -59,6 +61,7 @@ extern const struct role_kind ROLE_KINDS[ROLE_NUMBERS];
 struct role {
 	const struct role_kind *kind;
 	unsigned       slot;            /* no two live processes share one (base/ids.h) */
+	struct counts  counts;          /* what all smtpd count together; no other role has any */
 	struct loop    loop;
 	struct clock   clock;
 	struct log     log;

@@ -65,7 +65,8 @@ smtpd_prepare(struct role *r, struct error *why)
 {
 	struct smtpd_state *s = r->state = must_alloc(sizeof *s);
 	struct smtpd_options o = { .conf = r->conf, .routes = r->routes, .trust = r->trust,
-	    .files = &r->reader, .log = &r->log, .slot = r->slot };
+	    .files = &r->reader, .log = &r->log, .slot = r->slot,
+	    .counts = &r->counts };
 
 	if (!prepare_dns(r, &s->dns, why))
 		return false;

@@ -28,13 +28,13 @@ struct door {
 	struct tls_server        *tls;          /* NULL: none is offered */
 	struct listener         **listeners;
 	size_t                    listener_count;
-	unsigned                  visits;
 };
 
 struct smtpd {
 	struct loop         *loop;
 	struct smtpd_options options;
 	struct door         *doors;             /* one for each listen block */
+	struct counts       *counts, own;       /* of their connections; our own when nobody gave any */
 	struct policy        policy;
 	struct keys         *keys;              /* parsed public keys */
 	struct ids           ids;

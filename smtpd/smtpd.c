@@ -74,6 +74,11 @@ smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 
 	s->loop = loop;
 	s->options = *o;
+	s->counts = o->counts;
+	if (s->counts == NULL && !counts_make(s->counts = &s->own, (unsigned)o->conf->listen_count, why)) {
+		free(s);
+		return NULL;
+	}
 	s->policy = policy_configured(&o->conf->policy);
 	s->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
 	s->keys = keys_new(KEYS_KEPT);
@@ -155,6 +160,7 @@ smtpd_end(struct smtpd *s)
 		free(s->doors[i].listeners);
 	}
 	free(s->doors);
+	counts_free(&s->own);
 	witness_free(s->witness);
 	storage_end(s->storage);
 	rates_free(s->rates);

@@ -10,6 +10,7 @@
 #ifndef SMTPD_SMTPD_H
 #define SMTPD_SMTPD_H
 
+#include "base/counts.h"
 #include "base/log.h"
 #include "conf/route.h"
 #include "conf/trust.h"
@@ -24,7 +25,8 @@ struct smtpd_options {
 	const struct reader *files;     /* certificates and their keys */
 	struct resolver     *resolver;
 	struct log          *log;
-	unsigned             slot;      /* base/ids.h */
+	unsigned             slot;      /* base/ids.h; our row of the counts */
+	struct counts       *counts;    /* of connections, by listen block; NULL: nobody else counts */
 };
 
 struct smtpd *smtpd_start(struct loop *, const struct smtpd_options *, struct error *why);

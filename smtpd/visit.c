@@ -145,6 +145,12 @@ log_disconnected(const struct visit *v, const char *reason)
 	log_end(&l);
 }
 
+static unsigned
+door_number(const struct door *d)
+{
+	return (unsigned)(d - d->smtpd->doors);
+}
+
 static void
 end_visit(struct visit *v, const char *reason)
 {
@@ -154,7 +160,7 @@ end_visit(struct visit *v, const char *reason)
 	if ((*v->back = v->next) != NULL)
 		v->next->back = v->back;
 	s->visit_count--;
-	v->door->visits--;
+	counts_leave(s->counts, s->options.slot, door_number(v->door));
 	timer_clear(s->loop, &v->patience);
 	accept_forget(v->accept);
 	storage_forget(v->space);
@@ -453,7 +459,7 @@ visit_begin(struct door *d, int fd, struct peer peer)
 	struct smtpd *s = d->smtpd;
 	struct visit *v;
 
-	if (d->visits >= d->conf->connections) {
+	if (!counts_enter(s->counts, s->options.slot, door_number(d), d->conf->connections)) {
 		turn_away(d, fd);
 		return;
 	}
@@ -463,7 +469,6 @@ visit_begin(struct door *d, int fd, struct peer peer)
 		v->next->back = &v->next;
 	s->visits = v;
 	s->visit_count++;
-	d->visits++;
 	v->terms = terms_of(v);
 	v->stream = stream_new(s->loop, fd, &STREAM, v);
 	session_begin(&v->session, &v->terms, take_text, v);
