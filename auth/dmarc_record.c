@@ -10,24 +10,14 @@ static const char *const TAG_NAMES[TAGS] = {
 };
 static const char *const POLICIES[] = { "none", "quarantine", "reject" };
 
-static struct slice
-trim_wsp(struct slice s)
-{
-	while (s.n && is_wsp(*s.p))
-		s = slice_skip(s, 1);
-	while (s.n && is_wsp(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 /* dmarc-tag = 1*ALPHA equals 1*dmarc-value */
 static bool
 split_tag(struct slice part, struct slice *name, struct slice *value)
 {
 	size_t equals = slice_find(part, '=');
 
-	*name = trim_wsp(slice_head(part, equals));
-	*value = trim_wsp(slice_skip(part, equals + 1));
+	*name = slice_trim_wsp(slice_head(part, equals));
+	*value = slice_trim_wsp(slice_skip(part, equals + 1));
 	return equals < part.n;
 }
 
@@ -107,7 +97,7 @@ read_fo(struct slice value)
 		static const char letters[] = "01ds";
 		const char *at;
 
-		option = trim_wsp(option);
+		option = slice_trim_wsp(option);
 		at = option.n == 1 ? strchr(letters, to_lower(*option.p)) : NULL;
 		if (at == NULL || *at == '\0')
 			return DMARC_FO_0;
@@ -177,7 +167,7 @@ bool
 dmarc_uri_next(struct slice *list, struct slice *uri)
 {
 	while (slice_cut(list, ',', uri)) {
-		*uri = trim_wsp(slice_head(*uri, slice_find(*uri, '!')));
+		*uri = slice_trim_wsp(slice_head(*uri, slice_find(*uri, '!')));
 		if (is_uri(*uri))
 			return true;
 	}

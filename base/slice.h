@@ -158,6 +158,17 @@ slice_trim(struct slice s)
 	return s;
 }
 
+/* Of spaces and tabs alone: WSP of the RFCs' grammars. */
+static inline struct slice
+slice_trim_wsp(struct slice s)
+{
+	while (s.n && is_wsp(*s.p))
+		s = slice_skip(s, 1);
+	while (s.n && is_wsp(s.p[s.n - 1]))
+		s.n--;
+	return s;
+}
+
 /* The next word between white space; false at the end. */
 static inline bool
 slice_word(struct slice *s, struct slice *word)

@@ -7,16 +7,6 @@ enum { ID_MOST = 32, KEY_MOST = 32 };
 
 /* --- the grammar both share ---------------------------------------------- */
 
-static struct slice
-trim_wsp(struct slice s)
-{
-	while (s.n && is_wsp(*s.p))
-		s = slice_skip(s, 1);
-	while (s.n && is_wsp(s.p[s.n - 1]))
-		s.n--;
-	return s;
-}
-
 /*
  * Is the text one of ours?  The prose asks for "v=STSv1;" at the front, the
  * grammar also allows white space before the semicolon: so do we.
@@ -28,7 +18,7 @@ take_version(struct slice *text, struct slice version)
 
 	if (!slice_starts(*text, version))
 		return false;
-	rest = trim_wsp(slice_skip(*text, version.n));
+	rest = slice_trim_wsp(slice_skip(*text, version.n));
 	if (rest.n == 0 || *rest.p != ';')
 		return false;
 	*text = slice_skip(rest, 1);
@@ -66,7 +56,7 @@ static bool
 next_field(struct fields *f, struct slice *name, struct slice *value)
 {
 	size_t at = slice_find(f->rest, ';');
-	struct slice field = trim_wsp(slice_head(f->rest, at));
+	struct slice field = slice_trim_wsp(slice_head(f->rest, at));
 	bool last = at == f->rest.n;
 
 	if (f->broken || (field.n == 0 && last))
@@ -153,7 +143,7 @@ take_uris(struct slice list, struct tlsrpt_record *record)
 		size_t at = slice_find(list, ',');
 
 		more = at < list.n;
-		uri = trim_wsp(slice_head(list, at));
+		uri = slice_trim_wsp(slice_head(list, at));
 		list = slice_skip(list, at + 1);
 		if (!uri_ok(uri))
 			return false;

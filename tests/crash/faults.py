@@ -12,7 +12,6 @@ import errno
 import os
 import pathlib
 import resource
-import shutil
 import sys
 import tempfile
 import time
@@ -168,10 +167,7 @@ async def run(tap, seconds):
         tap.say(await world.stop() == 0, "faults: a clean end afterwards")
     finally:
         await world.end()
-    if tap.failures:
-        tap.note(f"what is left: {directory}")
-    else:
-        shutil.rmtree(directory)
+    tap.leave(directory)
 
 
 def main():

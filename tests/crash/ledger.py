@@ -11,7 +11,6 @@ the windows stand in HACKING, section "The spool and what a crash can do".
 import asyncio
 import pathlib
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -92,9 +91,7 @@ async def run(tap, count, seed):
         await world.end()
     if tap.failures:
         pathlib.Path(directory, "said").write_text(str(world.said))
-        tap.note(f"what is left: {directory}")
-    else:
-        shutil.rmtree(directory)
+    tap.leave(directory)
 
 
 def main():

@@ -9,7 +9,6 @@ Between two places the program goes on: it was hurt some hundred times at the en
 import asyncio
 import pathlib
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -108,10 +107,7 @@ async def run(tap, some):
         tap.say(await world.stop() == 0, "killed in place: a clean end afterwards")
     finally:
         await world.end()
-    if tap.failures:
-        tap.note(f"what is left: {directory}")
-    else:
-        shutil.rmtree(directory)
+    tap.leave(directory)
 
 
 def main():

@@ -167,10 +167,7 @@ async def run(tap, cuts, enough, seed):
         await control_loses(tap, directory, image)
     finally:
         image.unmount()
-    if tap.failures:
-        tap.note(f"what is left: {directory}")
-    else:
-        shutil.rmtree(directory)
+    tap.leave(directory)
 
 
 def main():

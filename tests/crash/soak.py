@@ -11,7 +11,6 @@ import errno
 import os
 import pathlib
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -119,10 +118,7 @@ async def run(tap, minutes):
         tap.say(await world.stop() == 0, "soak: a clean end")
     finally:
         await world.end()
-    if tap.failures:
-        tap.note(f"what is left: {directory}")
-    else:
-        shutil.rmtree(directory)
+    tap.leave(directory)
 
 
 def main():

@@ -23,6 +23,7 @@ import mmap
 import os
 import pathlib
 import re
+import shutil
 import signal
 import socket
 import struct
@@ -476,6 +477,13 @@ class Tap:
         print(f"{'ok' if good else 'not ok'} - {name}", flush=True)
         for line in details if not good else ():
             print(f"#   {line}", flush=True)
+
+    def leave(self, directory):
+        """At the end: what failed stays, to be looked at."""
+        if self.failures:
+            self.note(f"what is left: {directory}")
+        else:
+            shutil.rmtree(directory)
 
     @staticmethod
     def note(text):

@@ -8,40 +8,8 @@
  */
 #include <stdlib.h>
 
-#include "base/bug.h"
 #include "conf/show.h"
-
-struct input {
-	struct slice conf, table;
-};
-
-static enum reading
-read_input(void *arg, struct slice name, enum file_purpose purpose, unsigned turn,
-    struct slice *name_r, struct slice *bytes_r, struct error *why)
-{
-	const struct input *in = arg;
-
-	(void)why;
-	if (turn > 0)
-		return READ_NO_MORE;
-	*name_r = name;
-	*bytes_r = purpose == FILE_CONFIG && slice_eq(name, S("/c/x")) ? in->conf : in->table;
-	return READ_FILE;
-}
-
-static void
-check_flaws(const struct flaws *flaws)
-{
-	struct buf out = BUF(1 << 22);
-
-	for (const struct flaw *f = flaws->first; f != NULL; f = f->next)
-		bug_if(f->line == 0 || f->column == 0 || f->file.n == 0 || f->text.n == 0);
-	flaws_add_text(&out, flaws);
-	bug_if(flaws->errors > 0 && out.n == 0);
-	for (size_t i = 0; i < out.n; i++)
-		bug_if((unsigned char)out.p[i] < ' ' && out.p[i] != '\n' && out.p[i] != '\t');
-	buf_free(&out);
-}
+#include "texts.h"
 
 /* A text that must have no errors has none. */
 static void
@@ -111,15 +79,13 @@ format_twice(struct slice text)
 	buf_free(&twice);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice all = slice_of(data, size);
 	size_t nul = slice_find(all, '\0');
-	struct input in = { slice_head(all, nul), slice_skip(all, nul + 1) };
-	struct reader reader = { read_input, &in };
+	struct texts in = { slice_head(all, nul), slice_skip(all, nul + 1) };
+	struct reader reader = { texts_read, &in };
 	struct flaws flaws;
 	struct conf *conf;
 
@@ -127,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	conf = conf_parse(S("/c/x"), &reader, &flaws);
 	if (flaws.errors == 0) {
 		use(conf, &reader, &flaws);
-		format_twice(in.conf);
+		format_twice(in.first);
 	}
 	check_flaws(&flaws);
 	conf_free(conf);

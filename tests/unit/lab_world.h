@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/file.h"
 #include "lab/zones.h"
 #include "unit.h"
 
@@ -213,6 +214,26 @@ new_world(const char *name)
 	if (!zones_publish(zs, &why))
 		fail_msg("%s", why.text);
 	return zs;
+}
+
+static struct zones *zones;             /* of the whole world, for tests that change nothing */
+
+static inline int
+begin(void **state)
+{
+	(void)state;
+	make_directory();
+	zones = new_world("world");
+	return 0;
+}
+
+static inline int
+end(void **state)
+{
+	(void)state;
+	zones_free(zones);
+	dir_remove(directory, NULL);
+	return 0;
 }
 
 #endif

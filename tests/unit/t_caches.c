@@ -5,21 +5,15 @@
  * deliverer whose lines the test speaks.
  */
 #include <dirent.h>
-#include <unistd.h>
 
-#include "base/file.h"
+#include "bare_queue.h"
 #include "base/gzip.h"
 #include "base/text.h"
-#include "keys.h"
 #include "queue/commands.h"
-#include "queue/inside.h"
 #include "sts/cache.h"
 #include "sts/record.h"
 #include "sts/report_mail.h"
 #include "sts/tally.h"
-#include "unit.h"
-
-#define NOON (INT64_C(20775) * DAY + 12 * HOUR)         /* of a day in 2026 */
 
 /* What the queue said to the deliverer or the command, newest last. */
 struct said {
@@ -27,24 +21,15 @@ struct said {
 	struct slice payload;
 };
 
-struct world {
-	char           dir[64];
-	struct clock   clock;
-	struct loop    loop;
-	struct files   files;
-	struct reader  reader;
-	struct conf   *conf;
-	struct routes *routes;
-	struct log     log;
-	struct buf     logged;
-	struct queue  *queue;
-	struct link   *deliverer, *caller;
-	struct arena  *arena;
-	struct said    said[200];
-	size_t         count, looked;
-};
+static struct bare_queue w;
 
-static struct world w;
+/* Who is there beside it. */
+static struct {
+	struct link  *deliverer, *caller;
+	struct arena *arena;
+	struct said   said[200];
+	size_t        count, looked;
+} t;
 
 static void
 note(void *arg, unsigned kind, struct slice payload, int fd)
@@ -52,8 +37,8 @@ note(void *arg, unsigned kind, struct slice payload, int fd)
 	(void)arg;
 	if (fd != -1)
 		close(fd);
-	assert_true(w.count < COUNT(w.said));
-	w.said[w.count++] = (struct said){ kind, arena_copy(w.arena, payload) };
+	assert_true(t.count < COUNT(t.said));
+	t.said[t.count++] = (struct said){ kind, arena_copy(t.arena, payload) };
 }
 
 static void
@@ -68,34 +53,21 @@ gone(void *arg)
 static const struct link_user ANYBODY = { note, gone };
 
 static void
-log_it(void *arg, struct slice line)
-{
-	(void)arg;
-	buf_add(&w.logged, line);
-}
-
-static void
 run_for(int64_t ms)
 {
-	loop_run_until(&w.loop, w.clock.now + ms);
+	bare_run(&w, ms);
 }
 
 static void
 start_queue(void)
 {
-	struct queue_options o = { .conf = w.conf, .routes = w.routes, .files = &w.reader, .log = &w.log,
-	    .slot = 1, .threadless = true, .segment = 1 << 20 };
-	struct error why = { 0 };
 	int ends[2];
 
-	w.queue = queue_start(&w.loop, &o, &why);
-	if (w.queue == NULL)
-		print_error("%s\n", why.text);
-	assert_non_null(w.queue);
+	bare_start(&w);
 	link_pair(ends);
 	queue_delivery(w.queue, ends[0]);
-	w.deliverer = link_new(&w.loop, ends[1], &ANYBODY, &w.deliverer);
-	link_send(w.deliverer, FRAME_UNDER_WAY_END, NONE, -1);
+	t.deliverer = link_new(&w.loop, ends[1], &ANYBODY, &t.deliverer);
+	link_send(t.deliverer, FRAME_UNDER_WAY_END, NONE, -1);
 	run_for(2 * SECOND);
 }
 
@@ -103,40 +75,19 @@ static void
 stop_queue(void)
 {
 	queue_end(w.queue);
-	link_end(w.deliverer);
+	link_end(t.deliverer);
 	w.queue = NULL;
-	w.deliverer = NULL;
-}
-
-static void
-read_conf(void)
-{
-	struct flaws flaws;
-
-	w.reader = files_reader(&w.files);
-	buf_printf(&files_add(&w.files, S("/c/x.conf"), FILE_CONFIG)->bytes,
-	    "hostname us.test\nstate %s\nkey k { domain us.test\n file k.pem }\n", w.dir);
-	buf_add(&files_add(&w.files, S("/c/k.pem"), FILE_SIGNING_KEY)->bytes, slice(KEY_RSA_2048_PEM));
-	flaws_begin(&flaws);
-	w.conf = conf_parse(S("/c/x.conf"), &w.reader, &flaws);
-	w.routes = routes_new(w.conf, &w.reader, &flaws);
-	assert_int_equal(flaws.errors, 0);
-	flaws_end(&flaws);
+	t.deliverer = NULL;
 }
 
 static int
 setup(void **state)
 {
 	(void)state;
-	w = (struct world){ .clock = clock_virtual(NOON), .logged = BUF(1 << 20) };
-	/* What a flush means is the business of the tests of kv: in memory it is quick. */
-	snprintf(w.dir, sizeof w.dir, "%s/chainmail-unit-XXXXXX",
-	    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
-	assert_non_null(mkdtemp(w.dir));
-	w.arena = arena_new(64 << 20);
-	w.log = (struct log){ &w.clock, LOG_DEBUG, false, log_it, NULL, NULL };
-	loop_begin(&w.loop, &w.clock);
-	read_conf();
+	bare_begin(&w, LOG_DEBUG, false);
+	memset(&t, 0, sizeof t);
+	t.arena = arena_new(64 << 20);
+	bare_conf(&w, "key k { domain us.test\n file k.pem }\n");
 	start_queue();
 	return 0;
 }
@@ -146,24 +97,19 @@ teardown(void **state)
 {
 	(void)state;
 	stop_queue();
-	link_end(w.caller);
-	loop_end(&w.loop);
-	routes_free(w.routes);
-	conf_free(w.conf);
-	files_free(&w.files);
-	buf_free(&w.logged);
-	arena_free(w.arena);
-	return dir_remove(w.dir, NULL) ? 0 : -1;
+	link_end(t.caller);
+	arena_free(t.arena);
+	return bare_end(&w);
 }
 
 /* The next frame of that kind that was not looked at; payload NULL: none came. */
 __attribute__((noinline)) static struct slice
 next(unsigned kind)
 {
-	for (size_t i = w.looked; i < w.count; i++)
-		if (w.said[i].kind == kind) {
-			w.looked = i + 1;
-			return w.said[i].payload;
+	for (size_t i = t.looked; i < t.count; i++)
+		if (t.said[i].kind == kind) {
+			t.looked = i + 1;
+			return t.said[i].payload;
 		}
 	return NONE;
 }
@@ -171,7 +117,7 @@ next(unsigned kind)
 static void
 tell(unsigned kind, struct buf *b)
 {
-	link_send(w.deliverer, kind, buf_slice(b), -1);
+	link_send(t.deliverer, kind, buf_slice(b), -1);
 	buf_free(b);
 	run_for(2 * SECOND);
 }
@@ -270,8 +216,8 @@ a_day_is_reported_to_all_who_are_named(void **state)
 	assert_true(contains(buf_slice(&json), "\"total-successful-session-count\":3"));
 	assert_true(contains(buf_slice(&json), "\"result-type\":\"starttls-not-supported\""));
 	assert_true(contains(buf_slice(&json), "\"start-datetime\":\"2026-11-18T00:00:00Z\""));
-	w.looked = 0;
-	assert_true(order_unpack(&o, next(FRAME_ORDER), w.arena));
+	t.looked = 0;
+	assert_true(order_unpack(&o, next(FRAME_ORDER), t.arena));
 	assert_slice(o.domain, "c.test");
 	assert_slice(o.recipients[0].address, "tls@c.test");
 	assert_int_equal(o.sender.n, 0);                        /* nothing comes back … */
@@ -393,13 +339,13 @@ keep_policy(const char *domain, struct slice policy)
 	    .tried_id = S("1"), .used = w.clock.now, .expires = w.clock.now + 10 * DAY };
 	struct buf packed = BUF(STS_ENTRY_MOST), b = BUF(STS_ENTRY_MOST);
 
-	assert_true(sts_policy_parse(&e.policy, policy, w.arena, NULL));
+	assert_true(sts_policy_parse(&e.policy, policy, t.arena, NULL));
 	sts_entry_pack(&e, &packed);
 	pack_slice(&b, slice(domain));
 	pack_slice(&b, buf_slice(&packed));
 	pack_u64(&b, (uint64_t)e.expires);
 	buf_free(&packed);
-	link_send(w.deliverer, FRAME_STS_KEEP, buf_slice(&b), -1);
+	link_send(t.deliverer, FRAME_STS_KEEP, buf_slice(&b), -1);
 	buf_free(&b);
 }
 
@@ -468,7 +414,7 @@ ask(const char *verb, const char *domain)
 	struct buf b = BUF(1000);
 
 	buf_printf(&b, "{\"verb\":\"%s\",\"domain\":\"%s\"}", verb, domain);
-	link_send(w.caller, FRAME_STS_REQUEST, buf_slice(&b), -1);
+	link_send(t.caller, FRAME_STS_REQUEST, buf_slice(&b), -1);
 	buf_free(&b);
 	run_for(2 * SECOND);
 }
@@ -481,7 +427,7 @@ call(void)
 
 	snprintf(at.path, sizeof at.path, "%s/control", w.dir);
 	queue_commands(w.queue, peer_listen(&at, &why));
-	w.caller = link_new(&w.loop, peer_connect(&at, NULL, &why), &ANYBODY, &w.caller);
+	t.caller = link_new(&w.loop, peer_connect(&at, NULL, &why), &ANYBODY, &t.caller);
 	run_for(SECOND);
 }
 
@@ -505,7 +451,7 @@ commands_about_policies(void **state)
 	assert_slice(next(FRAME_END), "{\"count\":0}");
 	ask("show", "../b");
 	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"the queue does not understand the request\"}");
-	w.looked = 0;
+	t.looked = 0;
 	assert_slice(next(FRAME_STS_FORGET), "c.test");         /* the deliverer forgets it too */
 }
 
@@ -528,8 +474,8 @@ a_refresh_is_answered_when_it_is_over(void **state)
 	run_for(2 * MINUTE);                                    /* but nobody waits for ever */
 	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"no answer in time\"}");
 	ask("refresh", "b.test");                               /* and nobody is told who has gone */
-	link_end(w.caller);
-	w.caller = NULL;
+	link_end(t.caller);
+	t.caller = NULL;
 	run_for(2 * MINUTE);
 }
 

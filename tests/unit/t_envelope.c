@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include "base/pack.h"
+#include "packed.h"
 #include "queue/envelope.h"
-#include "unit.h"
-
-static struct arena *arena;
-static struct buf    bytes;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	arena = arena_new(1 << 20);
-	bytes = BUF(1 << 20);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(arena);
-	buf_free(&bytes);
-	return 0;
-}
 
 static struct recipient RECIPIENTS[] = {
 	{ S_INIT("a@x.test"), S_INIT("rfc822;A@x.test"), NOTIFY_FAILURE | NOTIFY_DELAY, NO_RECIPIENT },

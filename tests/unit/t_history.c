@@ -2,90 +2,19 @@
 /* What became of messages: kept by a queue on a virtual clock, found, and bounded (queue/history.h). */
 #include <sys/stat.h>
 
-#include "base/file.h"
+#include "bare_queue.h"
 #include "base/text.h"
 #include "queue/history.h"
-#include "queue/inside.h"
-#include "unit.h"
 
-#define NOON (INT64_C(20775) * DAY + 12 * HOUR)
-
-struct world {
-	char           dir[64];
-	struct clock   clock;
-	struct loop    loop;
-	struct files   files;
-	struct reader  reader;
-	struct conf   *conf;
-	struct routes *routes;
-	struct log     log;
-	struct buf     logged;
-	uint64_t       most;
-	struct queue  *queue;
-};
-
-static struct world w;
-
-static void
-log_it(void *arg, struct slice line)
-{
-	buf_add(arg, line);
-}
-
-static void
-run_for(int64_t ms)
-{
-	loop_run_until(&w.loop, w.clock.now + ms);
-}
-
-static void
-start(void)
-{
-	struct queue_options o = { .conf = w.conf, .routes = w.routes, .files = &w.reader, .log = &w.log,
-	    .slot = 1, .threadless = true, .segment = 1 << 20, .history = w.most };
-	struct error why = { 0 };
-
-	w.queue = queue_start(&w.loop, &o, &why);
-	assert_non_null(w.queue);
-}
-
-static void
-restart(void)
-{
-	queue_end(w.queue);
-	start();
-}
-
-static void
-read_conf(const char *history)
-{
-	struct flaws flaws;
-
-	routes_free(w.routes);
-	conf_free(w.conf);
-	files_free(&w.files);
-	w.files = (struct files){ 0 };
-	w.reader = files_reader(&w.files);
-	buf_printf(&files_add(&w.files, S("/c/x.conf"), FILE_CONFIG)->bytes, "hostname us.test\nstate %s\n"
-	    "history %s\n", w.dir, history);
-	flaws_begin(&flaws);
-	w.conf = conf_parse(S("/c/x.conf"), &w.reader, &flaws);
-	w.routes = routes_new(w.conf, &w.reader, &flaws);
-	assert_int_equal(flaws.errors, 0);
-	flaws_end(&flaws);
-}
+static struct bare_queue w;
 
 static int
 setup(void **state)
 {
 	(void)state;
-	w = (struct world){ .clock = clock_virtual(NOON), .logged = BUF(1 << 20) };
-	snprintf(w.dir, sizeof w.dir, "/tmp/chainmail-unit-XXXXXX");
-	assert_non_null(mkdtemp(w.dir));
-	w.log = (struct log){ &w.clock, LOG_ERROR, true, log_it, &w.logged, NULL };
-	loop_begin(&w.loop, &w.clock);
-	read_conf("7d");
-	start();
+	bare_begin(&w, LOG_ERROR, true);
+	bare_conf(&w, "history 7d\n");
+	bare_start(&w);
 	return 0;
 }
 
@@ -93,13 +22,14 @@ static int
 teardown(void **state)
 {
 	(void)state;
+	return bare_end(&w);
+}
+
+static void
+restart(void)
+{
 	queue_end(w.queue);
-	loop_end(&w.loop);
-	routes_free(w.routes);
-	conf_free(w.conf);
-	files_free(&w.files);
-	buf_free(&w.logged);
-	return dir_remove(w.dir, NULL) ? 0 : -1;
+	bare_start(&w);
 }
 
 /* A line of that message, as a listener tells it. */
@@ -151,7 +81,7 @@ lines_are_found_also_by_the_next_queue(void **state)
 	for (int i = 0; i < 3000; i++) {
 		tell(i);
 		if (i % 50 == 0)
-			run_for(SECOND);
+			bare_run(&w, SECOND);
 	}
 	for (int turn = 0; turn < 3; turn++) {
 		assert_int_equal(find("from@a.test", 0), 3000);
@@ -190,18 +120,18 @@ the_oldest_go_when_their_time_is_over(void **state)
 {
 	(void)state;
 	queue_end(w.queue);
-	read_conf("7h");
-	start();
+	bare_conf(&w, "history 7h\n");
+	bare_start(&w);
 	for (int hour = 0; hour < 10; hour++) {
 		for (int i = 0; i < 200; i++)
 			tell(1000 * hour + i);
-		run_for(HOUR);
+		bare_run(&w, HOUR);
 	}
 	/* An hour after the last of them: those of seven hours are there, by blocks. */
 	assert_in_range(find("from@a.test", 0), 6 * 200, 7 * 200 + 160);
 	assert_int_equal(find("to0@b.test", 0), 0);
 	assert_int_equal(find("to9199@b.test", 0), 1);
-	run_for(8 * HOUR);
+	bare_run(&w, 8 * HOUR);
 	assert_int_equal(find("from@a.test", 0), 0);
 }
 
@@ -216,7 +146,7 @@ the_oldest_go_when_there_is_too_much(void **state)
 	for (int i = 0; i < 10000; i++) {
 		tell(i);
 		if (i % 100 == 0)
-			run_for(SECOND);
+			bare_run(&w, SECOND);
 	}
 	kept = find("from@a.test", 0);
 	assert_in_range(kept, 1500, 2600);              /* of about 480 bytes each */
@@ -224,7 +154,7 @@ the_oldest_go_when_there_is_too_much(void **state)
 	assert_int_equal(find("to0@b.test", 0), 0);
 	restart();
 	assert_int_equal(find("from@a.test", 0), kept);
-	run_for(2 * MINUTE);
+	bare_run(&w, 2 * MINUTE);
 	assert_int_equal(find("from@a.test", 0), kept);
 	assert_int_equal(w.logged.n, 0);
 }
@@ -240,18 +170,18 @@ never_keeps_nothing_and_forgets(void **state)
 		tell(i);
 	assert_int_equal(find("from@a.test", 0), 200);
 	queue_end(w.queue);
-	read_conf("never");
-	start();
+	bare_conf(&w, "history never\n");
+	bare_start(&w);
 	tell(500);
 	assert_int_equal(find("from@a.test", 0), 200);
-	run_for(2 * MINUTE);
+	bare_run(&w, 2 * MINUTE);
 	assert_int_equal(find("from@a.test", 0), 0);
 	queue_end(w.queue);
 	snprintf(path, sizeof path, "%s/history", w.dir);
 	assert_true(dir_remove(path, NULL));
-	start();
+	bare_start(&w);
 	tell(501);
-	run_for(2 * MINUTE);
+	bare_run(&w, 2 * MINUTE);
 	assert_int_equal(stat(path, &st), -1);          /* nor is it made to be empty */
 }
 
@@ -270,7 +200,7 @@ a_history_that_cannot_be_kept_is_no_harm(void **state)
 	for (int i = 0; i < 500; i++) {
 		tell(i);
 		if (i % 10 == 0)
-			run_for(SECOND);
+			bare_run(&w, SECOND);
 	}
 	assert_non_null(memmem(w.logged.p, w.logged.n, "\"what\":\"history\"", 16));
 	assert_int_equal(slice_find(buf_slice(&w.logged), '\n'), w.logged.n - 1);

@@ -18,30 +18,11 @@
 #include "lab_world.h"
 #include "net/stream.h"
 
-static struct zones *zones;
 static struct loop loop;
 static struct clock clock_;
 static struct arena *arena;
 static struct dns_server *server;
 static struct peer address = { .ip = { { 127, 0, 0, 1 }, 4 } };
-
-static int
-begin(void **state)
-{
-	(void)state;
-	make_directory();
-	zones = new_world("world");
-	return 0;
-}
-
-static int
-end(void **state)
-{
-	(void)state;
-	zones_free(zones);
-	dir_remove(directory, NULL);
-	return 0;
-}
 
 static int
 setup(void **state)

@@ -8,28 +8,9 @@
 
 /* --- the ground of each test ----------------------------------------------------- */
 
-static struct zones *zones;             /* of the whole world, for tests that change nothing */
 static struct loop loop;
 static struct clock clock_;
 static struct arena *arena;
-
-static int
-begin(void **state)
-{
-	(void)state;
-	make_directory();
-	zones = new_world("world");
-	return 0;
-}
-
-static int
-end(void **state)
-{
-	(void)state;
-	zones_free(zones);
-	dir_remove(directory, NULL);
-	return 0;
-}
 
 static int
 setup(void **state)

@@ -1,28 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* What the queue and its deliverers say to each other, packed, cut, and changed (queue/order). */
+#include "packed.h"
 #include "queue/order.h"
-#include "unit.h"
-
-static struct arena *arena;
-static struct buf    bytes;
-
-static int
-setup(void **state)
-{
-	(void)state;
-	arena = arena_new(1 << 20);
-	bytes = BUF(1 << 20);
-	return 0;
-}
-
-static int
-teardown(void **state)
-{
-	(void)state;
-	arena_free(arena);
-	buf_free(&bytes);
-	return 0;
-}
 
 static struct order_recipient RECIPIENTS[] = {
 	{ 3, S_INIT("a@x.test"), S_INIT("rfc822;a@first.test"), NOTIFY_NEVER },
