@@ -34,6 +34,7 @@ struct children {
 	struct loop         *loop;
 	const struct files  *files;     /* of the configuration in force */
 	const struct premises *premises;
+	bool                 lists_are_left;    /* with one click, in that configuration */
 	/* What a child says (CONTROL_READY, CONTROL_FAILED). */
 	void               (*hear)(void *arg, struct child *, unsigned kind, struct slice payload);
 	void                *arg;

@@ -59,6 +59,7 @@ int cmd_backup(int argc, char **argv);
 int cmd_config(int argc, char **argv);
 int cmd_dns_records(int argc, char **argv);
 int cmd_lab(int argc, char **argv);
+int cmd_lists(int argc, char **argv);
 int cmd_queue(int argc, char **argv);
 int cmd_report(int argc, char **argv);
 int cmd_restore(int argc, char **argv);

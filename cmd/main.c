@@ -14,6 +14,7 @@ static const struct command COMMANDS[] = {
 	{ "config", "VERB [-c FILE]", "check, show, explain the configuration", cmd_config },
 	{ "dns-records", "[DOMAIN]", "the lines to publish in the DNS", cmd_dns_records },
 	{ "lab", "run FILE...", "a whole mail world in one process: play scenarios", cmd_lab },
+	{ "lists", "[left [LIST]|forget LIST MEMBER]", "who has left a list with one click", cmd_lists },
 	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, bounce, ...",
 	    cmd_queue },
 	{ "report", "show FILE|-", "read a report on TLS that somebody sent (RFC 8460)", cmd_report },

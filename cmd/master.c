@@ -319,6 +319,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, unsigned warnin
 	m->conf = fresh;
 	m->files = *files;
 	m->children.generation++;
+	m->children.lists_are_left = conf_lets_leave(m->conf);
 	m->adopted = clock_ticks(&m->clock);
 	watch_begin(&m->watch, &m->files);
 	certificates_begin(&m->certificates, m->conf, &m->files);
@@ -481,6 +482,7 @@ master_run(const struct master_options *o)
 	}
 	loop_begin(&m.loop, &m.clock);
 	m.children = (struct children){ .loop = &m.loop, .files = &m.files, .premises = &m.premises,
+	    .lists_are_left = conf_lets_leave(m.conf),
 	    .hear = on_child_says, .arg = &m };
 	watch_signals(&m);
 	watch_begin(&m.watch, &m.files);
