@@ -71,6 +71,7 @@ int cmd_sign(int argc, char **argv);
 int cmd_spf(int argc, char **argv);
 int cmd_state(int argc, char **argv);
 int cmd_sts(int argc, char **argv);
+int cmd_trust(int argc, char **argv);
 int cmd_verify(int argc, char **argv);
 int cmd_version(int argc, char **argv);
 int cmd_why(int argc, char **argv);

@@ -5,17 +5,14 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/owner.h"
 #include "cmd/shown.h"
 #include "config.h"
-#include "queue/state.h"
-
-enum { KV_MEMORY = 1 << 20 };
 
 struct asking {
 	struct house house;
@@ -71,15 +68,13 @@ take_left(void *arg, const struct left_row *row)
 static bool
 ask_disk(struct asking *a, struct error *why)
 {
-	struct kv_options o = { "caches", STATE_TABLES, &a->house.clock, KV_MEMORY, false };
-	struct stat st;
 	struct kv *kv;
 	bool ok;
 
-	if (stat("caches", &st) == -1)
-		return true;
-	if ((kv = kv_open(&o, why)) == NULL)
+	if (!house_caches(&a->house, &kv, why))
 		return false;
+	if (kv == NULL)
+		return true;
 	if (a->verb == QUEUE_LEFT) {
 		ok = left_each(kv, a->list, take_left, a, why);
 	} else {
@@ -87,6 +82,7 @@ ask_disk(struct asking *a, struct error *why)
 		ok = left_forget(kv, a->list, a->member, why);
 	}
 	kv_close(kv);
+	owner_leave();
 	return ok;
 }
 

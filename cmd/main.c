@@ -30,6 +30,7 @@ static const struct command COMMANDS[] = {
 	{ "state", "dump|load [-c FILE]", "what is kept beside mail, as text", cmd_state },
 	{ "sts", "[VERB] [DOMAIN...]", "MTA-STS policies: those kept, and what is left to do for ours",
 	    cmd_sts },
+	{ "trust", "[--json] [-c FILE]", "what trusting sealers of ARC sets changes, or would", cmd_trust },
 	{ "verify", "[--ip A] [--helo H] ... < message", "judge a message: SPF, DKIM, DMARC, ARC",
 	    cmd_verify },
 	{ "version", "", "which version this is", cmd_version },

@@ -43,7 +43,7 @@ unsubscribe_add(struct buf *b, struct slice list, struct slice member, struct se
 	size_t before = b->n;
 	bool ok;
 
-	buf_printf(&who, "%.*s\n%.*s", FMT(list), FMT(member));
+	buf_add(&who, list), buf_byte(&who, '\n'), buf_add(&who, member);
 	for (size_t i = 0; i < who.n; i++)
 		who.p[i] = to_lower(who.p[i]);
 	ok = keys.count > 0 && !who.full;

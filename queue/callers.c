@@ -416,6 +416,16 @@ send_left(void *arg, const struct left_row *row)
 }
 
 static bool
+send_voucher(void *arg, const struct voucher *v)
+{
+	struct answering *a = arg;
+
+	a->done++;
+	send_json(a->link, FRAME_ROW, queue_voucher(v));
+	return true;
+}
+
+static bool
 forget_left(struct answering *a, struct error *why)
 {
 	const struct queue_request *r = &a->request;
@@ -426,7 +436,7 @@ forget_left(struct answering *a, struct error *why)
 }
 
 static void
-answer_about_leavers(struct answering *a)
+answer_about_rows(struct answering *a)
 {
 	struct kv *kv = a->queue->kv;
 	struct error why = { 0 };
@@ -436,6 +446,8 @@ answer_about_leavers(struct answering *a)
 		ok = error_set(&why, "the caches cannot be opened");
 	else if (a->request.verb == QUEUE_LEFT)
 		ok = left_each(kv, a->request.from, send_left, a, &why);
+	else if (a->request.verb == QUEUE_SEALERS)
+		ok = vouching_each(kv, send_voucher, a, &why);
 	else
 		ok = forget_left(a, &why);
 	send_end(a->link, a->done, ok, &why);
@@ -476,8 +488,8 @@ answer(struct caller *c, struct slice payload)
 		begin_backup(c);
 	} else if (a->request.verb == QUEUE_DUMP || a->request.verb == QUEUE_LOAD) {
 		answer_about_state(a, payload);
-	} else if (a->request.verb == QUEUE_LEFT || a->request.verb == QUEUE_FORGET) {
-		answer_about_leavers(a);
+	} else if (a->request.verb >= QUEUE_LEFT && a->request.verb <= QUEUE_FORGET) {
+		answer_about_rows(a);
 	} else if (a->request.verb == QUEUE_WHY) {
 		answer_about_the_past(a, payload);
 	} else {

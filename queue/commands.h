@@ -15,6 +15,7 @@
 
 #include "queue/leaving.h"
 #include "queue/spool.h"
+#include "queue/vouching.h"
 
 enum {                                  /* frames on the control socket */
 	FRAME_REQUEST = 1,              /* JSON of a queue_request */
@@ -47,6 +48,7 @@ enum queue_verb {
 	QUEUE_LOAD,                     /* the same back: "rows" of the request */
 	QUEUE_WHY,                      /* lines of the past: history_answer() */
 	QUEUE_LEFT,                     /* rows of queue/leaving.h, of the list `from` or of all */
+	QUEUE_SEALERS,                  /* rows of queue/vouching.h */
 	QUEUE_FORGET,                   /* the one of the list `from` and the member `to` */
 	QUEUE_VERBS,
 };
@@ -90,6 +92,8 @@ void queue_selection_end(struct queue_selection *);
 /* How the spool is: what spool_usage() tells, in the order of interest. */
 /* {"list", "member", "since"} */
 json_t *queue_left(const struct left_row *);
+/* {"sealer", "untrusted", "believed", "last"} */
+json_t *queue_voucher(const struct voucher *);
 json_t *queue_stats(struct spool *);
 /* Nothing may be on its way. */
 bool queue_verify(struct spool *, enum queue_verb, struct error *why);

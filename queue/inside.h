@@ -17,6 +17,7 @@
  *     callers.c   the queue commands, from the control socket
  *     caches.c    policies that deliverers fetched: kept, given, refreshed in time
  *     tlsrpt.c    TLS sessions counted, and reports on them
+ *     vouching.c  what the word of sealers changed, or would have
  *     history.c   what became of messages, for `chainmail why`
  */
 #ifndef QUEUE_INSIDE_H
@@ -266,6 +267,10 @@ struct told {
  */
 void tell_sender(struct queue *, uint64_t id, const struct told *, size_t n,
     void (*done)(void *arg, struct status), void *arg);
+
+/* --- vouching.c (vouching.h) ------------------------------------------------------------------ */
+
+void vouching_take(struct queue *, struct slice payload);       /* FRAME_VOUCHED */
 
 /* --- caches.c ------------------------------------------------------------------------------- */
 

@@ -29,7 +29,7 @@ static void
 make_key(struct buf *key, struct slice list, struct slice member)
 {
 	if (list.n > 0)
-		buf_printf(key, "%.*s\n%.*s", FMT(list), FMT(member));
+		buf_add(key, list), buf_byte(key, '\n'), buf_add(key, member);
 	for (size_t i = 0; i < key->n; i++)
 		key->p[i] = to_lower(key->p[i]);
 }

@@ -21,6 +21,7 @@ enum {                                  /* kinds of frames between smtpd and que
 	FRAME_SPACE_IS,                 /* number u64, file u64, a status; its descriptor */
 	FRAME_SPACE_DROP,               /* file u64: not needed any more */
 	FRAME_PAST,                     /* lines of the log about messages (queue/past.h) */
+	FRAME_VOUCHED,                  /* u8 of enum vouched, the sealer (queue/vouching.h) */
 };
 
 enum {                                  /* kinds of frames between web and queue */

@@ -373,6 +373,15 @@ log_recipients(struct log_line *l, const struct session *s)
 	buf_free(&to);
 }
 
+static bool
+has_verdict(const struct accept *a)
+{
+	const struct intake *in = a->intake;
+
+	return in->verdict != NULL && a->judged && a->step == &REPLY && a->question.hostname.n > 0 &&
+	    in->flaw.class == 0 && in->verdict->dmarc.concluded;
+}
+
 static void
 log_end_of_data(const struct accept *a)
 {
@@ -394,8 +403,7 @@ log_end_of_data(const struct accept *a)
 	log_number(&l, "size", (int64_t)in->size);
 	if (a->client.tls != NULL)
 		log_text(&l, "tls", a->client.tls);
-	if (in->verdict != NULL && a->judged && a->step == &REPLY && a->question.hostname.n > 0 &&
-	    in->flaw.class == 0 && in->verdict->dmarc.concluded)
+	if (has_verdict(a))
 		log_verdict(&l, a);
 	if (good && in->verdict->voucher.n > 0)
 		log_slice(&l, "override", in->verdict->voucher);
@@ -415,6 +423,20 @@ log_end_of_data(const struct accept *a)
 	log_end(&l);
 }
 
+/* The same that the log says, for `chainmail trust`. */
+static void
+count_trust(const struct accept *a)
+{
+	const struct verdict *v = a->intake->verdict;
+
+	if (!has_verdict(a))
+		return;
+	if (v->trust_matters)
+		storage_vouched(a->smtpd->storage, VOUCHED_UNTRUSTED, v->would_vouch);
+	if (status_good(a->status) && v->voucher.n > 0)
+		storage_vouched(a->smtpd->storage, VOUCHED_BELIEVED, v->voucher);
+}
+
 static enum flow
 reply(struct accept *a)
 {
@@ -423,6 +445,7 @@ reply(struct accept *a)
 	struct status status = a->status;
 
 	log_end_of_data(a);
+	count_trust(a);
 	free_accept(a);
 	done(arg, status);
 	return FLOW_DONE;
