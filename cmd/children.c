@@ -93,14 +93,20 @@ link_both(struct child *a, struct child *b)
 	send_link(b, a->role, ends[1]);
 }
 
-/* Everybody who has to do with mail talks with the queue. */
+/* Everybody who has to do with mail talks with the queue; the web role, where members leave lists. */
+static bool
+talks(const struct child *c)
+{
+	return c->role != ROLE_WEB || c->all->lists_are_left;
+}
+
 static void
 link_child(struct child *c)
 {
 	struct children *all = c->all;
 	struct child *queue = children_queue(all);
 
-	if (c->role == ROLE_WEB)
+	if (!talks(c))
 		return;
 	if (c->role != ROLE_QUEUE) {
 		if (queue != NULL)
@@ -108,7 +114,7 @@ link_child(struct child *c)
 		return;
 	}
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (all->each[i] != NULL && all->each[i] != c && all->each[i]->role != ROLE_WEB)
+		if (all->each[i] != NULL && all->each[i] != c && talks(all->each[i]))
 			link_both(c, all->each[i]);
 }
 

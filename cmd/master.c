@@ -323,6 +323,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, const struct co
 	m->conf = fresh;
 	m->files = *files;
 	m->children.generation++;
+	m->children.lists_are_left = conf_lets_leave(m->conf);
 	m->adopted = clock_ticks(&m->clock);
 	watch_begin(&m->watch, &m->files);
 	certificates_begin(&m->certificates, m->conf, &m->files);
@@ -488,7 +489,8 @@ master_run(const struct master_options *o)
 	}
 	loop_begin(&m.loop, &m.clock);
 	m.children = (struct children){ .loop = &m.loop, .files = &m.files, .premises = &m.premises,
-	    .counts = &m.counts, .hear = on_child_says, .arg = &m };
+	    .counts = &m.counts, .lists_are_left = conf_lets_leave(m.conf),
+	    .hear = on_child_says, .arg = &m };
 	watch_signals(&m);
 	watch_begin(&m.watch, &m.files);
 	m.renewed = clock_ticks(&m.clock);

@@ -6,7 +6,7 @@
  *     queue      owns the spool, holds the signing keys; opens no socket
  *     delivery   connects out, asks the DNS, writes Maildirs; sees no signing key
  *     web        answers HTTPS from what it was told at its birth; sees no table, makes
- *                no socket, opens no file
+ *                no socket, opens no file; asks the queue what a member's word is worth
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,11 +14,13 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/pack.h"
 #include "base/rng.h"
 #include "cmd/resolving.h"
 #include "cmd/role.h"
 #include "delivery/delivery.h"
 #include "net/job.h"
+#include "net/link.h"
 #include "net/tls.h"
 #include "queue/queue.h"
 #include "smtpd/smtpd.h"
@@ -181,6 +183,8 @@ queue_take_link(struct role *r, enum role_number other, int fd)
 		queue_smtpd(q, fd);
 	else if (other == ROLE_DELIVERY)
 		queue_delivery(q, fd);
+	else if (other == ROLE_WEB)
+		queue_web(q, fd);
 	else
 		close(fd);
 }
@@ -289,11 +293,19 @@ delivery_be_quick(struct role *r)
 
 /* --- web ------------------------------------------------------------------------------------------ */
 
+struct web_door {
+	struct web_state  *web;
+	struct responder  *responder;
+	uint32_t           number;
+};
+
 struct web_state {
 	struct site       *site;
 	struct tls_server *tls;
 	uint64_t           seed;
-	struct responder  *responders[WEB_DOORS_MOST];
+	struct loop       *loop;
+	struct link       *queue;       /* NULL: it has gone, or is not needed */
+	struct web_door    doors[WEB_DOORS_MOST];
 	size_t             count;
 	size_t             busy;        /* responders that still talk, once it drains */
 };
@@ -315,6 +327,7 @@ web_prepare(struct role *r, struct error *why)
 	}
 	s->site = site_new(r->conf);
 	s->seed = rng_next(&rng);
+	s->loop = &r->loop;
 	s->tls = tls_server_new(ids, n, why);
 	if (s->tls != NULL && r->conf->policy.tls_13)
 		tls_only_13(tls_server_context(s->tls));
@@ -329,23 +342,86 @@ web_rights(struct role *r)
 	return (struct sandbox_rights){ .net = SANDBOX_NO_SOCKETS };
 }
 
+/* The queue has the key and the disk: what it says is answered. */
+static void
+ask_queue(const struct web_door *d, struct slice word, struct response_plan *plan)
+{
+	struct buf b = BUF(HTTP_TARGET_MOST + 100);
+
+	pack_u32(&b, d->number);
+	pack_u64(&b, plan->visitor);
+	pack_slice(&b, word);
+	link_send(d->web->queue, FRAME_LEAVE, buf_slice(&b), -1);
+	buf_free(&b);
+	plan->later = true;
+}
+
 static void
 web_answer(void *arg, const struct http_request *request, struct response_plan *plan)
 {
-	const struct web_state *s = arg;
+	const struct web_door *d = arg;
+	struct slice word;
 
-	plan->response = site_answer(s->site, request);
+	if (!site_leaves(d->web->site, request, &word))
+		plan->response = site_answer(d->web->site, request);
+	else if (d->web->queue == NULL)
+		plan->response = site_left(LEFT_LATER);
+	else
+		ask_queue(d, word, plan);
+}
+
+static void
+web_on_frame(void *arg, unsigned kind, struct slice payload, int fd)
+{
+	const struct web_state *s = arg;
+	struct unpack u = { .left = payload };
+	uint32_t door = unpack_u32(&u);
+	uint64_t visitor = unpack_u64(&u);
+	unsigned left = unpack_u8(&u);
+	struct http_response response = site_left(left <= LEFT_LATER ? (enum left)left : LEFT_LATER);
+
+	if (fd != -1)
+		close(fd);
+	if (kind == FRAME_LEFT && unpack_done(&u) && door < s->count)
+		responder_answer(s->doors[door].responder, visitor, &response);
+}
+
+/* Who waits for it hears 503 in time, or a new one answers. */
+static void
+web_on_gone(void *arg)
+{
+	struct web_state *s = arg;
+
+	link_end(s->queue);
+	s->queue = NULL;
+}
+
+static const struct link_user WEB_QUEUE = { web_on_frame, web_on_gone };
+
+static void
+web_take_link(struct role *r, enum role_number other, int fd)
+{
+	struct web_state *s = r->state;
+
+	if (other != ROLE_QUEUE) {
+		close(fd);
+		return;
+	}
+	link_end(s->queue);
+	s->queue = link_new(s->loop, fd, &WEB_QUEUE, s);
 }
 
 static void
 web_take_door(struct role *r, uint32_t number, int fd)
 {
 	struct web_state *s = r->state;
+	struct web_door *d = &s->doors[s->count];
 	struct responder_options o = { .loop = &r->loop, .tls = s->tls, .most = r->conf->web.connections,
-	    .seed = s->seed, .answer = web_answer, .arg = s };
+	    .seed = s->seed, .answer = web_answer, .arg = d };
 
 	bug_if(number != 0 || s->count == WEB_DOORS_MOST);
-	s->responders[s->count++] = responder_new(&o, fd);
+	*d = (struct web_door){ .web = s, .responder = responder_new(&o, fd), .number = (uint32_t)s->count };
+	s->count++;
 }
 
 static void
@@ -366,7 +442,7 @@ web_finish(struct role *r)
 	if ((s->busy = s->count) == 0)
 		role_done(r);
 	for (size_t i = 0; i < s->count; i++)
-		responder_drain(s->responders[i], web_idle, r);
+		responder_drain(s->doors[i].responder, web_idle, r);
 }
 
 /* --- the table -------------------------------------------------------------------------------- */
@@ -382,5 +458,5 @@ const struct role_kind ROLE_KINDS[ROLE_NUMBERS] = {
 	    delivery_prepare, delivery_rights, delivery_begin, NULL, delivery_take_link, delivery_finish,
 	    delivery_be_quick },
 	[ROLE_WEB] = { "web", BIT(FILE_CONFIG) | BIT(FILE_WEB_CERTIFICATE) | BIT(FILE_WEB_KEY),
-	    web_prepare, web_rights, nothing_more, web_take_door, NULL, web_finish, role_done },
+	    web_prepare, web_rights, nothing_more, web_take_door, web_take_link, web_finish, role_done },
 };

@@ -525,8 +525,8 @@ kind_word(enum route_kind kind)
 {
 	static const char *const words[] = {
 		[ROUTE_REMOTE] = "smtp", [ROUTE_NO_USER] = "no such user", [ROUTE_MAILDIR] = "maildir",
-		[ROUTE_LMTP] = "lmtp", [ROUTE_SMTP] = "list manager by smtp", [ROUTE_DISCARD] = "discard", [ROUTE_ALIAS] = "alias",
-		[ROUTE_LIST] = "list",
+		[ROUTE_LMTP] = "lmtp", [ROUTE_SMTP] = "list manager by smtp", [ROUTE_DISCARD] = "discard",
+		[ROUTE_ALIAS] = "alias", [ROUTE_LIST] = "list",
 	};
 
 	return words[kind];

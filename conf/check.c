@@ -190,6 +190,29 @@ check_list(const struct conf *conf, const struct list_conf *l, struct flaws *fla
 		flaw_error(flaws, l->address.place, "%s", why.text);
 }
 
+static bool
+signs(const struct conf *conf, struct slice domain)
+{
+	while (domain.n > 0 && conf_key(conf, domain, 0) == NULL)
+		domain = domain_parent(domain);
+	return domain.n > 0;
+}
+
+/* RFC 8058 3.1, 4: an answer to the click, and a signature over the field. */
+static void
+check_one_click(const struct conf *conf, const struct list_conf *l, struct flaws *flaws)
+{
+	if (l->one_click.n == 0)
+		return;
+	if (!conf->web.there) {
+		flaw_error(flaws, l->address.place, "one-click unsubscription needs a door for HTTPS");
+		flaw_hint(flaws, "web { tls cert FILE key FILE }");
+	}
+	if (!signs(conf, l->address.address.domain))
+		flaw_error(flaws, l->address.place, "one-click unsubscription needs a signature: "
+		    "there is no key for %.*s", FMT(l->address.address.domain));
+}
+
 /* Is there a door at which what comes in is sealed? */
 static bool
 comes_back(const struct conf *conf)
@@ -211,8 +234,10 @@ check_domain(const struct conf *conf, const struct domain_conf *d, struct flaws 
 	if (d->list_count > 0 && conf_key(conf, d->name, 0) == NULL)
 		flaw_warning(flaws, d->place, "posts of the lists leave without signature and seal: "
 		    "there is no key for %.*s", FMT(d->name));
-	for (size_t i = 0; i < d->list_count; i++)
+	for (size_t i = 0; i < d->list_count; i++) {
 		check_list(conf, d->lists[i], flaws);
+		check_one_click(conf, d->lists[i], flaws);
+	}
 	if (d->map_file_count > 0 && !comes_back(conf))
 		flaw_warning(flaws, d->place, "the list manager of %.*s has no door for its posts: "
 		    "they would leave without signature and seal", FMT(d->name));
@@ -260,7 +285,7 @@ check_sts(const struct conf *conf, const struct domain_conf *d, struct flaws *fl
 static void
 check_web(const struct conf *conf, struct flaws *flaws)
 {
-	bool wanted = false;
+	bool wanted = conf_lets_leave(conf);
 
 	for (size_t i = 0; i < conf->domain_count; i++) {
 		check_sts(conf, &conf->domain[i], flaws);
@@ -269,7 +294,8 @@ check_web(const struct conf *conf, struct flaws *flaws)
 	if (!conf->web.there)
 		return;
 	if (!wanted) {
-		flaw_warning(flaws, conf->web.place, "nothing is served: no domain has a policy");
+		flaw_warning(flaws, conf->web.place,
+		    "nothing is served: no domain has a policy, no list one-click");
 		flaw_hint(flaws, "domain DOMAIN { sts testing }");
 	} else if (conf->web.tls_count == 0) {
 		flaw_error(flaws, conf->web.place, "\"web\" needs a certificate");

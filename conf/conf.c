@@ -251,12 +251,22 @@ conf_key(const struct conf *conf, struct slice domain, size_t turn)
 }
 
 bool
+conf_lets_leave(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->domain_count; i++)
+		for (size_t j = 0; j < conf->domain[i].list_count; j++)
+			if (conf->domain[i].lists[j]->one_click.n > 0)
+				return true;
+	return false;
+}
+
+bool
 conf_serves(const struct conf *conf)
 {
 	for (size_t i = 0; conf->web.tls_count > 0 && i < conf->domain_count; i++)
 		if (conf->domain[i].sts != SERVE_OFF)
 			return true;
-	return false;
+	return conf->web.tls_count > 0 && conf_lets_leave(conf);
 }
 
 int64_t

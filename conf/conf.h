@@ -108,6 +108,7 @@ struct list_conf {
 	bool                 verp;
 	struct slice         name;              /* for people, or empty */
 	struct slice         help, subscribe, unsubscribe, archive;     /* URIs, or empty */
+	struct slice         one_click;         /* https URI before a member's word, or empty */
 };
 
 struct domain_conf {
@@ -273,8 +274,10 @@ void conf_defaults(const struct vocabulary *, const char *context, struct buf *)
 /* The key of that domain, by turn from 0; NULL at the end. */
 const struct key_conf *conf_key(const struct conf *, struct slice domain, size_t turn);
 
-/* The web role has something to do: a door, and a policy to serve. */
+/* The web role has something to do: a door, and a policy to serve or a list that can be left there. */
 bool conf_serves(const struct conf *);
+/* There is a list that its members can leave with one click. */
+bool conf_lets_leave(const struct conf *);
 
 /* How long a message, or a report, is tried, in ms. */
 int64_t conf_patience(const struct conf *, bool report);

@@ -200,13 +200,16 @@ explain_listen(struct buf *b, const struct conf *conf, const struct listen_conf 
 }
 
 static void
-explain_web(struct buf *b, const struct web_conf *web)
+explain_web(struct buf *b, const struct conf *conf)
 {
+	const struct web_conf *web = &conf->web;
+
 	for (size_t i = 0; i < web->on_count; i++) {
 		buf_add(b, between(i, web->on_count));
 		value_add_endpoint(b, web->on[i]);
 	}
-	buf_add(b, S(" (web, HTTPS): anybody may read the MTA-STS policies.\n"));
+	buf_add(b, S(" (web, HTTPS): anybody may read the MTA-STS policies"));
+	buf_add(b, conf_lets_leave(conf) ? S(", members may leave lists.\n") : S(".\n"));
 }
 
 static void
@@ -220,7 +223,7 @@ explain_doors(struct buf *b, const struct conf *conf)
 	}
 	buf_add(b, relay ? S("Nobody else may relay.\n") : S("Nobody may relay.\n"));
 	if (conf_serves(conf))
-		explain_web(b, &conf->web);
+		explain_web(b, conf);
 }
 
 static void

@@ -37,7 +37,7 @@ listing_identity(const struct list_conf *l, struct arena *arena)
 		.id = arena_printf(arena, "%.*s.%.*s", FMT(a->local), FMT(a->domain)),
 		.name = l->name, .address = *a,
 		.no_posts = l->post == POST_MODERATOR,
-		.help = l->help, .subscribe = l->subscribe, .archive = l->archive,
+		.help = l->help, .subscribe = l->subscribe, .archive = l->archive, .one_click = l->one_click,
 		.unsubscribe = l->unsubscribe.n > 0 ? l->unsubscribe
 		             : mailto(&owner, "?subject=unsubscribe", arena),
 		.owner = mailto(&owner, "", arena),

@@ -62,12 +62,15 @@ secrets_parse(struct secret_set *set, struct slice text, struct arena *arena)
 	while (n < SECRETS_MOST && next_secret(&text, &s)) {
 		set->srs_keys[n] = key_for(&s, "srs", arena);
 		set->ticket_keys[n] = key_for(&s, "ticket", arena);
-		if (set->srs_keys[n].p == NULL || set->ticket_keys[n].p == NULL)
+		set->leave_keys[n] = key_for(&s, "unsubscribe", arena);
+		if (set->srs_keys[n].p == NULL || set->ticket_keys[n].p == NULL ||
+		    set->leave_keys[n].p == NULL)
 			break;
 		n++;
 	}
 	set->srs = (struct secrets){ set->srs_keys, n };
 	set->tickets = (struct secrets){ set->ticket_keys, n };
+	set->leaves = (struct secrets){ set->leave_keys, n };
 }
 
 void

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * secrets -- what only this host knows: the keys of its SRS addresses and of its
- * tickets.
+ * secrets -- what only this host knows: the keys of its SRS addresses, of its
+ * tickets, and of the words with which members leave its lists.
  *
  * They stand in a file of the state directory, a line each, the newest first:
  *
@@ -23,15 +23,16 @@ enum {
 	SECRET_BYTES = 32,
 	SECRETS_MOST = 16,
 	SECRET_FRESH = 30,              /* days */
-	SECRET_KEPT = SECRET_FRESH + 22,        /* a bounce may take 21 days (mail/srs.h) */
+	/* A bounce may take 21 days (mail/srs.h); who leaves a list may look at an older post. */
+	SECRET_KEPT = SECRET_FRESH + 60,
 };
 
 /* By what the reader calls the file. */
 #define SECRETS_NAME "secrets"
 
 struct secret_set {                     /* { 0 } has none */
-	struct slice   srs_keys[SECRETS_MOST], ticket_keys[SECRETS_MOST];
-	struct secrets srs, tickets;    /* count 0: nothing can be marked */
+	struct slice   srs_keys[SECRETS_MOST], ticket_keys[SECRETS_MOST], leave_keys[SECRETS_MOST];
+	struct secrets srs, tickets, leaves;    /* count 0: nothing can be marked */
 };
 
 /* Lines that make no sense are passed over.  The keys lie in the arena. */

@@ -621,6 +621,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_LIST_HELP]                = { set_text, IN(list_conf, help), NULL },
 	[KEYWORD_LIST_SUBSCRIBE]           = { set_text, IN(list_conf, subscribe), NULL },
 	[KEYWORD_LIST_UNSUBSCRIBE]         = { set_text, IN(list_conf, unsubscribe), NULL },
+	[KEYWORD_LIST_ONE_CLICK]           = { set_text, IN(list_conf, one_click), NULL },
 	[KEYWORD_LIST_ARCHIVE]             = { set_text, IN(list_conf, archive), NULL },
 
 	[KEYWORD_KEY_DOMAIN]               = { take_key_domain, 0, NULL },

@@ -215,26 +215,53 @@ is_for(const struct world *w, const struct identity_conf *identity, struct slice
 	return good;
 }
 
-static void
-check_policy_host(const struct world *w, const struct domain_conf *d)
+static bool
+has_certificate(const struct world *w, struct slice host)
 {
 	const struct web_conf *web = &w->conf->web;
-	char host[300];
 
-	snprintf(host, sizeof host, "mta-sts.%.*s", FMT(d->name));
 	for (size_t i = 0; i < web->tls_count; i++)
-		if (is_for(w, &web->tls[i], slice(host)))
-			return;
-	flaw_warning(w->flaws, d->sts_place,
-	    "no certificate of \"web\" is for %s: nobody will believe the policy", host);
+		if (is_for(w, &web->tls[i], host))
+			return true;
+	return false;
 }
 
 static void
-check_policy_hosts(const struct world *w)
+check_policy_host(const struct world *w, const struct domain_conf *d)
 {
-	for (size_t i = 0; conf_serves(w->conf) && i < w->conf->domain_count; i++)
-		if (w->conf->domain[i].sts != SERVE_OFF)
-			check_policy_host(w, &w->conf->domain[i]);
+	char host[300];
+
+	snprintf(host, sizeof host, "mta-sts.%.*s", FMT(d->name));
+	if (!has_certificate(w, slice(host)))
+		flaw_warning(w->flaws, d->sts_place,
+		    "no certificate of \"web\" is for %s: nobody will believe the policy", host);
+}
+
+/* Another server may stand before our door; then its certificate counts. */
+static void
+check_leaving_host(const struct world *w, const struct list_conf *l)
+{
+	struct slice host = slice_skip(l->one_click, strlen("https://"));
+	char name[300];
+
+	snprintf(name, sizeof name, "%.*s", FMT(slice_head(host, slice_find(host, '/'))));
+	name[strcspn(name, ":")] = '\0';
+	if (l->one_click.n > 0 && !has_certificate(w, slice(name)))
+		flaw_warning(w->flaws, l->address.place,
+		    "no certificate of \"web\" is for %s: members may not be able to leave there", name);
+}
+
+static void
+check_web_hosts(const struct world *w)
+{
+	for (size_t i = 0; conf_serves(w->conf) && i < w->conf->domain_count; i++) {
+		const struct domain_conf *d = &w->conf->domain[i];
+
+		if (d->sts != SERVE_OFF)
+			check_policy_host(w, d);
+		for (size_t j = 0; j < d->list_count; j++)
+			check_leaving_host(w, d->lists[j]);
+	}
 }
 
 /* --- directories and accounts ------------------------------------------------------- */
@@ -300,7 +327,7 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	struct world w = { conf, files, now, flaws };
 
 	check_files(&w);
-	check_policy_hosts(&w);
+	check_web_hosts(&w);
 	check_directories(&w);
 	check_user(&w);
 }

@@ -6,7 +6,7 @@
 #include "mail/listheader.h"
 #include "mail/words.h"
 
-enum { FIELD_MOST = 8192, LINE_MOST = 78 };
+enum { FIELD_MOST = 8192, LINE_MOST = 78, ONE_CLICK_MOST = 200 };
 
 /* --- what is configured ------------------------------------------------------------ */
 
@@ -64,6 +64,19 @@ name_good(struct slice name)
 	return name.n <= LIST_NAME_MOST && utf8_valid(name);
 }
 
+struct slice
+one_click_path(struct slice uri)
+{
+	struct slice rest = slice_skip(uri, strlen("https://"));
+	size_t host = slice_find(rest, '/');
+
+	if (!slice_startsi(uri, S("https://")) || host == 0 || slice_find(uri, '?') < uri.n ||
+	    slice_find(uri, '#') < uri.n)
+		return NONE;
+	rest = slice_skip(rest, host);
+	return slice_head(rest, rest.n - (rest.n > 0 && rest.p[rest.n - 1] == '/'));
+}
+
 bool
 list_check(const struct list_identity *l, struct error *why)
 {
@@ -78,8 +91,9 @@ list_check(const struct list_identity *l, struct error *why)
 	for (size_t i = 0; i < sizeof uris / sizeof *uris; i++)
 		if (!uri_good(*uris[i]))
 			return error_set(why, "a URI of the list is none");
-	if (l->one_click.n > 0 && !slice_startsi(l->one_click, S("https://")))
-		return error_set(why, "one-click unsubscription needs an https URI");
+	if (l->one_click.n > 0 && (one_click_path(l->one_click).n == 0 || l->one_click.n > ONE_CLICK_MOST))
+		return error_set(why, "one-click unsubscription needs an https URI "
+		    "with a path, and no query");
 	return true;
 }
 
@@ -148,20 +162,15 @@ add_id(struct edit *e, const struct list_identity *l)
 	edit_add_buf(e, &b);
 }
 
-/* "Name: <first>, <second>"; either may be empty, and without both there is no field. */
+/* Without a URI there is no field. */
 static void
-add_uris(struct edit *e, const char *name, struct slice first, struct slice second)
+add_uri(struct edit *e, const char *name, struct slice uri)
 {
 	struct buf b = BUF(FIELD_MOST);
 
-	if (first.n + second.n == 0)
+	if (uri.n == 0)
 		return;
-	buf_printf(&b, "%s:", name);
-	if (first.n > 0)
-		buf_printf(&b, " <%.*s>%s", FMT(first), second.n > 0 ? ",\r\n" : "");
-	if (second.n > 0)
-		buf_printf(&b, " <%.*s>", FMT(second));
-	buf_add(&b, S("\r\n"));
+	buf_printf(&b, "%s: <%.*s>\r\n", name, FMT(uri));
 	edit_add_buf(e, &b);
 }
 
@@ -174,7 +183,7 @@ add_post(struct edit *e, const struct list_identity *l)
 	if (l->no_posts)
 		edit_add(e, S("List-Post: NO\r\n"));            /* RFC 2369 3.4 */
 	else
-		add_uris(e, "List-Post", buf_slice(&uri), NONE);
+		add_uri(e, "List-Post", buf_slice(&uri));
 	buf_free(&uri);
 }
 
@@ -194,16 +203,36 @@ listheader_write(struct edit *e, const struct list_identity *l)
 	edit_remove(e, is_the_lists);
 	add_id(e, l);
 	add_post(e, l);
-	add_uris(e, "List-Help", l->help, NONE);
-	add_uris(e, "List-Subscribe", l->subscribe, NONE);
-	add_uris(e, "List-Unsubscribe", l->one_click, l->unsubscribe);
-	if (l->one_click.n > 0)
-		edit_add(e, S("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
-	add_uris(e, "List-Owner", l->owner, NONE);
-	add_uris(e, "List-Archive", l->archive, NONE);
+	add_uri(e, "List-Help", l->help);
+	add_uri(e, "List-Subscribe", l->subscribe);
+	add_uri(e, "List-Unsubscribe", l->unsubscribe);
+	add_uri(e, "List-Owner", l->owner);
+	add_uri(e, "List-Archive", l->archive);
 	edit_add(e, S("Precedence: list\r\n"));                 /* RFC 3834 2: nobody answers */
 	if (l->sender.text.n > 0)
 		set_sender(e, &l->sender);
+}
+
+static bool
+is_unsubscription(const struct field *f)
+{
+	return field_is(f, "list-unsubscribe") || field_is(f, "list-unsubscribe-post");
+}
+
+void
+listheader_one_click(struct edit *e, struct slice uri)
+{
+	const struct field *f = header_find(&e->header, "list-unsubscribe");
+	struct slice others = f != NULL ? slice_trim(f->value) : NONE;
+	struct buf b = BUF(FIELD_MOST);
+
+	buf_printf(&b, "List-Unsubscribe: <%.*s>", FMT(uri));
+	if (others.n > 0)
+		buf_printf(&b, ",\r\n %.*s", FMT(others));
+	buf_add(&b, S("\r\n"));
+	edit_remove(e, is_unsubscription);
+	edit_add_buf(e, &b);
+	edit_add(e, S("List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"));
 }
 
 /* --- in the list's name ---------------------------------------------------------------- */

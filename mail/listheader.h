@@ -22,7 +22,7 @@ struct list_identity {
 	bool           no_posts;        /* nobody may post: an announcement list */
 	/* URIs (RFC 2369 3); empty: no such field */
 	struct slice   help, subscribe, unsubscribe, owner, archive;
-	struct slice   one_click;       /* the https URI of RFC 8058, with list and member hidden in it */
+	struct slice   one_click;       /* an https URI, to be continued: listheader_one_click() */
 };
 
 /* "mailto:" and the address, escaped (RFC 6068 2), for the URIs above. */
@@ -40,10 +40,19 @@ bool listheader_loops(const struct header *, const struct list_identity *);
 /*
  * Leave out what the poster, or another list, said in these fields (List-*,
  * Precedence, Return-Path, X-Original-From; Sender if the list has its own), and
- * add ours at the end.  One-click makes List-Unsubscribe name the https URI first
- * and adds List-Unsubscribe-Post; DKIM must then cover both (RFC 8058 4).
+ * add ours at the end.
  */
 void listheader_write(struct edit *, const struct list_identity *);
+
+/*
+ * For one member: make List-Unsubscribe name the https URI first in which he and
+ * the list are hidden, and add List-Unsubscribe-Post (RFC 8058 3.1).  DKIM must
+ * cover both (4).
+ */
+void listheader_one_click(struct edit *, struct slice uri);
+
+/* Of a URI for one-click: its path, without a `/` at the end; empty: it has none. */
+struct slice one_click_path(struct slice uri);
 
 /*
  * Write the post in the list's name: behind listheader_write(), where the

@@ -405,6 +405,54 @@ answer_about_state(struct answering *a, struct slice payload)
 	send_end(a->link, count, ok, &why);
 }
 
+static bool
+send_left(void *arg, const struct left_row *row)
+{
+	struct answering *a = arg;
+
+	a->done++;
+	send_json(a->link, FRAME_ROW, queue_left(row));
+	return link_unsent(a->link) < LINK_UNSENT_MOST / 2;
+}
+
+static bool
+send_voucher(void *arg, const struct voucher *v)
+{
+	struct answering *a = arg;
+
+	a->done++;
+	send_json(a->link, FRAME_ROW, queue_voucher(v));
+	return true;
+}
+
+static bool
+forget_left(struct answering *a, struct error *why)
+{
+	const struct queue_request *r = &a->request;
+	enum kv_answer there = left_find(a->queue->kv, r->from, r->to, why);
+
+	a->done = there == KV_FOUND;
+	return there != KV_FAILED && left_forget(a->queue->kv, r->from, r->to, why);
+}
+
+static void
+answer_about_rows(struct answering *a)
+{
+	struct kv *kv = a->queue->kv;
+	struct error why = { 0 };
+	bool ok;
+
+	if (kv == NULL)
+		ok = error_set(&why, "the caches cannot be opened");
+	else if (a->request.verb == QUEUE_LEFT)
+		ok = left_each(kv, a->request.from, send_left, a, &why);
+	else if (a->request.verb == QUEUE_SEALERS)
+		ok = vouching_each(kv, send_voucher, a, &why);
+	else
+		ok = forget_left(a, &why);
+	send_end(a->link, a->done, ok, &why);
+}
+
 /* Lines, and from where on the rest is asked for. */
 static void
 answer_about_the_past(struct answering *a, struct slice payload)
@@ -440,6 +488,8 @@ answer(struct caller *c, struct slice payload)
 		begin_backup(c);
 	} else if (a->request.verb == QUEUE_DUMP || a->request.verb == QUEUE_LOAD) {
 		answer_about_state(a, payload);
+	} else if (a->request.verb >= QUEUE_LEFT && a->request.verb <= QUEUE_FORGET) {
+		answer_about_rows(a);
 	} else if (a->request.verb == QUEUE_WHY) {
 		answer_about_the_past(a, payload);
 	} else {

@@ -11,7 +11,7 @@ enum { TEXT_MEMORY = 32 << 20, PIECE = 256 << 10 };
 
 static const char *const VERBS[QUEUE_VERBS] = {
 	"list", "show", "retry", "hold", "release", "drop", "bounce", "stats", "verify", "rebuild",
-	"backup", "dump", "load", "why",
+	"backup", "dump", "load", "why", "left", "sealers", "forget",
 };
 
 const char *
@@ -249,6 +249,21 @@ queue_stats(struct spool *spool)
 	    "copied", (json_int_t)u.copied, "refused", (json_int_t)u.refused,
 	    "slowest_flush_us", (json_int_t)u.slowest_flush, "damages", (json_int_t)u.damages,
 	    "troubled", u.troubled, "catalogued", u.catalogued, "rebuilt", u.rebuilt);
+}
+
+json_t *
+queue_left(const struct left_row *row)
+{
+	return json_pack("{s:o, s:o, s:I}", "list", row_text(row->list), "member", row_text(row->member),
+	    "since", (json_int_t)(row->when / SECOND));
+}
+
+json_t *
+queue_voucher(const struct voucher *v)
+{
+	return json_pack("{s:o, s:I, s:I, s:I}", "sealer", row_text(v->sealer),
+	    "untrusted", (json_int_t)v->count[VOUCHED_UNTRUSTED],
+	    "believed", (json_int_t)v->count[VOUCHED_BELIEVED], "last", (json_int_t)(v->last / SECOND));
 }
 
 bool

@@ -13,7 +13,9 @@
 
 #include <jansson.h>
 
+#include "queue/leaving.h"
 #include "queue/spool.h"
+#include "queue/vouching.h"
 
 enum {                                  /* frames on the control socket */
 	FRAME_REQUEST = 1,              /* JSON of a queue_request */
@@ -45,6 +47,9 @@ enum queue_verb {
 	QUEUE_DUMP,                     /* rows of queue/state.h */
 	QUEUE_LOAD,                     /* the same back: "rows" of the request */
 	QUEUE_WHY,                      /* lines of the past: history_answer() */
+	QUEUE_LEFT,                     /* rows of queue/leaving.h, of the list `from` or of all */
+	QUEUE_SEALERS,                  /* rows of queue/vouching.h */
+	QUEUE_FORGET,                   /* the one of the list `from` and the member `to` */
 	QUEUE_VERBS,
 };
 
@@ -85,6 +90,10 @@ bool queue_select(struct spool *, const struct queue_request *, struct queue_sel
 void queue_selection_end(struct queue_selection *);
 
 /* How the spool is: what spool_usage() tells, in the order of interest. */
+/* {"list", "member", "since"} */
+json_t *queue_left(const struct left_row *);
+/* {"sealer", "untrusted", "believed", "last"} */
+json_t *queue_voucher(const struct voucher *);
 json_t *queue_stats(struct spool *);
 /* Nothing may be on its way. */
 bool queue_verify(struct spool *, enum queue_verb, struct error *why);

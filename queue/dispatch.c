@@ -363,8 +363,7 @@ begin(struct queue *q, struct task *t)
 		    : STATUS(0, 5, 1, 1, "there is no such address"));
 		break;
 	default:
-		w->outgoing = outgoing_make(q, &w->stored, w->place.seal, w->place.kind == PLACE_SMTP,
-		    send_order, w);
+		w->outgoing = outgoing_make(q, &w->stored, &w->place, send_order, w);
 	}
 }
 

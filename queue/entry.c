@@ -248,6 +248,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		give_back_space(d, payload);
 	else if (kind == FRAME_PAST)
 		history_keep(d->queue, payload);
+	else if (kind == FRAME_VOUCHED)
+		vouching_take(d->queue, payload);
 }
 
 static void

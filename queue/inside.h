@@ -12,10 +12,12 @@
  *     senders.c   whose name stands in MAIL FROM, and the way back
  *     outgoing.c  what a message looks like when it leaves: signatures and seals
  *     lists.c     the post of a list
+ *     leaving.c   members who leave it with one click
  *     tell.c      reports to senders
  *     callers.c   the queue commands, from the control socket
  *     caches.c    policies that deliverers fetched: kept, given, refreshed in time
  *     tlsrpt.c    TLS sessions counted, and reports on them
+ *     vouching.c  what the word of sealers changed, or would have
  *     history.c   what became of messages, for `chainmail why`
  */
 #ifndef QUEUE_INSIDE_H
@@ -68,6 +70,7 @@ struct queue {
 	struct later           dispatch, again;
 	struct smtpd_link     *smtpds;
 	struct delivery_link  *deliveries;
+	struct leaving_link   *leavings;
 	struct callers        *callers;
 	struct work           *works;           /* attempts under way */
 	struct ending         *endings;         /* recipients whose sender is told first */
@@ -138,6 +141,7 @@ struct place_to_go {
 	struct slice    sender;         /* for MAIL FROM */
 	bool            alone;          /* the sender is made for this recipient */
 	bool            ticket;         /* a list manager: with our verdict */
+	struct slice    one_click;      /* the URI with which this member leaves the list, or empty */
 	struct address  instead;        /* EXPAND: what it stands for, when no alias says it */
 	struct destination_terms terms;
 	struct route    route;
@@ -213,13 +217,14 @@ void settle_end(struct queue *);                        /* nobody is told any mo
 struct outgoing;
 
 /*
- * The bytes in front of the body for one message and one sealing domain: our
- * seal and signature (when it leaves this house), the trace, what is left of the
- * header.  It is made in a job
- * and given to `made`, from the loop; `head` is valid until outgoing_free().
+ * The bytes in front of the body for one message and where it goes: our seal and
+ * signature (when it leaves this house), the trace, what is left of the header.  A
+ * member's own way off the list stands in the header and is signed with it; then
+ * nobody else gets the same.  It is made in a job and given to `made`, from the
+ * loop; `head` is valid until outgoing_free().
  */
-struct outgoing *outgoing_make(struct queue *, const struct stored *, struct slice seal_domain,
-    bool leaves, void (*made)(void *arg, struct slice head), void *arg);
+struct outgoing *outgoing_make(struct queue *, const struct stored *, const struct place_to_go *,
+    void (*made)(void *arg, struct slice head), void *arg);
 void             outgoing_free(struct outgoing *);      /* also before it is made; NULL is fine */
 /* The fields that were made, to be kept for retries; empty: none. */
 struct slice     outgoing_fields(const struct outgoing *);
@@ -234,6 +239,17 @@ void header_leaving(const struct envelope *, struct slice header, struct buf *to
 /* Make the list's post from a message; `done` with a good status when it is stored. */
 void list_post(struct queue *, const struct stored *, uint32_t recipient, const struct list *,
     void (*done)(void *arg, struct status), void *arg);
+
+/* --- leaving.c (leaving.h) ------------------------------------------------------------------- */
+
+/* The URI of this recipient of a list's post; empty: there is none for him. */
+struct slice leaving_uri(const struct queue *, const struct envelope *, const struct recipient *,
+    struct arena *);
+/* Put those who have left the list into the map; its keys lie in the arena. */
+bool leaving_gather(struct queue *, const struct list_conf *, struct arena *, struct map *,
+    struct error *why);
+void leaving_link_new(struct queue *, int fd);
+void leaving_links_end(struct queue *);
 
 /* --- tell.c ---------------------------------------------------------------------------------- */
 
@@ -251,6 +267,10 @@ struct told {
  */
 void tell_sender(struct queue *, uint64_t id, const struct told *, size_t n,
     void (*done)(void *arg, struct status), void *arg);
+
+/* --- vouching.c (vouching.h) ------------------------------------------------------------------ */
+
+void vouching_take(struct queue *, struct slice payload);       /* FRAME_VOUCHED */
 
 /* --- caches.c ------------------------------------------------------------------------------- */
 

@@ -205,17 +205,19 @@ name_members(struct post *p)
 	const struct list *l = p->list;
 	struct recipient *to = arena_get(p->arena, (l->member_count + 1) * sizeof *to);
 	struct map skipped = { 0 };
+	bool known;
 
 	if (to == NULL)
 		return error_set(&p->why, "the list has too many members");
 	find_skipped(p, &skipped);
 	p->envelope.recipients = to;
-	for (const struct target *t = l->members; t != NULL; t = t->next)
+	known = leaving_gather(p->queue, l->conf, p->arena, &skipped, &p->why);
+	for (const struct target *t = l->members; known && t != NULL; t = t->next)
 		if (map_get(&skipped, t->address.text) == NULL)
 			to[p->envelope.count++] = (struct recipient){ .address = t->address.text,
 			    .parent = NO_RECIPIENT };
 	map_free(&skipped);
-	return true;
+	return known;
 }
 
 static void

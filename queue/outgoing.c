@@ -20,6 +20,7 @@
 #include "base/file.h"
 #include "conf/events.h"
 #include "mail/domain.h"
+#include "mail/listheader.h"
 #include "queue/inside.h"
 
 enum { HEAD_MOST = 1 << 20, SIGNERS_MOST = 4, MEMORY = 8 << 20 };
@@ -33,6 +34,7 @@ struct outgoing {
 	struct buf      head;
 	bool            kept;           /* the fields were made before */
 	bool            post;           /* of a list: many get the same */
+	bool            own;            /* nobody gets the same: it is not kept */
 	unsigned char   body_hash[BODY_HASH];
 	struct verdict_record verdict;
 	const struct queue_key *signers[SIGNERS_MOST];
@@ -76,7 +78,7 @@ outgoing_free(struct outgoing *o)
 struct slice
 outgoing_fields(const struct outgoing *o)
 {
-	return o == NULL || o->kept ? NONE : buf_slice(&o->fields);
+	return o == NULL || o->kept || o->own ? NONE : buf_slice(&o->fields);
 }
 
 /* --- whose keys ------------------------------------------------------------------ */
@@ -192,6 +194,24 @@ build_base(struct outgoing *o, const struct stored *s)
 		header_leaving(&s->envelope, buf_slice(&header), &o->base);
 	buf_free(&header);
 	return ok && !o->base.full;
+}
+
+/* A member's own way off the list, in the header of his copy. */
+static bool
+add_one_click(struct outgoing *o, struct slice uri)
+{
+	struct header header;
+	struct edit edit;
+	struct slice block = arena_copy(o->arena, buf_slice(&o->base));
+
+	if (block.p == NULL || !header_parse(&header, block, o->arena, NULL))
+		return false;
+	edit_begin(&edit, &header, o->arena);
+	listheader_one_click(&edit, uri);
+	buf_clear(&o->base);
+	for (size_t i = 0; i < edit.header.count; i++)
+		buf_add(&o->base, edit.header.fields[i].whole);
+	return !edit.full && !o->base.full;
 }
 
 /* --- the job ---------------------------------------------------------------------------- */
@@ -339,7 +359,7 @@ job_done(void *arg)
 		return;
 	}
 	log_made(o);
-	if (o->post)
+	if (o->post && !o->own)
 		remember(o);
 	tell(o);
 }
@@ -350,7 +370,7 @@ fields_kept(struct outgoing *o)
 {
 	const struct sealed_post *p = &o->queue->sealed_post;
 
-	if (o->seal_domain.n == 0)
+	if (o->seal_domain.n == 0 || o->own)
 		return false;
 	o->kept = o->post && p->id == o->id && slice_eqi(buf_slice(&p->domain), o->seal_domain)
 	    ? buf_add(&o->fields, buf_slice(&p->fields))
@@ -359,7 +379,7 @@ fields_kept(struct outgoing *o)
 }
 
 struct outgoing *
-outgoing_make(struct queue *q, const struct stored *s, struct slice seal_domain, bool leaves,
+outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go *to,
     void (*made)(void *, struct slice), void *arg)
 {
 	struct outgoing *o = must_alloc(sizeof *o);
@@ -367,16 +387,17 @@ outgoing_make(struct queue *q, const struct stored *s, struct slice seal_domain,
 	*o = (struct outgoing){ .queue = q, .id = s->envelope.id, .arena = arena_new(MEMORY),
 	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN,
 	    .now = clock_now(q->loop->clock), .made = made, .arg = arg };
-	o->seal_domain = arena_copy(o->arena, seal_domain);
+	o->seal_domain = arena_copy(o->arena, to->seal);
+	o->own = to->one_click.n > 0;
 	o->post = s->envelope.parent != 0;
 	memcpy(o->body_hash, s->envelope.body_hash, sizeof o->body_hash);
-	if (!build_base(o, s))
+	if (!build_base(o, s) || (o->own && !add_one_click(o, to->one_click)))
 		queue_alarm(q, "message", "its header cannot be read again");
 	if (fields_kept(o)) {
 		loop_later(q->loop, &o->tell, tell, o);
 		return o;
 	}
-	choose_keys(o, &s->envelope, leaves);
+	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if (s->envelope.verdict.n == 0 ||
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
 		o->verdict = (struct verdict_record){ .arc = ARC_NONE };

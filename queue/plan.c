@@ -60,7 +60,8 @@ go_home(const struct route *r, struct arena *arena, struct place_to_go *p)
 		p->kind = r->kind == ROUTE_LMTP ? PLACE_LMTP : PLACE_HOST;
 		p->place = endpoint_text(r->server, arena);
 		p->ticket = r->manager;
-		p->key = arena_printf(arena, "%s %.*s", r->kind == ROUTE_LMTP ? "lmtp" : "smtp", FMT(p->place));
+		p->key = arena_printf(arena, "%s %.*s", p->kind == PLACE_LMTP ? "lmtp" : "smtp",
+		    FMT(p->place));
 		p->terms.most = MAILDIRS_AT_ONCE;
 	} else {
 		p->kind = PLACE_DISCARD;
@@ -181,6 +182,7 @@ place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
 		go_back(q, &a, arena, p);
 		return;
 	}
+	p->one_click = leaving_uri(q, e, r, arena);
 	switch (p->route.kind) {
 	case ROUTE_REMOTE:
 		go_remote(q, &a, arena, p);
@@ -203,6 +205,7 @@ place_find(struct queue *q, const struct envelope *e, const struct recipient *r,
 	case ROUTE_NO_USER:
 		break;
 	}
+	p->alone = p->alone || p->one_click.n > 0;
 }
 
 /* --- tasks ------------------------------------------------------------------------------ */

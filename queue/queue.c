@@ -256,6 +256,12 @@ queue_delivery(struct queue *q, int fd)
 }
 
 void
+queue_web(struct queue *q, int fd)
+{
+	leaving_link_new(q, fd);
+}
+
+void
 queue_commands(struct queue *q, int fd)
 {
 	callers_end(q->callers);
@@ -281,6 +287,7 @@ queue_end(struct queue *q)
 		return;
 	callers_end(q->callers);
 	delivery_links_end(q);
+	leaving_links_end(q);
 	works_end(q);
 	jobs_stop(q->jobs);
 	spool_close(q->spool);          /* stores that wait are answered here */

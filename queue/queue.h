@@ -21,6 +21,18 @@ enum {                                  /* kinds of frames between smtpd and que
 	FRAME_SPACE_IS,                 /* number u64, file u64, a status; its descriptor */
 	FRAME_SPACE_DROP,               /* file u64: not needed any more */
 	FRAME_PAST,                     /* lines of the log about messages (queue/past.h) */
+	FRAME_VOUCHED,                  /* u8 of enum vouched, the sealer (queue/vouching.h) */
+};
+
+enum {                                  /* kinds of frames between web and queue */
+	FRAME_LEAVE = 1,                /* door u32, visitor u64, a word (mail/unsubscribe.h) */
+	FRAME_LEFT,                     /* door u32, visitor u64, u8 of enum left */
+};
+
+enum left {
+	LEFT_DONE,                      /* he is off the list, and the disk knows it */
+	LEFT_UNKNOWN,                   /* the word is not ours, or the list is no more */
+	LEFT_LATER,                     /* it cannot be written down now */
 };
 
 struct queue;
@@ -41,6 +53,7 @@ struct queue *queue_start(struct loop *, const struct queue_options *, struct er
 /* A link to a listener or a deliverer, new or in place of one that is gone. */
 void          queue_smtpd(struct queue *, int fd);
 void          queue_delivery(struct queue *, int fd);
+void          queue_web(struct queue *, int fd);
 /* A listening socket for the queue commands. */
 void          queue_commands(struct queue *, int fd);
 /*

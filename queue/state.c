@@ -6,7 +6,7 @@
 
 enum { VALUE_MOST = 1 << 20 };
 
-const char *const STATE_TABLES[] = { "sts", "tlsrpt", NULL };
+const char *const STATE_TABLES[] = { "sts", "tlsrpt", "left", "sealers", NULL };
 
 /* --- writing ---------------------------------------------------------------------------- */
 

@@ -436,6 +436,20 @@ log_end_of_data(const struct accept *a)
 	log_end(&l);
 }
 
+/* The same that the log says, for `chainmail trust`. */
+static void
+count_trust(const struct accept *a)
+{
+	const struct verdict *v = a->intake->verdict;
+
+	if (!is_judged(a))
+		return;
+	if (v->trust_matters)
+		storage_vouched(a->smtpd->storage, VOUCHED_UNTRUSTED, v->would_vouch);
+	if (status_good(a->status) && v->voucher.n > 0)
+		storage_vouched(a->smtpd->storage, VOUCHED_BELIEVED, v->voucher);
+}
+
 static enum flow
 reply(struct accept *a)
 {
@@ -444,6 +458,7 @@ reply(struct accept *a)
 	struct status status = a->status;
 
 	log_end_of_data(a);
+	count_trust(a);
 	free_accept(a);
 	done(arg, status);
 	return FLOW_DONE;

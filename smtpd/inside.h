@@ -18,6 +18,7 @@
 #include "net/stream.h"
 #include "net/tls.h"
 #include "queue/envelope.h"
+#include "queue/vouching.h"
 #include "smtpd/intake.h"
 #include "smtpd/session.h"
 #include "smtpd/smtpd.h"
@@ -108,6 +109,8 @@ void            storage_drop_space(struct storage *, uint64_t file);
 
 /* Lines for the history (FRAME_PAST); false: there is no queue now, or it is slow. */
 bool            storage_tell(struct storage *, struct slice lines);
+/* What the word of a sealer has changed, or would have, is counted there (FRAME_VOUCHED). */
+void            storage_vouched(struct storage *, enum vouched, struct slice sealer);
 void            storage_flush(struct storage *);        /* before the process ends */
 
 /* --- witness.c ----------------------------------------------------------------------- */

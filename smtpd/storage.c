@@ -4,6 +4,7 @@
 
 #include "base/bug.h"
 #include "base/pack.h"
+#include "mail/domain.h"
 #include "net/link.h"
 #include "queue/queue.h"
 #include "smtpd/inside.h"
@@ -261,6 +262,18 @@ storage_tell(struct storage *all, struct slice lines)
 		return false;
 	link_send(all->link, FRAME_PAST, lines, -1);
 	return true;
+}
+
+void
+storage_vouched(struct storage *all, enum vouched what, struct slice sealer)
+{
+	struct buf b = BUF(DOMAIN_MAX + 10);
+
+	pack_u8(&b, (uint8_t)what);
+	pack_slice(&b, sealer);
+	if (!b.full && all->link != NULL && link_unsent(all->link) <= TELL_UNSENT_MOST)
+		link_send(all->link, FRAME_VOUCHED, buf_slice(&b), -1);
+	buf_free(&b);
 }
 
 void

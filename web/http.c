@@ -45,10 +45,26 @@ head_length(struct slice input)
 	return end != NULL ? (size_t)(end - input.p) + 4 : 0;
 }
 
+/* What is known of a request while its head is read. */
+struct reading {
+	struct http_request *request;
+	bool     old;                   /* HTTP/1.0 */
+	unsigned hosts, lengths;
+	uint64_t length;                /* of the body */
+	bool     coded;                 /* it would come in another way */
+};
+
+static bool
+is_post(const struct http_request *r)
+{
+	return slice_eq(r->method, S("POST"));
+}
+
 /* "GET /x HTTP/1.1" (RFC 9112 3): 0, or the status that refuses it. */
 static unsigned
-read_request_line(struct slice line, struct http_request *r, bool *old)
+read_request_line(struct slice line, struct reading *h)
 {
+	struct http_request *r = h->request;
 	struct slice target, version;
 
 	if (!slice_cut(&line, ' ', &r->method) || !slice_cut(&line, ' ', &target) || !is_token(r->method))
@@ -56,8 +72,8 @@ read_request_line(struct slice line, struct http_request *r, bool *old)
 	version = line;
 	if (!slice_starts(version, S("HTTP/")) || !is_visible(version))
 		return 400;
-	*old = slice_eq(version, S("HTTP/1.0"));
-	if (!*old && !slice_eq(version, S("HTTP/1.1")))
+	h->old = slice_eq(version, S("HTTP/1.0"));
+	if (!h->old && !slice_eq(version, S("HTTP/1.1")))
 		return 505;
 	if (target.n > HTTP_TARGET_MOST)
 		return 414;
@@ -65,7 +81,7 @@ read_request_line(struct slice line, struct http_request *r, bool *old)
 		return 400;             /* no proxy: RFC 9112 3.2.2 */
 	r->path = slice_head(target, slice_find(target, '?'));
 	r->query = slice_skip(target, r->path.n + (r->path.n < target.n));
-	return slice_eq(r->method, S("GET")) ? 0 : 405;
+	return slice_eq(r->method, S("GET")) || is_post(r) ? 0 : 405;
 }
 
 /* "mta-sts.example.org:443" to the name alone (RFC 9110 7.2). */
@@ -82,9 +98,18 @@ read_host(struct slice value, struct slice *host)
 	return true;
 }
 
+/* RFC 9112 6.3: digits alone, once. */
+static unsigned
+read_length(struct slice value, struct reading *h)
+{
+	if (!slice_number(value, HTTP_BODY_MOST, &h->length))
+		return 413;
+	return ++h->lengths > 1 ? 400 : 0;
+}
+
 /* One field: 0, or the status. */
 static unsigned
-read_field(struct slice line, struct http_request *r, unsigned *hosts)
+read_field(struct slice line, struct reading *h)
 {
 	struct slice name = slice_head(line, slice_find(line, ':')), value;
 
@@ -95,47 +120,61 @@ read_field(struct slice line, struct http_request *r, unsigned *hosts)
 		if (((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 0x7f)
 			return 400;
 	if (slice_eqi(name, S("Host")))
-		return ++*hosts > 1 || !read_host(value, &r->host) ? 400 : 0;
-	if (slice_eqi(name, S("Transfer-Encoding")) ||
-	    (slice_eqi(name, S("Content-Length")) && !slice_eq(value, S("0"))))
-		return 413;
+		return ++h->hosts > 1 || !read_host(value, &h->request->host) ? 400 : 0;
+	if (slice_eqi(name, S("Content-Length")))
+		return read_length(value, h);
+	h->coded |= slice_eqi(name, S("Transfer-Encoding"));
 	return 0;
 }
 
+/* What the fields say together. */
 static unsigned
-read_head(struct slice head, struct http_request *r)
+judge_head(const struct reading *h)
 {
-	unsigned hosts = 0, fields = 0, status;
-	struct slice line;
-	bool old;
+	if (h->hosts != 1 && !h->old)
+		return 400;             /* RFC 9112 3.2 */
+	if (is_post(h->request))
+		return h->coded || h->lengths == 0 ? 411 : 0;
+	return h->coded || h->length > 0 ? 413 : 0;
+}
 
-	*r = (struct http_request){ .host = NONE };
+static unsigned
+read_head(struct slice head, struct reading *h)
+{
+	unsigned fields = 0, status;
+	struct slice line;
+
 	if (!next_line(&head, &line))
 		return 400;
-	if ((status = read_request_line(line, r, &old)) != 0)
+	if ((status = read_request_line(line, h)) != 0)
 		return status;
 	while (next_line(&head, &line) && line.n > 0)
 		if (++fields > HTTP_FIELDS_MOST)
 			return 431;
-		else if ((status = read_field(line, r, &hosts)) != 0)
+		else if ((status = read_field(line, h)) != 0)
 			return status;
 	if (line.n > 0 || head.n > 0)
 		return 400;             /* a bare LF stopped us */
-	return hosts == 1 || old ? 0 : 400;     /* RFC 9112 3.2 */
+	return judge_head(h);
 }
 
 enum http_reading
 http_request_read(struct slice input, struct http_request *r, unsigned *status)
 {
+	struct reading h = { .request = r };
 	size_t n;
 
+	*r = (struct http_request){ .host = NONE };
 	while (slice_starts(input, S("\r\n")))  /* RFC 9112 2.2 */
 		input = slice_skip(input, 2);
 	n = head_length(slice_head(input, HTTP_HEAD_MOST));
 	if (n == 0 && input.n < HTTP_HEAD_MOST)
 		return HTTP_MORE;
-	*status = n == 0 ? 431 : read_head(slice_head(input, n), r);
-	return *status == 0 ? HTTP_REQUEST : HTTP_REFUSED;
+	*status = n == 0 ? 431 : read_head(slice_head(input, n), &h);
+	if (*status != 0)
+		return HTTP_REFUSED;
+	r->body = slice_head(slice_skip(input, n), (size_t)h.length);
+	return r->body.n == h.length ? HTTP_REQUEST : HTTP_MORE;
 }
 
 /* --- writing -------------------------------------------------------------------------- */
@@ -144,6 +183,7 @@ static const struct { unsigned status; struct slice reason; } REASONS[] = {
 	{ 200, S_INIT("OK") }, { 301, S_INIT("Moved Permanently") }, { 302, S_INIT("Found") },
 	{ 400, S_INIT("Bad Request") }, { 403, S_INIT("Forbidden") }, { 404, S_INIT("Not Found") },
 	{ 405, S_INIT("Method Not Allowed") }, { 408, S_INIT("Request Timeout") },
+	{ 411, S_INIT("Length Required") },
 	{ 413, S_INIT("Content Too Large") }, { 414, S_INIT("URI Too Long") },
 	{ 429, S_INIT("Too Many Requests") }, { 431, S_INIT("Request Header Fields Too Large") },
 	{ 500, S_INIT("Internal Server Error") }, { 503, S_INIT("Service Unavailable") },

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * http -- HTTP/1.1 as far as a policy host or a lab needs it: one GET, one response
- * (RFC 9110, RFC 9112).
+ * http -- HTTP/1.1 as far as a policy host, a lab, and the leaving of lists need it:
+ * one GET or POST, one response (RFC 9110, RFC 9112).
  *
  * A request is read whole or not at all, and strictly: what two readers could
- * understand differently is refused.  There is never a body: a request that
- * announces one is refused.  Every response ends its connection.  Slices of a
+ * understand differently is refused.  A GET has no body; that of a POST is short,
+ * and its length is said before it.  Every response ends its connection.  Slices of a
  * request point into what was read.
  */
 #ifndef WEB_HTTP_H
@@ -13,13 +13,14 @@
 
 #include "base/buf.h"
 
-enum { HTTP_HEAD_MOST = 8192, HTTP_FIELDS_MOST = 64, HTTP_TARGET_MOST = 2048 };
+enum { HTTP_HEAD_MOST = 8192, HTTP_FIELDS_MOST = 64, HTTP_TARGET_MOST = 2048, HTTP_BODY_MOST = 4096 };
 
 struct http_request {
-	struct slice method;            /* "GET" */
+	struct slice method;            /* "GET" or "POST" */
 	struct slice path;              /* what stands before a `?`, not decoded; begins with "/" */
 	struct slice query;             /* what stands behind it, not decoded; may be empty */
 	struct slice host;              /* without the port; may be empty of HTTP/1.0 */
+	struct slice body;              /* of a POST */
 };
 
 enum http_reading {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/idmap.h"
 #include "net/listener.h"
 #include "net/stream.h"
 #include "web/responder.h"
@@ -24,6 +25,7 @@ struct visitor {
 	int64_t           pause;
 	unsigned          crowd;
 	bool              asked;
+	uint64_t          number;               /* not 0: he waits for what is said later */
 	struct timer      patience, drip;
 };
 
@@ -33,6 +35,8 @@ struct responder {
 	struct row       waiting[CROWDS];       /* who has not asked yet, by crowd */
 	struct row       asked;
 	unsigned         count;
+	struct idmap     later;                 /* visitors by their numbers */
+	uint64_t         last_number;
 	void           (*idle)(void *arg);
 	void            *idle_arg;
 	struct later     gone;
@@ -90,6 +94,8 @@ free_visitor(struct visitor *v)
 
 	row_leave(row_of(v), v);
 	r->count--;
+	if (v->number != 0)
+		idmap_remove(&r->later, v->number);
 	timer_clear(r->options.loop, &v->patience);
 	timer_clear(r->options.loop, &v->drip);
 	buf_free(&v->out);
@@ -138,13 +144,25 @@ drained(void *arg)
 }
 
 static void
+too_late(void *arg)
+{
+	struct visitor *v = arg;
+	struct http_response r = http_plain(503);
+
+	responder_answer(v->responder, v->number, &r);
+}
+
+static void
 say(struct visitor *v, const struct response_plan *plan)
 {
 	struct loop *loop = v->responder->options.loop;
 
-	row_leave(row_of(v), v);
-	v->asked = true;
-	row_join(row_of(v), v);
+	if (plan->later) {
+		v->number = plan->visitor;
+		idmap_put(&v->responder->later, v->number, v);
+		timer_set(loop, &v->patience, RESPONDER_LATER, too_late, v);
+		return;
+	}
 	if (plan->reset) {
 		end_visitor(v);
 		return;
@@ -160,12 +178,32 @@ say(struct visitor *v, const struct response_plan *plan)
 		stream_write(v->stream, buf_slice(&v->out));
 }
 
+void
+responder_answer(struct responder *r, uint64_t visitor, const struct http_response *response)
+{
+	struct response_plan plan = { .response = *response };
+	struct visitor *v = idmap_remove(&r->later, visitor);
+
+	if (v == NULL)
+		return;
+	v->number = 0;
+	say(v, &plan);
+}
+
+static void
+has_asked(struct visitor *v)
+{
+	row_leave(row_of(v), v);
+	v->asked = true;
+	row_join(row_of(v), v);
+}
+
 static void
 input(void *arg)
 {
 	struct visitor *v = arg;
 	struct slice in = stream_input(v->stream);
-	struct response_plan plan = { .pause = 0 };
+	struct response_plan plan = { .visitor = ++v->responder->last_number };
 	struct http_request request;
 	unsigned status;
 
@@ -183,6 +221,7 @@ input(void *arg)
 		v->responder->options.answer(v->responder->options.arg, &request, &plan);
 		break;
 	}
+	has_asked(v);
 	stream_take(v->stream, in.n);
 	say(v, &plan);
 }
@@ -268,6 +307,7 @@ responder_free(struct responder *r)
 	while (r->count > 0)
 		end_visitor(who_goes(r));
 	later_cancel(r->options.loop, &r->gone);
+	idmap_free(&r->later);
 	free(r);
 }
 

@@ -3,8 +3,8 @@
  * responder -- HTTPS (or, for a lab, HTTP) on sockets: one request, one response,
  * goodbye.
  *
- * What is answered the owner says, from what http.h has read; the responder
- * decides nothing.  Everything is bounded: connections, the time a client may
+ * What is answered the owner says, from what http.h has read, at once or later; the
+ * responder decides nothing.  Everything is bounded: connections, the time a client may
  * take to ask and to read (on the loop's clock), the length of a request.
  *
  * When all places are taken, somebody who has not asked yet goes: the oldest of
@@ -22,13 +22,16 @@
 #include "net/tls.h"
 #include "web/http.h"
 
-enum { RESPONDER_PATIENCE = 10 * SECOND, RESPONDER_WRITING = 60 * SECOND };
+enum { RESPONDER_PATIENCE = 10 * SECOND, RESPONDER_WRITING = 60 * SECOND,
+	RESPONDER_LATER = 20 * SECOND };
 
 struct response_plan {
 	struct http_response response;  /* copied */
 	int64_t pause;                  /* not 0: a byte each so many ms, for a lab */
 	bool    silent;                 /* say nothing, until the client gives up: the same */
 	bool    reset;                  /* break the connection off: the same */
+	bool    later;                  /* responder_answer() will say it; 503 after RESPONDER_LATER */
+	uint64_t visitor;               /* who asks, for that; set before `answer` is called */
 };
 
 struct responder;
@@ -45,6 +48,9 @@ struct responder_options {
 /* `fd` listens already and is taken over. */
 struct responder *responder_new(const struct responder_options *, int fd);
 void              responder_free(struct responder *);   /* NULL is fine */
+
+/* Say what was to be said later.  Who has gone meanwhile is not missed. */
+void              responder_answer(struct responder *, uint64_t visitor, const struct http_response *);
 
 /* Let nobody in any more; `idle` is called once, from the loop, when the last one has gone. */
 void              responder_drain(struct responder *, void (*idle)(void *arg), void *arg);

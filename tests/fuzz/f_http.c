@@ -14,8 +14,11 @@ inside(struct slice part, struct slice whole)
 static void
 check_request(const struct http_request *r, struct slice input)
 {
-	bug_if(!slice_eq(r->method, S("GET")) || r->path.n == 0 || *r->path.p != '/');
-	bug_if(!inside(r->path, input) || !inside(r->host, input));
+	bool post = slice_eq(r->method, S("POST"));
+
+	bug_if(!post && (!slice_eq(r->method, S("GET")) || r->body.n > 0));
+	bug_if(r->path.n == 0 || *r->path.p != '/' || r->body.n > HTTP_BODY_MOST);
+	bug_if(!inside(r->path, input) || !inside(r->host, input) || !inside(r->body, input));
 	for (size_t i = 0; i < r->path.n; i++)
 		bug_if(r->path.p[i] <= ' ' || r->path.p[i] == '?' || r->path.p[i] >= 0x7f);
 }

@@ -49,7 +49,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct slice block = slice_head(slice_of(data, size), header_length(slice_of(data, size)));
 	struct arena *arena = arena_new(64 << 20);
-	struct list_identity l = { .id = S("l.x.test"), .name = S("F\xc3\xbcr"), .one_click = S("https://x.test/") };
+	struct list_identity l = { .id = S("l.x.test"), .name = S("F\xc3\xbcr"), .one_click = S("https://x.test/l") };
 	struct header h = { 0 };
 	struct edit e;
 
@@ -58,6 +58,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		listheader_loops(&h, &l);
 		edit_begin(&e, &h, arena);
 		listheader_write(&e, &l);
+		listheader_one_click(&e, S("https://x.test/l/w"));
 		bug_if(!listheader_loops(&e.header, &l));
 		if (listheader_from(&e, &l, NULL))
 			check_from(&e, &l, arena);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """`chainmail config` as an administrator meets it: typos, files, exit codes."""
+import email
 import json
 import os
 import pathlib
@@ -8,6 +9,9 @@ import shutil
 import subprocess
 
 import pytest
+
+import chainmail
+from chainmail import Chainmail, Sink, free_ports, letter
 
 CHAINMAIL = os.path.abspath("chainmail")
 SOURCE = pathlib.Path(os.environ.get("srcdir", ".")).resolve()
@@ -235,15 +239,65 @@ def furnished(example, directory):
     return path
 
 
-def test_the_configurations_of_the_readme_are_good(tmp_path):
+def of_the_readme():
+    """Its configurations, as they would be typed."""
     readme = (EXAMPLES.parents[1] / "README").read_text()
     blocks = [block for block in re.split(r"\n(?!    )", readme.replace("\n\n    hostname", "\n.\n    hostname"))
               if block.lstrip(".\n").startswith("    hostname")]
     assert len(blocks) == 3
-    for i, block in enumerate(blocks):
+    return [re.sub(r"(?m)^    ", "", block.lstrip(".\n")) + "\n" for block in blocks]
+
+
+# What the list host needs to run here: free ports, a directory, answers, somebody to send to.
+ON_THIS_MACHINE = """
+state    {dir}/state
+log      json
+resolver { facts {dir}/facts }
+delivery { via 127.0.0.1:{far}; retry after 1s }
+"""
+
+
+def test_the_list_host_of_the_readme_does_what_it_says(tmp_path):
+    example = tmp_path / "list-host.conf"
+    example.write_text(of_the_readme()[1])
+    text = furnished(example, tmp_path).read_text()
+    chainmail.make_signing_key(tmp_path / "k2026.pem")              # RSA, as ARC wants it
+    [web] = free_ports(1)
+    for there, here in (("*:25", "127.0.0.1:{port}"), ("127.0.0.1:8026", "127.0.0.1:{second}"),
+                        ("web { ", f"web {{ on 127.0.0.1:{web}; ")):
+        assert text.count(there) == 1
+        text = text.replace(there, here)
+    with Sink() as far, Sink(lmtp=True) as manager:
+        (tmp_path / "postfix_lmtp").write_text(f"members@lists.example.net lmtp:[127.0.0.1]:{manager.port}\n")
+        with Chainmail(tmp_path, text + ON_THIS_MACHINE, far=far.port) as program:
+            # its own list: for members, with its marks, signed and sealed, and a way off it
+            program.send("ann@example.org", ["announce@lists.example.net"], letter("news", From="ann@example.org"))
+            post = email.message_from_bytes(far.wait(program=program).text)
+            assert post["Subject"] == "[announce] news" and "The announce list of" in post.get_payload()
+            assert "d=lists.example.net" in post["ARC-Seal"] and "d=lists.example.net" in post["DKIM-Signature"]
+            assert post["List-Unsubscribe"].startswith("<https://lists.example.net/leave/")
+            with program.client() as client:
+                client.ehlo()
+                client.mail("x@far.test")
+                assert client.rcpt("announce@lists.example.net")[0] == 550
+                assert client.rcpt("nobody@lists.example.net")[0] == 550
+                assert client.rcpt("postmaster@lists.example.net")[0] == 250
+            # the list manager's: there with a ticket, back through its own door, sealed
+            program.send("x@far.test", ["members@lists.example.net"], letter("question"))
+            got = manager.wait(program=program)
+            assert b"X-Chainmail-Ticket:" in got.text
+            with program.client(port=program.second) as client:
+                client.sendmail("members-bounces@lists.example.net", ["ben@far.test"], got.text + b"-- \r\nfooter\r\n")
+            assert program.wait("received", listener="mailman")["ticket"] == "valid"
+            back = email.message_from_bytes(far.wait(2, program=program).text)
+            assert "d=lists.example.net" in back["ARC-Seal"] and "X-Chainmail-Ticket" not in back
+
+
+def test_the_configurations_of_the_readme_are_good(tmp_path):
+    for i, text in enumerate(of_the_readme()):
         (tmp_path / str(i)).mkdir()
         example = tmp_path / f"{i}.conf"
-        example.write_text(re.sub(r"(?m)^    ", "", block.lstrip(".\n")) + "\n")
+        example.write_text(text)
         got = run("check", furnished(example, tmp_path / str(i)))
         assert got.returncode == 0, got.stderr
 

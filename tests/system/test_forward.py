@@ -366,6 +366,12 @@ def forged_but_vouched_for(program):
     return sealed_by(program, letter("vouched", From="a@strict.test"), "hop.test", "dmarc=pass header.from=strict.test")
 
 
+def trust_of(program, sealer):
+    """What `chainmail trust` counts of it."""
+    rows = [json.loads(line) for line in program.command("trust", "--json").stdout.splitlines()]
+    return [{key: row[key] for key in ("untrusted", "believed")} for row in rows if row["sealer"] == sealer][0]
+
+
 def test_trust_is_read_again_and_what_it_would_change_is_told(site):
     began = time.monotonic()
     text = forged_but_vouched_for(site)
@@ -382,6 +388,12 @@ def test_trust_is_read_again_and_what_it_would_change_is_told(site):
           "trust", 60)
     event = site.events("received", override="hop.test")[0]
     assert "untrusted" not in event
+    counted = {"untrusted": len(site.events("received", untrusted="hop.test")),
+               "believed": len(site.events("received", override="hop.test"))}
+    until(lambda: trust_of(site, "hop.test") == counted, lambda: f"{counted} {trust_of(site, 'hop.test')}")
+    assert site.stop() == 0
+    assert trust_of(site, "hop.test") == counted                    # kept, and told when nobody runs
+    site.start()
     site.wait_empty()
     all_of_them = " ".join(re.sub(r"\s+", " ", m.decode()) for m in site.maildir("ann"))
     assert 'dmarc=fail reason="local_policy arc=pass as[1].d=hop.test as[1].s=s' in all_of_them

@@ -164,7 +164,7 @@ def test_a_death_is_repaired_and_no_mail_is_lost(hosts):
 
 
 @pytest.mark.parametrize("request_, status", [
-    (b"what\r\n\r\n", 400), (b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 405),
+    (b"what\r\n\r\n", 400), (b"POST / HTTP/1.1\r\nHost: a\r\n\r\n", 411),
     (b"GET / HTTP/1.1\r\n\r\n", 400), (b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505),
     (b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400), (b"GET / HTTP/1.1\r\nHost: a\r\n folded\r\n\r\n", 400),
     (b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello", 413),

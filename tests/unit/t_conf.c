@@ -314,6 +314,21 @@ static const struct { const char *text, *flaws; } cases[] = {
 	    "3:22: error: the list has no members\n" },
 	{ OURS "domain b.test { list l -> x@c.test }",
 	    "3:8: warning: posts of the lists leave without signature and seal: there is no key for b.test\n" },
+	/* leaving a list with one click */
+	{ OURS "web { tls cert /c key /k }\nkey k { domain test; file /k }\n"
+	    "domain b.test { list l { members x@c.test; one-click https://h.test/leave } }",
+	    "5:8: warning: posts of the lists leave without signature and seal: there is no key for b.test\n" },
+	{ OURS "key k { domain b.test; file /k }\ndomain b.test { list l { members x@c.test; one-click https://h.test/x } }",
+	    "4:22: error: one-click unsubscription needs a door for HTTPS\n" },
+	{ OURS "web { tls cert /c key /k }\n"
+	    "domain b.test { list l { members x@c.test; one-click https://h.test/x } }",
+	    "4:8: warning: posts of the lists leave without signature and seal: there is no key for b.test\n"
+	    "4:22: error: one-click unsubscription needs a signature: there is no key for b.test\n" },
+	{ OURS "web { tls cert /c key /k }\nkey k { domain b.test; file /k }\n"
+	    "domain b.test { list l { members x@c.test; one-click http://h.test/x } }",
+	    "5:22: error: one-click unsubscription needs an https URI with a path, and no query\n" },
+	{ OURS "web { tls cert /c key /k }\nkey k { domain b.test; file /k }\n"
+	    "domain b.test { list l { members x@c.test; one-click https://h.test/leave } }", "" },
 	/* keys */
 	{ OURS "key k { domain a.test; file /k }", "" },
 	{ OURS "key k { domain mx.a.test; file /k }", "" },
@@ -343,8 +358,8 @@ static const struct { const char *text, *flaws; } cases[] = {
 #define WEB "\nweb { tls cert /w key /v }"
 	{ STS_OURS "domain a.test { deliver to discard; sts testing }" WEB, "" },
 	{ STS_OURS "domain a.test { deliver to discard; sts enforce }", "" },    /* served elsewhere */
-	{ OURS "web { }", "3:1: warning: nothing is served: no domain has a policy\n" },
-	{ OURS WEB, "4:1: warning: nothing is served: no domain has a policy\n" },
+	{ OURS "web { }", "3:1: warning: nothing is served: no domain has a policy, no list one-click\n" },
+	{ OURS WEB, "4:1: warning: nothing is served: no domain has a policy, no list one-click\n" },
 	{ STS_OURS "domain a.test { deliver to discard; sts none }\nweb { }", "4:1: error: \"web\" needs a certificate\n" },
 	{ STS_OURS "domain a.test { deliver to discard; sts none }\nweb { tls cert /w key /v; on *:25 }",
 	    "4:1: error: another block has the same address and port\n" },

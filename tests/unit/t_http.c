@@ -30,7 +30,7 @@ static const struct {
 	{ "GET / HTTP/2.0\r\n" HEAD "\r\n", 505, NULL, NULL }, { "GET / HTTP/1.2\r\n" HEAD "\r\n", 505, NULL, NULL },
 	{ "GET https://a.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },             /* no proxy */
 	{ "GET /\x80 HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
-	{ "POST / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL }, { "HEAD / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },
+	{ "PUT / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL }, { "HEAD / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },
 	{ "get / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },                           /* case counts */
 	/* Host (RFC 9112 3.2) */
 	{ "GET / HTTP/1.1\r\n\r\n", 400, NULL, NULL }, { "GET / HTTP/1.1\r\n" HEAD HEAD "\r\n", 400, NULL, NULL },
@@ -44,7 +44,16 @@ static const struct {
 	{ "GET / HTTP/1.1\r\n" HEAD "X: y\nZ: z\r\n\r\n", 400, NULL, NULL },             /* a bare LF */
 	{ "GET / HTTP/1.1\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD FIELD64("A: b\r\n") "\r\n", 431, NULL, NULL },
-	/* no body, ever (RFC 9112 6) */
+	/* a body: of a POST alone, its length said once and before (RFC 9112 6) */
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", HTTP_REQUEST, "/u", "mta-sts.a.test" },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", HTTP_REQUEST, "/u", "mta-sts.a.test" },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhell", HTTP_MORE, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "\r\n", 411, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n", 411, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 4097\r\n\r\n", 413, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: +5\r\n\r\nhello", 413, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", 411, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n", 413, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 0, 5\r\n\r\n", 413, NULL, NULL },

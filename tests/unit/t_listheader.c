@@ -79,22 +79,23 @@ a_list_with_everything(void **state)
 	l.unsubscribe = S("mailto:members-unsubscribe@list.test");
 	l.owner = S("mailto:members-owner@list.test");
 	l.archive = S("https://list.test/archive/members/");
-	l.one_click = S("https://list.test/u/Zm9v");
+	l.one_click = S("https://list.test/u");
 	assert_true(list_check(&l, NULL));
 	begin(&e, "From: a@x.test\r\nSender: b@x.test\r\n");
 	listheader_write(&e, &l);
+	listheader_one_click(&e, S("https://list.test/u/Zm9v"));
 	assert_slice(text_of(&e),
 	    "From: a@x.test\r\n"
 	    "List-Id: \"All \\\"members\\\"\" <members.list.test>\r\n"
 	    "List-Post: <mailto:members@list.test>\r\n"
 	    "List-Help: <mailto:members-help@list.test>\r\n"
 	    "List-Subscribe: <mailto:members-subscribe@list.test>\r\n"
-	    "List-Unsubscribe: <https://list.test/u/Zm9v>,\r\n <mailto:members-unsubscribe@list.test>\r\n"
-	    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"     /* RFC 8058 3.1 */
 	    "List-Owner: <mailto:members-owner@list.test>\r\n"
 	    "List-Archive: <https://list.test/archive/members/>\r\n"
 	    "Precedence: list\r\n"
-	    "Sender: <members-bounces@list.test>\r\n");
+	    "Sender: <members-bounces@list.test>\r\n"
+	    "List-Unsubscribe: <https://list.test/u/Zm9v>,\r\n <mailto:members-unsubscribe@list.test>\r\n"
+	    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");  /* RFC 8058 3.1 */
 }
 
 static void
@@ -105,16 +106,16 @@ only_what_there_is(void **state)
 
 	(void)state;
 	l.name = S("F\xc3\xbcr alle");
-	l.one_click = S("https://list.test/u");
 	l.no_posts = true;
 	begin(&e, "");
 	listheader_write(&e, &l);
+	listheader_one_click(&e, S("https://list.test/u"));
 	assert_slice(text_of(&e),
 	    "List-Id: =?utf-8?q?F=C3=BCr_alle?= <members.list.test>\r\n"
 	    "List-Post: NO\r\n"                                         /* RFC 2369 3.4 */
+	    "Precedence: list\r\n"
 	    "List-Unsubscribe: <https://list.test/u>\r\n"
-	    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
-	    "Precedence: list\r\n");
+	    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
 }
 
 /* A poster, or another list, cannot speak for this one (RFC 2369 2, RFC 2919 3). */
@@ -163,7 +164,7 @@ lists_are_checked(void **state)
 {
 	static const struct { const char *id, *name, *uri, *one_click; bool good; } cases[] = {
 		{ "a.b", "", "", "", true },
-		{ "a.b", "N\xc3\xa4me", "mailto:x@y.test", "https://x.test/?a=b", true },
+		{ "a.b", "N\xc3\xa4me", "mailto:x@y.test", "https://x.test/leave/", true },
 		{ "a", "", "", "", false }, { "", "", "", "", false }, { "a..b", "", "", "", false },
 		{ "a b.c", "", "", "", false }, { "a>.b", "", "", "", false }, { "\xc3\xa4.b", "", "", "", false },
 		{ "a.b", "x\r\ny", "", "", false }, { "a.b", "\xff", "", "", false },
@@ -171,6 +172,9 @@ lists_are_checked(void **state)
 		{ "a.b", "", "mailto:x>,<y:", "", false }, { "a.b", "", "mailto:a b", "", false },
 		{ "a.b", "", "mailto:a\r\nB: c", "", false }, { "a.b", "", "mailto:a,b", "", false },
 		{ "a.b", "", "", "http://x.test", false }, { "a.b", "", "", "mailto:x@y", false },
+		{ "a.b", "", "", "https://x.test", false }, { "a.b", "", "", "https://x.test/", false },
+		{ "a.b", "", "", "https:///leave", false }, { "a.b", "", "", "https://x.test/a?b=", false },
+		{ "a.b", "", "", "https://x.test/a#b", false },
 	};
 
 	(void)state;

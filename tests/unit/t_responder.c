@@ -102,13 +102,18 @@ leave(struct client *c)
 	buf_free(&c->got);
 }
 
+static uint64_t asker;                  /* who has asked last */
+
 /* --- the responder ------------------------------------------------------------------ */
 
 static void
 answer(void *arg, const struct http_request *request, struct response_plan *to)
 {
 	(void)arg;
+	uint64_t visitor = to->visitor;
+
 	*to = plan;
+	to->visitor = asker = visitor;
 	if (!slice_eq(request->path, S("/policy")))
 		to->response = http_plain(404);
 }
@@ -167,7 +172,7 @@ one_request_gets_one_response(void **state)
 	static const struct { const char *asks, *answer; } cases[] = {
 		{ ASK, "HTTP/1.1 200 OK\r\n" }, { ASK ASK, "HTTP/1.1 200 OK\r\n" },
 		{ "GET /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n" },
-		{ "POST / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n" },
+		{ "PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n" },
 		{ "what\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n" },
 	};
 
@@ -205,6 +210,36 @@ without_tls_it_answers_in_the_clear(void **state)
 	leave(&c);
 	responder_free(clear);
 	places_leave(&places, &here);
+}
+
+/* The answer comes when somebody else has said something; who has gone is not missed. */
+static void
+an_answer_may_come_later(void **state)
+{
+	const struct http_response page = { .status = 200, .body = S("at last") }, other = { .status = 404 };
+	struct client one, two, gone;
+	uint64_t first;
+
+	(void)state;
+	plan.later = true;
+	come(&one, true, ASK);
+	first = asker;
+	come(&two, true, ASK);
+	assert_true(one.got.n == 0 && two.got.n == 0 && first != asker);
+	responder_answer(responder, first, &page);
+	responder_answer(responder, first, &other);             /* he has been answered */
+	loop_run_until(&loop, clock_.now);
+	assert_true(starts(&one, "HTTP/1.1 200 OK\r\n") && one.over && two.got.n == 0);
+	loop_run_until(&loop, NOW + RESPONDER_LATER - 1);
+	assert_false(two.over);
+	loop_run_until(&loop, NOW + RESPONDER_LATER);
+	assert_true(starts(&two, "HTTP/1.1 503 Service Unavailable\r\n") && two.over);
+	come(&gone, true, ASK);
+	stream_end(gone.stream);
+	gone.stream = NULL;
+	loop_run_until(&loop, clock_.now + SECOND);
+	responder_answer(responder, asker, &page);
+	leave(&one), leave(&two), leave(&gone);
 }
 
 static void
@@ -361,6 +396,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_request_gets_one_response, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_tls_it_answers_in_the_clear, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_answer_may_come_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_sent_away, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_asks_finds_a_place, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_crowd_does_not_push_others_out, setup, teardown),

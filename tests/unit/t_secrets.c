@@ -47,18 +47,22 @@ each_use_has_a_key_of_its_own(void **state)
 	assert_int_equal(set.srs.each[0].n, HMAC_BYTES);
 	assert_false(slice_eq(set.srs.each[0], set.srs.each[1]));
 	assert_false(slice_eq(set.srs.each[0], set.tickets.each[0]));
+	assert_false(slice_eq(set.leaves.each[0], set.tickets.each[0]));
+	assert_false(slice_eq(set.leaves.each[0], set.srs.each[0]));
 	assert_true(slice_eq(set.srs.each[1], again.srs.each[0]));      /* the key, not its place */
 }
 
-/* A bounce may come back SRS_DAYS after the last day on which a secret has marked something. */
+/* A bounce may come back SRS_DAYS after the last day on which a secret has marked something, a word to
+ * leave a list is good for longer. */
 static const struct { int64_t day; const char *text, *renewed; } renewals[] = {
 	{ 100, "", "8640000 F\n" },
 	{ 100, "rubbish", "8640000 F\n" },
 	{ 129, "8640000 " ONES "\n", NULL },
 	{ 130, "8640000 " ONES "\n", "11232000 F\n8640000 " ONES "\n" },
-	{ 151, "8640000 " ONES "\n", "13046400 F\n8640000 " ONES "\n" },
-	{ 152, "8640000 " ONES "\n", "13132800 F\n" },
-	{ 160, "11232000 " ONES "\n8640000 " TWOS "\n", "13824000 F\n11232000 " ONES "\n" },
+	{ 189, "8640000 " ONES "\n", "16329600 F\n8640000 " ONES "\n" },
+	{ 190, "8640000 " ONES "\n", "16416000 F\n" },
+	{ 160, "11232000 " ONES "\n8640000 " TWOS "\n", "13824000 F\n11232000 " ONES "\n8640000 " TWOS "\n" },
+	{ 190, "11232000 " ONES "\n8640000 " TWOS "\n", "16416000 F\n11232000 " ONES "\n" },
 	{ 99, "8640000 " ONES "\n", NULL },             /* a clock that is a little behind */
 	{ 90, "8640000 " ONES "\n", "7776000 F\n8640000 " ONES "\n" },
 };

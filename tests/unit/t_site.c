@@ -188,6 +188,53 @@ policies_are_answered_and_nothing_else(void **state)
 	site_free(NULL);
 }
 
+/* --- leaving a list (RFC 8058) ------------------------------------------------------------------ */
+
+static const char LEAVING[] = "key k { domain l.test; file /k }\n"
+    "domain l.test { list a { members x@y.test; one-click https://h.test/leave }\n"
+    "  list b { members x@y.test; one-click https://h.test/deep/way/ }; list c { members x@y.test } }\n";
+
+#define PAIR "List-Unsubscribe=One-Click"
+#define PART(value) "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n" value "\r\n--x--\r\n"
+
+static const struct { const char *method, *path, *body, *word; unsigned status; } clicks[] = {
+	{ "GET", "/leave/w.m", "", NULL, 200 }, { "GET", "/deep/way/w.m", "", NULL, 200 },
+	{ "POST", "/leave/w.m", PAIR, "w.m", 0 }, { "POST", "/deep/way/w.m", PAIR, "w.m", 0 },
+	{ "POST", "/leave/w.m", PART("One-Click"), "w.m", 0 },
+	{ "POST", "/leave/w.m", PART("No-Click"), NULL, 400 }, { "POST", "/leave/w.m", PART("One-Clicks"), NULL, 400 },
+	{ "POST", "/leave/w.m", "", NULL, 400 }, { "POST", "/leave/w.m", "x=" PAIR, NULL, 400 },
+	{ "POST", "/leave/w.m", PAIR "&x=y", NULL, 400 },
+	{ "POST", "/leave", PAIR, NULL, 404 }, { "POST", "/leave/", PAIR, NULL, 404 }, { "POST", "/", PAIR, NULL, 404 },
+	{ "POST", "/leave/x/w.m", PAIR, NULL, 404 }, { "POST", "/deep/w.m", PAIR, NULL, 404 },
+	{ "GET", "/leave/../leave/w.m", "", NULL, 404 }, { "POST", "/.well-known/mta-sts.txt", PAIR, NULL, 404 },
+};
+
+static void
+lists_are_left_with_a_post_alone(void **state)
+{
+	struct read r;
+	struct site *site = site_new(begin(&r, LEAVING));
+
+	(void)state;
+	end(&r);
+	for (size_t i = 0; i < COUNT(clicks); i++) {
+		struct http_request request = { slice(clicks[i].method), slice(clicks[i].path), S("any.test"),
+		    slice(clicks[i].body) };
+		struct slice word = NONE;
+		bool leaves = site_leaves(site, &request, &word);
+
+		assert_case(leaves == (clicks[i].word != NULL), i, clicks[i].path);
+		if (leaves)
+			assert_slice(word, clicks[i].word);
+		else
+			assert_case(site_answer(site, &request).status == clicks[i].status, i, clicks[i].path);
+	}
+	assert_int_equal(site_left(LEFT_DONE).status, 200);
+	assert_int_equal(site_left(LEFT_UNKNOWN).status, 404);
+	assert_int_equal(site_left(LEFT_LATER).status, 503);
+	site_free(site);
+}
+
 /* --- what senders get: our own fetcher asks our own door --------------------------------------- */
 
 static struct sts_fetch fetched;
@@ -280,6 +327,7 @@ main(void)
 		cmocka_unit_test(the_longest_policy_can_be_read),
 		cmocka_unit_test(the_id_changes_with_the_policy_alone),
 		cmocka_unit_test(policies_are_answered_and_nothing_else),
+		cmocka_unit_test(lists_are_left_with_a_post_alone),
 		cmocka_unit_test(senders_get_the_policy_of_each_domain),
 	};
 

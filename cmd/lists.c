@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * chainmail lists -- who has left a list of ours with one click (queue/leaving.h),
+ * and letting somebody be a member again.
+ */
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+
+#include "base/text.h"
+#include "cmd/cmd.h"
+#include "cmd/control.h"
+#include "cmd/owner.h"
+#include "cmd/shown.h"
+#include "config.h"
+
+struct asking {
+	struct house house;
+	bool         json;
+	enum queue_verb verb;
+	struct slice list, member;      /* or empty */
+	size_t       count;
+};
+
+/* --- rows ---------------------------------------------------------------------------- */
+
+static void
+print_row(const json_t *row)
+{
+	time_t since = (time_t)json_integer_value(json_object_get(row, "since"));
+	char day[sizeof "2026-06-01"];
+	struct tm tm;
+
+	struct buf shown = BUF(4096);
+
+	if (gmtime_r(&since, &tm) == NULL || strftime(day, sizeof day, "%Y-%m-%d", &tm) == 0)
+		snprintf(day, sizeof day, "-");
+	shown_add(&shown, slice(json_string_value(json_object_get(row, "list"))));
+	buf_byte(&shown, ' ');
+	shown_add(&shown, slice(json_string_value(json_object_get(row, "member"))));
+	printf("%s  %.*s\n", day, FMT(buf_slice(&shown)));
+	buf_free(&shown);
+}
+
+static bool
+take_row(void *arg, json_t *row)
+{
+	struct asking *a = arg;
+
+	if (a->json) {
+		shown_print(row);
+	} else {
+		print_row(row);
+		json_decref(row);
+	}
+	a->count++;
+	return true;
+}
+
+/* --- nobody runs ------------------------------------------------------------------------ */
+
+static bool
+take_left(void *arg, const struct left_row *row)
+{
+	return take_row(arg, queue_left(row));
+}
+
+static bool
+ask_disk(struct asking *a, struct error *why)
+{
+	struct kv *kv;
+	bool ok;
+
+	if (!house_caches(&a->house, &kv, why))
+		return false;
+	if (kv == NULL)
+		return true;
+	if (a->verb == QUEUE_LEFT) {
+		ok = left_each(kv, a->list, take_left, a, why);
+	} else {
+		a->count = left_find(kv, a->list, a->member, why) == KV_FOUND;
+		ok = left_forget(kv, a->list, a->member, why);
+	}
+	kv_close(kv);
+	owner_leave();
+	return ok;
+}
+
+/* --- both ----------------------------------------------------------------------------------- */
+
+static bool
+ask(struct asking *a, struct error *why)
+{
+	const struct queue_request request = { .verb = a->verb, .from = a->list, .to = a->member };
+	const struct answer_user user = { .row = take_row, .arg = a };
+	size_t count = 0;
+
+	switch (control_ask(&a->house, queue_request_json(&request), &user, &count, why)) {
+	case CONTROL_NOBODY:
+		return ask_disk(a, why);
+	case CONTROL_DONE:
+		a->count = count;
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int
+tell(const struct asking *a)
+{
+	if (a->verb == QUEUE_LEFT) {
+		if (a->count == 0 && !a->json)
+			puts("nobody has left a list with one click");
+		return 0;
+	}
+	if (a->count == 0) {
+		fprintf(stderr, "chainmail lists forget: that member has not left that list\n");
+		return EX_BAD;
+	}
+	if (!a->json)
+		puts("forgotten: posts go there again if the list has this member");
+	return 0;
+}
+
+static int
+run(struct asking *a, const char *file)
+{
+	struct error why = { 0 };
+	int code = house_enter(&a->house, "lists", file);
+
+	if (code == 0 && !ask(a, &why)) {
+		fprintf(stderr, "chainmail lists: %s\n", why.text);
+		code = EX_UNAVAILABLE;
+	} else if (code == 0) {
+		code = tell(a);
+	}
+	house_leave(&a->house);
+	return code;
+}
+
+int
+cmd_lists(int argc, char **argv)
+{
+	struct asking a = { .verb = QUEUE_LEFT };
+	const char *file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf";
+	const struct option_row rows[] = {
+		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
+		{ "--json", OPTION_FLAG, &a.json, NULL, "an object a line" },
+		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	struct words words = { .n = 0 };
+	const char *verb;
+
+	if (!options_read(argc, argv, "lists [left [LIST] | forget LIST MEMBER]", rows, &words, 3))
+		return EX_USAGE;
+	verb = words.n > 0 ? words.word[0] : "left";
+	if (strcmp(verb, "forget") == 0)
+		a.verb = QUEUE_FORGET;
+	if ((a.verb == QUEUE_LEFT && strcmp(verb, "left") != 0) || (a.verb == QUEUE_LEFT && words.n > 2) ||
+	    (a.verb == QUEUE_FORGET && words.n != 3)) {
+		fprintf(stderr, "chainmail lists: left [LIST], or forget LIST MEMBER\n");
+		return EX_USAGE;
+	}
+	a.list = words.n > 1 ? slice(words.word[1]) : NONE;
+	a.member = words.n > 2 ? slice(words.word[2]) : NONE;
+	return run(&a, file);
+}
