@@ -331,7 +331,8 @@ cmd_lab(int argc, char **argv)
 	    "       chainmail lab gallery [FILE] [--json | --tap | --junit]\n"
 	    "       chainmail lab up [FILE] [--dir DIR] [--smtp PORT] [--https PORT] [--dns PORT]\n"
 	    "               [--http PORT]\n"
-	    "       chainmail lab gallery --sender-only --wait DURATION [FILE] [--json | --tap | --junit] [as for up]\n"
+	    "       chainmail lab gallery --sender-only --wait DURATION [FILE] [--json | --tap | --junit]\n"
+	    "               [as for up]\n"
 	    "       chainmail lab manual";
 	struct run r = { .all = json_array() };
 	struct lab_up up = { .directory = NULL };
@@ -346,7 +347,7 @@ cmd_lab(int argc, char **argv)
 		{ "--https", OPTION_TEXT, &up.https, "PORT", "of the policy hosts; 443 for root, else 8443" },
 		{ "--dns", OPTION_TEXT, &up.dns, "PORT", "of the name server; 53 for root, else 5353" },
 		{ "--http", OPTION_TEXT, &up.http, "PORT", "of http://127.0.0.1/lab/v1/gallery; 8025" },
-		{ "--sender-only", OPTION_FLAG, &r.sender_only, NULL, "judge another sender, by what the world sees" },
+		{ "--sender-only", OPTION_FLAG, &r.sender_only, NULL, "judge another sender" },
 		{ "--wait", OPTION_TEXT, &up.wait, "DURATION", "how long it may take" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};

@@ -515,7 +515,9 @@ class Wire:
         return self.reply(seconds)
 
     def silent(self, seconds):
-        return not self.input and not select.select([self.socket], [], [], seconds)[0]
+        readable = select.poll()                # descriptors may be beyond what select() can take
+        readable.register(self.socket, select.POLLIN)
+        return not self.input and not readable.poll(seconds * 1000)
 
     def begin(self, sender="a@far.test", *recipients):
         """Up to the 354."""

@@ -26,8 +26,8 @@ class Sender:
     """One of them: the daemons, how they are started, and what stands in the log about a domain."""
     owners, log_name = {}, "log"            # user and group -> number
 
-    def __init__(self, peers, directory):
-        self.peers, self.directory = peers, directory
+    def __init__(self, program, peers, directory):
+        self.program, self.peers, self.directory = program, peers, directory
         self.log = directory / self.log_name
 
     def make(self, *names, owner=None):
@@ -229,6 +229,38 @@ class Exim(Sender):
         return found and (found[2], self.words[found[1]])
 
 
+# --- our own ----------------------------------------------------------------------------
+
+OURS = """
+hostname mx.sender.test
+state    {directory}/state
+log      json
+roots    {directory}/world/ca.pem
+resolver {{ server 127.0.42.53:53; anchor {directory}/world/anchor }}
+listen mx {{ on 127.0.0.1:{port}; allow relay from 127.0.0.1 }}
+domain sender.test {{ deliver to discard }}
+delivery {{ retry after 3s }}
+"""
+
+
+class Ours(Sender):
+    """The real program: its own validator, its own policy cache, sockets and processes."""
+
+    def lay_out(self):
+        self.make("state")
+        (self.directory / "chainmail.conf").write_text(OURS.format(directory=self.directory, port=PORT))
+
+    def start(self):
+        with self.log.open("wb") as log:
+            subprocess.Popen([self.program, "run", "-c", self.directory / "chainmail.conf"], stdout=log, stderr=log)
+
+    def attempt(self, line):
+        event = json.loads(line) if line.startswith("{") else {}
+        if event.get("event") in ("delivered", "deferred", "bounced") and event["to"].startswith("x@"):
+            return event["to"][2:], {"delivered": "sent"}.get(event["event"], event["event"])
+        return None
+
+
 # --- the world ----------------------------------------------------------------------------
 
 
@@ -275,7 +307,7 @@ def listens(port):
 def send(rows):
     with smtplib.SMTP("127.0.0.1", PORT, timeout=20) as client:
         for row in rows:
-            client.sendmail("me@client.test", ["x@" + row["domain"]], "Subject: hello\r\n\r\nHello\r\n")
+            client.sendmail("me@sender.test", ["x@" + row["domain"]], "Subject: hello\r\n\r\nHello\r\n")
 
 
 def answered(world):
@@ -304,11 +336,11 @@ def matrix(sender, world):
         yield {**row, "status": status, "line": line}
 
 
-SENDERS = {"postfix": Postfix, "postfix-sts": PostfixWithSts, "exim": Exim}
+SENDERS = {"chainmail": Ours, "postfix": Postfix, "postfix-sts": PostfixWithSts, "exim": Exim}
 
 
 def main(who, chainmail, peers, directory):
-    sender = SENDERS[who](peers, directory)
+    sender = SENDERS[who](chainmail, peers, directory)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
     start_world(chainmail, directory)
     world = json.loads((directory / "world/gallery.json").read_text())

@@ -138,6 +138,17 @@ static const struct { const char *rfc, *zone, *with, *plan; } rows[] = {
 	{ "7672 6", SIGNED MX HOST BOGUS_TLSA, "dane-off",
 	  "10 mx.a.test  needs nothing; no-policy-found a.test\n" },
 
+	{ "7672 2.2", SIGNED MX HOST "_25._tcp.mx.a.test TLSA 3 1 1 0011223344556677\n", "",
+	  "10 mx.a.test  needs tls; tlsa mx.a.test tlsa-invalid\n" },
+	{ "7671 5", SIGNED MX HOST "_25._tcp.mx.a.test TLSA 3 2 1 " H32 "\n", "",
+	  "10 mx.a.test  needs tls; tlsa mx.a.test tlsa-invalid\n" },
+	{ "7672 2.2", SIGNED MX HOST "_25._tcp.mx.a.test TLSA 255 1 1 " H32 "\n", "",
+	  "10 mx.a.test  needs tls; tlsa mx.a.test tlsa-invalid\n" },
+	{ "7672 2.2.2", SIGNED MX "mx.a.test AAAA 2001:db8::1\n" EE, "",
+	  "10 mx.a.test  needs dane 3.1.1, names mx.a.test a.test; tlsa mx.a.test\n" },
+	{ "7672 2.1.2", SIGNED MX "mx.a.test A !timeout\n" EE, "",
+	  "no: 4.4.3 DNS: the addresses of mx.a.test cannot be looked up: timeout\n" },
+
 	/* --- DANE: no MX records, CNAMEs, and the names a certificate may have (RFC 7672 2.2.2, 3.2.2) --- */
 	{ "7672 2.2.2", SIGNED "a.test A 192.0.2.1\n_25._tcp.a.test TLSA 2 1 1 " H32 "\n", "",
 	  "0 a.test  needs dane 2.1.1, names a.test; tlsa a.test\n" },
@@ -212,6 +223,15 @@ static const struct { const char *rfc, *zone, *with, *plan; } rows[] = {
 	{ "8461 5", MX "mx.a.test A !servfail\n", "enforce=mx.a.test",
 	  "no: 4.4.3 DNS: the addresses of mx.a.test cannot be looked up: SERVFAIL\n" },
 
+	{ "8461 5", "a.test MX !servfail\n" HOST, "enforce=mx.a.test",
+	  "no: 4.4.3 DNS: the MX records of a.test cannot be looked up: SERVFAIL\n" },
+	{ "8461 5", "a.test MX !timeout\n" HOST, "enforce=mx.a.test",
+	  "no: 4.4.3 DNS: the MX records of a.test cannot be looked up: timeout\n" },
+	{ "8461 2", "a.test MX !bogus\n" HOST, "enforce=mx.a.test",
+	  "no: 4.4.3 DNS: the MX records of a.test cannot be looked up: DNSSEC validation failed\n" },
+	{ "7505 3", "a.test MX 0 .\n", "enforce=mx.a.test",
+	  "no: 5.1.10 a.test takes no mail (null MX)\n" },
+
 	/* --- DANE and MTA-STS on one domain (RFC 8461 2; STANDARDS F5) --- */
 	{ "8461 2", SIGNED MX HOST, "enforce=mx.a.test",
 	  "10 mx.a.test  needs pkix, names mx.a.test; sts a.test\n" },
@@ -260,6 +280,14 @@ static const struct { const char *rfc, *zone, *with, *plan; } rows[] = {
 	{ "8461 2", SIGNED MX HOST BOGUS_TLSA, "none=mx.a.test",
 	  "10 mx.a.test  no: 4.7.5 DANE: the TLSA records of mx.a.test cannot be looked up: DNSSEC validation failed; "
 	  "tlsa mx.a.test dnssec-invalid\n" },
+	{ "8461 2", SIGNED MX HOST "_25._tcp.mx.a.test TLSA !servfail\n", "enforce=mx.a.test",
+	  "10 mx.a.test  no: 4.7.5 DANE: the TLSA records of mx.a.test cannot be looked up: SERVFAIL; tlsa mx.a.test "
+	  "dnssec-invalid\n" },
+	{ "8461 2", SIGNED MX HOST "_25._tcp.mx.a.test TLSA !timeout\n", "enforce=mx.a.test",
+	  "10 mx.a.test  no: 4.7.5 DANE: the TLSA records of mx.a.test cannot be looked up: timeout; tlsa mx.a.test "
+	  "dnssec-invalid\n" },
+	{ "8461 2", SIGNED "a.test A 192.0.2.1\n_25._tcp.a.test TLSA 3 1 1 " H32 "\n", "enforce=mx.a.test",
+	  "0 a.test  needs dane 3.1.1, names a.test; tlsa a.test\n" },
 	{ "7672 2.2.1", MX HOST EE, "enforce=mx.a.test",
 	  "10 mx.a.test  needs pkix, names mx.a.test; sts a.test\n" },
 	{ "8461 2", SIGNED MX HOST EE, "enforce=mx.a.test dane-off",
@@ -525,6 +553,28 @@ static const struct { const char *rfc, *zone, *with, *plan; } rows[] = {
 	  "are not signed and no MTA-STS policy lists the host; no-policy-found a.test\n"
 	  "20 mx2.a.test  no: 4.4.3 DNS: the addresses of mx2.a.test cannot be looked up: SERVFAIL; no-policy-found "
 	  "a.test\n" },
+	{ "8689 4.2.1", SIGNED MX HOST TA, "requiretls",
+	  "10 mx.a.test  needs dane 2.1.1, names mx.a.test a.test, requiretls; tlsa mx.a.test\n" },
+	{ "8689 4.2.1", SIGNED MX HOST "_25._tcp.mx.a.test TLSA !servfail\n", "requiretls",
+	  "10 mx.a.test  no: 4.7.5 DANE: the TLSA records of mx.a.test cannot be looked up: SERVFAIL; tlsa mx.a.test "
+	  "dnssec-invalid\n" },
+	{ "8689 4.2.1", SIGNED MX HOST EE, "requiretls enforce=mx.b.test",
+	  "10 mx.a.test  needs dane 3.1.1, names mx.a.test a.test, requiretls; tlsa mx.a.test\n" },
+	{ "8689 4.2.1", MX HOST, "requiretls enforce=mx.a.test sts-off",
+	  "10 mx.a.test  no: 5.7.10 REQUIRETLS: nothing proves that mail for a.test goes to mx.a.test: its MX records "
+	  "are not signed and no MTA-STS policy lists the host; no-policy-found a.test\n" },
+	{ "8689 4.2.1", MX HOST, "requiretls require-sts enforce=mx.a.test",
+	  "10 mx.a.test  needs pkix, names mx.a.test, requiretls; sts a.test\n" },
+	{ "8689 4.2.1", SIGNED MX HOST, "requiretls require-dane",
+	  "10 mx.a.test  no: 4.7.5 tls require dane: mx.a.test cannot be proved by DANE: it has no secure TLSA "
+	  "records; tlsa mx.a.test dane-required\n" },
+	{ "8689 4.2.1", "@secure r.test\nr.test A 192.0.2.7\n_25._tcp.r.test TLSA 2 1 1 " H32 "\n", "via=r.test requiretls",
+	  "0 r.test  needs dane 2.1.1, names r.test, requiretls; tlsa r.test\n" },
+	{ "8689 5", SIGNED MX HOST EE, "requiretls null-sender",
+	  "10 mx.a.test  needs dane 3.1.1, names mx.a.test a.test; tlsa mx.a.test\n" },
+	{ "8689 5", SIGNED MX HOST BOGUS_TLSA, "requiretls null-sender",
+	  "10 mx.a.test  no: 4.7.5 DANE: the TLSA records of mx.a.test cannot be looked up: DNSSEC validation failed; "
+	  "tlsa mx.a.test dnssec-invalid\n" },
 	{ "8689 5", MX HOST, "requiretls null-sender",
 	  "10 mx.a.test  needs nothing; no-policy-found a.test\n" },
 	{ "8689 5", MX HOST, "requiretls null-sender enforce=mx.a.test",
