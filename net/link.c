@@ -350,7 +350,7 @@ deliver_all(struct link *k)
 	if (k->fd == -1)
 		return;
 	buf_drop(&k->in, at);
-	if (k->in.n == 0 && k->in.room > 2 * LOOP_SCRATCH)
+	if (k->in.n == 0 && k->in.room > 2 * LINK_READ)
 		buf_free(&k->in);
 }
 
@@ -359,8 +359,8 @@ static bool
 receive(struct link *k)
 {
 	char control[CMSG_SPACE(FDS_WAITING_MOST * sizeof(int))];
-	char *room = buf_room(&k->in, LOOP_SCRATCH);
-	struct iovec part = { room, LOOP_SCRATCH };
+	char *room = buf_room(&k->in, LINK_READ);
+	struct iovec part = { room, LINK_READ };
 	struct msghdr message = { .msg_iov = &part, .msg_iovlen = 1, .msg_control = control,
 	    .msg_controllen = sizeof control };
 	ssize_t n;

@@ -19,6 +19,7 @@
 
 enum {
 	LINK_FRAME_MOST = 4 << 20, LINK_UNSENT_MOST = 256 << 20,
+	LINK_READ = 64 << 10,           /* octets at once */
 	LINK_PATIENCE_MS = 10000,       /* for an end that others wait for */
 };
 

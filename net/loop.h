@@ -27,7 +27,7 @@ struct later {
 	void         *arg;
 };
 
-enum { LOOP_SCRATCH = 65536 };
+enum { LOOP_SCRATCH = 256 << 10 };     /* large mail comes in as few pieces as may be */
 
 struct loop {
 	struct event_base *base;

@@ -12,7 +12,7 @@ enum {
 	IN_MOST = 1 << 20,              /* not yet taken; a user takes more than this at once */
 	OUT_MOST = 8 << 20,             /* not yet written */
 	OUT_HIGH = 256 << 10,           /* above it no more input is read */
-	READS_A_TURN = 8,               /* then others have their turn */
+	READS_A_TURN = 4,               /* then others have their turn */
 	GOODBYE_MS = 2000,
 };
 

@@ -124,7 +124,8 @@ fits(const struct queue_request *r, const struct found *f)
 {
 	struct queue_request copy = *r;
 
-	return address_fits(f->summary.sender, r->from) && (r->to.n == 0 || !found_each_open(f, fits_not, &copy));
+	return address_fits(f->summary.sender, r->from) &&
+	    (r->to.n == 0 || !found_each_open(f, fits_not, &copy));
 }
 
 struct selecting {

@@ -10,20 +10,24 @@
 enum {
 	CONTENT_MOST = 2 << 20,         /* while the file is under way, with what the socket had */
 	HASTE = 1 << 20,                /* octets of a file that go on to the disk together */
+	CRUMB = 4 << 10,                /* pieces up to this are put together before they are written */
+	CRUMBS_MOST = 32 << 10,
 };
 
 void
-intake_begin(struct intake *in)
+intake_begin(struct intake *in, bool signs)
 {
-	*in = (struct intake){ .file = -1 };
+	*in = (struct intake){ .file = -1, .signs = signs };
 	in->arena = arena_new(INTAKE_ARENA);
 	in->content = BUF(CONTENT_MOST);
+	in->crumbs = BUF(CRUMBS_MOST);
 }
 
 void
 intake_end(struct intake *in)
 {
 	buf_free(&in->content);
+	buf_free(&in->crumbs);
 	bodies_free(&in->bodies);
 	arena_free(in->arena);
 	if (in->file != -1)
@@ -57,7 +61,8 @@ parse_header(struct intake *in, size_t length)
 
 		intake_refuse(in, (struct status){ 550, 5, 6, 0, text });
 	} else {
-		bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);     /* for our own seal */
+		if (in->signs)
+			bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);
 		if (!verdict_begin(in->verdict, &in->header, &in->bodies, in->arena))
 			intake_refuse(in, STATUS(452, 4, 3, 1,
 			    "the header is too much for this machine now"));
@@ -100,18 +105,23 @@ look_for_header(struct intake *in)
 static void
 hasten(struct intake *in)
 {
-	if (in->size < in->hastened + HASTE)
+	if (in->written < in->hastened + HASTE)
 		return;
-	file_hasten(in->file, (off_t)in->hastened, (off_t)(in->size - in->hastened));
-	in->hastened = in->size;
+	file_hasten(in->file, (off_t)in->hastened, (off_t)(in->written - in->hastened));
+	in->hastened = in->written;
 }
 
+/* The crumbs, and what came behind them, in one call. */
 static void
 write_out(struct intake *in, struct slice text)
 {
+	struct iovec pieces[] = { { in->crumbs.p, in->crumbs.n },
+		{ (void *)(uintptr_t)text.p, text.n } };
 	struct error why = { 0 };
 
-	if (file_write(in->file, text, &why)) {
+	if (file_write_pieces(in->file, pieces, 2, (off_t)in->written, &why)) {
+		in->written += in->crumbs.n + text.n;
+		buf_clear(&in->crumbs);
 		hasten(in);
 		return;
 	}
@@ -119,6 +129,14 @@ write_out(struct intake *in, struct slice text)
 		intake_refuse(in, STATUS(452, 4, 3, 1, "no space left for the message"));
 	else
 		intake_refuse(in, STATUS(451, 4, 3, 0, "the message cannot be written"));
+}
+
+/* Text comes in long pieces and, where they were cut, in very short ones. */
+static void
+add_to_file(struct intake *in, struct slice text)
+{
+	if (text.n > CRUMB || !buf_add(&in->crumbs, text))
+		write_out(in, text);
 }
 
 void
@@ -136,7 +154,7 @@ static void
 keep(struct intake *in, struct slice text)
 {
 	if (in->file != -1) {
-		write_out(in, text);
+		add_to_file(in, text);
 		return;
 	}
 	if (!buf_add(&in->content, text))
@@ -165,6 +183,8 @@ intake_finish(struct intake *in)
 {
 	if (!in->header_done && in->flaw.class == 0)
 		parse_header(in, in->content.n);
+	if (in->flaw.class == 0 && in->crumbs.n > 0)
+		write_out(in, NONE);
 	if (in->flaw.class == 0)
 		bodies_finish(&in->bodies);
 }

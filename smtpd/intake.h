@@ -25,18 +25,21 @@ struct intake {
 	struct arena   *arena;
 	struct buf      content;        /* not yet in the file */
 	size_t          scanned;        /* no end of the header before it */
-	bool            header_done, wants_file, eight_bit;
+	bool            signs, header_done, wants_file, eight_bit;
 	struct header   header;
 	struct bodies   bodies;
 	struct verdict *verdict;        /* once the header is done */
 	int             file;           /* -1: none */
-	uint64_t        hastened;       /* octets that were sent on to the disk */
+	struct buf      crumbs;         /* short pieces, on their way to it */
+	uint64_t        written;        /* octets of it … */
+	uint64_t        hastened;       /* … and how many of those were sent on to the disk */
 	uint64_t        file_number;    /* how the queue calls it; 0: none, or it has it back */
 	uint64_t        size;           /* octets so far */
 	struct status   flaw;           /* class 0: none.  What comes after a flaw is dropped */
 };
 
-void intake_begin(struct intake *);
+/* `signs`: we may seal or sign it, and need the relaxed hash of its body (RFC 6376 3.4.4). */
+void intake_begin(struct intake *, bool signs);
 void intake_end(struct intake *);       /* closes the file, if it is still ours */
 void intake_add(struct intake *, struct slice text);
 /* A file to write to; taken over. */

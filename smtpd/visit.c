@@ -234,7 +234,7 @@ intake_of(struct visit *v)
 		drop_intake(v);
 	if (v->intake == NULL) {
 		v->intake = must_alloc(sizeof *v->intake);
-		intake_begin(v->intake);
+		intake_begin(v->intake, v->smtpd->options.conf->key_count > 0);
 		v->text = v->session.texts;
 	}
 	return v->intake;

@@ -252,7 +252,7 @@ who_sends_much_waits_until_little_is_left(void **state)
 static void
 what_has_arrived_is_taken_at_once(void **state)
 {
-	static char large[LOOP_SCRATCH * 2 + 5];
+	static char large[LINK_READ * 2 + 5];
 	struct end a = { .got = BUF(1000) }, b = { .got = BUF(1000) };
 	struct buf wanted = BUF(100);
 	int fds[2];
@@ -307,13 +307,13 @@ a_descriptor_that_finds_no_room_is_missing_where_it_belongs(void **state)
 	struct end a = { .got = BUF(1000) }, b = { .got = BUF(1000) };
 	struct rlimit before, none;
 	struct buf wanted = BUF(100);
-	char *large = must_alloc(LOOP_SCRATCH + 9);
+	char *large = must_alloc(LINK_READ + 9);
 
 	(void)state;
 	link_pair(fds);
 	a.link = link_new(&loop, fds[0], &LINK_USER, &a);
 	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
-	link_send(a.link, 1, slice_of(large, LOOP_SCRATCH + 9), file_with('x'));
+	link_send(a.link, 1, slice_of(large, LINK_READ + 9), file_with('x'));
 	link_send(a.link, 2, S("there"), file_with('y'));
 	assert_true(link_flush(a.link, 1000));
 	getrlimit(RLIMIT_NOFILE, &before);
@@ -324,7 +324,7 @@ a_descriptor_that_finds_no_room_is_missing_where_it_belongs(void **state)
 	setrlimit(RLIMIT_NOFILE, &before);
 	assert_int_equal(b.got.n, 0);
 	loop_run_until(&loop, clock_.now);
-	buf_printf(&wanted, "1:%d|2:5:there:fd y|", LOOP_SCRATCH + 9);
+	buf_printf(&wanted, "1:%d|2:5:there:fd y|", LINK_READ + 9);
 	assert_true(slice_eq(buf_slice(&b.got), buf_slice(&wanted)));
 	link_end(a.link);
 	link_end(b.link);

@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/bug.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "dns/zone.h"
@@ -55,6 +56,7 @@ static const char CONFIG[] = "hostname mx.local.test\n"
     "listen mx { on 127.0.0.1:2525; allow relay from 192.0.2.7; limit messages 3/h per client; "
     "limit connections 3 }\n"
     "limits { size 1MB; received 5 }\n"
+    "key k { domain local.test; selector s1; file /k }\n"
     "domain local.test { deliver to maildir /m/%u; users ann, ben; alias postmaster -> ann;\n"
     "list staff { members ann@local.test; post members } }\n";
 
@@ -1041,7 +1043,7 @@ test_intake_pieces(void **state)
 		struct intake in;
 		struct slice all = slice(text);
 
-		intake_begin(&in);
+		intake_begin(&in, true);
 		for (; all.n > 0; all = slice_skip(all, n))
 			intake_add(&in, slice_head(all, n));
 		intake_finish(&in);
@@ -1063,18 +1065,91 @@ test_intake_header_too_large(void **state)
 	struct intake in;
 
 	(void)state;
-	intake_begin(&in);
+	intake_begin(&in, true);
 	for (int i = 0; i <= INTAKE_HEADER / 10; i++)
 		intake_add(&in, S("X: 345678\r\n"));
 	assert_int_equal(in.flaw.reply, 552);
 	intake_finish(&in);
 	intake_end(&in);
-	intake_begin(&in);
+	intake_begin(&in, true);
 	intake_add(&in, S("no field at all\r\n\r\n"));
 	assert_int_equal(in.flaw.reply, 550);
 	intake_refuse(&in, STATUS(452, 4, 3, 1, "second"));     /* the first reason stays */
 	assert_int_equal(in.flaw.reply, 550);
 	intake_end(&in);
+}
+
+/* What nobody asks for is not made; what a signature asks for is. */
+static void
+test_intake_hashes(void **state)
+{
+#define SIGNED "DKIM-Signature: v=1; a=rsa-sha256; c=relaxed/%s; d=x.test; s=k; h=from; " \
+    "bh=47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=; b=QUJD\r\n"
+	static const struct { bool signs; const char *canon; bool relaxed, simple; } cases[] = {
+		{ false, NULL, false, false }, { true, NULL, true, false },
+		{ false, "relaxed", true, false }, { false, "simple", false, true },
+		{ true, "simple", true, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct buf text = BUF(10000);
+		struct intake in;
+
+		if (cases[i].canon != NULL)
+			buf_printf(&text, SIGNED, cases[i].canon);
+		buf_add(&text, S("From: a@x.test\r\n\r\nbody\r\n"));
+		intake_begin(&in, cases[i].signs);
+		intake_add(&in, buf_slice(&text));
+		intake_finish(&in);
+		assert_int_equal(in.flaw.class, 0);
+		assert_case((bodies_get(&in.bodies, CANON_RELAXED, BODY_WHOLE) != NULL) == cases[i].relaxed,
+		    i, "relaxed");
+		assert_case((bodies_get(&in.bodies, CANON_SIMPLE, BODY_WHOLE) != NULL) == cases[i].simple,
+		    i, "simple");
+		intake_end(&in);
+		buf_free(&text);
+	}
+}
+
+/* However its pieces are cut, the file is the message. */
+static void
+test_intake_file(void **state)
+{
+	static const size_t cuts[] = { 1, 61, 4096, 4097, 40000, 100000 };
+	enum { SIZE = 3 << 20 };
+	char *text = must_alloc(SIZE), *back = must_alloc(SIZE);
+
+	(void)state;
+	for (size_t i = 0; i < SIZE; i++)
+		text[i] = (char)('a' + i * i % 26);
+	memcpy(text, "X: y\r\n\r\n", 8);
+	for (size_t c = 0; c < COUNT(cuts); c++) {
+		int fd = memfd_create("message", MFD_CLOEXEC);
+		struct intake in;
+		size_t at = 0;
+
+		intake_begin(&in, false);
+		for (size_t n = 0; at < SIZE; at += n) {
+			/* one long, one short: as a framer cuts them */
+			n = n == cuts[c] ? 3 : cuts[c];
+			if (n > SIZE - at)
+				n = SIZE - at;
+			intake_add(&in, slice_of(text + at, n));
+			if (in.wants_file)
+				intake_file(&in, dup(fd), 1);
+		}
+		intake_finish(&in);
+		assert_int_equal(in.flaw.class, 0);
+		assert_int_equal(in.size, SIZE);
+		assert_int_equal(lseek(fd, 0, SEEK_END), SIZE);
+		assert_int_equal(pread(fd, back, SIZE, 0), SIZE);
+		assert_memory_equal(back, text, SIZE);
+		intake_end(&in);
+		close(fd);
+	}
+	free(text);
+	free(back);
 }
 
 static void
@@ -1085,11 +1160,23 @@ test_intake_full_disk(void **state)
 
 	(void)state;
 	assert_int_not_equal(fd, -1);
-	intake_begin(&in);
+	intake_begin(&in, true);
 	intake_add(&in, S("X: y\r\n\r\n"));
 	while (!in.wants_file)
 		intake_add(&in, S("0123456789012345678901234567890123456789012345678901234567\r\n"));
 	intake_file(&in, fd, 1);
+	assert_int_equal(in.flaw.reply, 452);
+	intake_end(&in);
+
+	/* The last piece is a short one: its space is missing at the end. */
+	fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+	intake_begin(&in, false);
+	intake_add(&in, S("X: y\r\n\r\n"));
+	intake_file(&in, fd, 1);
+	intake_add(&in, S("short"));
+	assert_int_equal(in.flaw.class, 0);
+	assert_int_not_equal(dup2(open("/dev/full", O_WRONLY | O_CLOEXEC), fd), -1);
+	intake_finish(&in);
 	assert_int_equal(in.flaw.reply, 452);
 	intake_end(&in);
 }
@@ -1108,7 +1195,8 @@ main(void)
 		T(test_recipients), T(test_rates), T(test_rate_spans), T(test_connections), T(test_texts),
 		T(test_forged_results), T(test_tls_required_no), T(test_idle), T(test_drain),
 		T(test_witness), T(test_witness_of_a_flood), T(test_witness_without_a_queue),
-		T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_full_disk),
+		T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
+		T(test_intake_file), T(test_intake_full_disk),
 	};
 
 	return cmocka_run_group_tests_name("smtpd", tests, NULL, NULL);
