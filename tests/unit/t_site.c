@@ -218,8 +218,8 @@ lists_are_left_with_a_post_alone(void **state)
 	(void)state;
 	end(&r);
 	for (size_t i = 0; i < COUNT(clicks); i++) {
-		struct http_request request = { slice(clicks[i].method), slice(clicks[i].path), S("any.test"),
-		    slice(clicks[i].body) };
+		struct http_request request = { .method = slice(clicks[i].method),
+		    .path = slice(clicks[i].path), .host = S("any.test"), .body = slice(clicks[i].body) };
 		struct slice word = NONE;
 		bool leaves = site_leaves(site, &request, &word);
 
