@@ -292,12 +292,21 @@ answer_about_messages(struct answering *a)
 
 /* --- a list --------------------------------------------------------------------------------- */
 
+/* Of a message that has ended, the record that says so may still be on its way to the disk. */
+static bool
+has_ended(const struct queue *q, uint64_t id)
+{
+	return schedule_find(&q->schedule, id) == NULL;
+}
+
 /* It changes nothing, nor does it look at the messages themselves. */
 static bool
 list_one(void *arg, const struct found *f)
 {
 	struct answering *a = arg;
 
+	if (has_ended(a->queue, f->summary.id))
+		return true;
 	a->done++;
 	add_row(a, f);
 	return a->step < STEP_BYTES;

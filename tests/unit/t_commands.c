@@ -156,12 +156,14 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	(void)arg;
 	assert_int_equal(fd, -1);
-	if (kind == FRAME_ROWS)
+	if (kind == FRAME_ROWS) {
 		take_rows(payload);
-	else if (kind == FRAME_BYTES)
+	} else if (kind == FRAME_BYTES) {
 		buf_add(&bytes, payload);
-	else if (kind == FRAME_END)
+	} else if (kind == FRAME_END) {
+		json_decref(end);
 		end = json_loadb(payload.p, payload.n, 0, NULL);
+	}
 }
 
 static void
@@ -527,6 +529,23 @@ test_drop(void **state)
 	assert_int_equal(queue_messages(w.queue), 0);
 }
 
+/* Who asks at once does not see it any more, although the disk has not heard of its end. */
+static void
+test_drop_and_list_at_once(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+	char text[ID_TEXT + 1], json[200];
+
+	(void)state;
+	world_store(&w, "s@sender.test", "b@far.test");
+	id_text(id, text);
+	snprintf(json, sizeof json, "{\"verb\":\"drop\",\"ids\":[\"%s\"]}", text);
+	link_send(caller, FRAME_REQUEST, slice(json), -1);
+	assert_int_equal(ask("{\"verb\":\"list\"}"), 1);
+	assert_int_equal(row_count, 1);
+	assert_string_not_equal(string_at(rows[0], "queue_id"), text);
+}
+
 /* Held with the first recipients, all are held; a new queue knows it. */
 static void
 test_hold_all(void **state)
@@ -556,7 +575,7 @@ main(void)
 		cmocka_unit_test(test_request_not_utf8), T(test_row), T(test_queue_names), T(test_selections),
 		T(test_selection_of_open_ones),
 		T(test_long_list), T(test_question_within_a_list), T(test_show), T(test_retry), T(test_hold_and_release),
-		T(test_drop), T(test_hold_all),
+		T(test_drop), T(test_drop_and_list_at_once), T(test_hold_all),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);
