@@ -94,7 +94,7 @@ struct spool_options {
 	uint64_t            segment;    /* bytes of a segment; 0: 64 MiB */
 	unsigned            spares;     /* kept ready, at most SPARES_MOST; 0: 1 */
 	size_t              waiting;    /* bytes that may wait for the disk; 0: 64 MiB */
-	int64_t             quick;      /* the loop itself does what is flushed in fewer microseconds; 0: 300 */
+	int64_t             quick;      /* flushes of fewer microseconds are the loop's own; 0: 300 */
 	void              (*news)(void *arg, enum spool_news, const char *sentence);
 	void               *arg;
 };
