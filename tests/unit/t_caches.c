@@ -234,6 +234,7 @@ whom_nobody_asks_is_not_told(void **state)
 {
 	(void)state;
 	say_session("b.test", TLSRPT_SUCCESS);
+	run_for(12 * HOUR);
 	while (next(FRAME_TLSRPT_ASK).p == NULL)
 		run_for(MINUTE);
 	run_for(30 * MINUTE);
@@ -257,7 +258,7 @@ what_cannot_be_sent_is_tried_for_a_day(void **state)
 	(void)state;
 	say_session("b.test", TLSRPT_SUCCESS);
 	while (w.clock.now < NOON + 3 * DAY) {
-		run_for(MINUTE);
+		run_for(10 * MINUTE);
 		if (next(FRAME_TLSRPT_ASK).p == NULL)
 			continue;
 		say_where("b.test", LIVE_VALID, "https://c.test/v1", NULL);
@@ -275,6 +276,7 @@ an_unknown_record_is_asked_for_again(void **state)
 {
 	(void)state;
 	say_session("b.test", TLSRPT_SUCCESS);
+	run_for(12 * HOUR);
 	while (next(FRAME_TLSRPT_ASK).p == NULL)
 		run_for(MINUTE);
 	say_where("b.test", LIVE_UNKNOWN, NULL, NULL);
@@ -295,6 +297,7 @@ many_domains_have_their_turn(void **state)
 		snprintf(domain, sizeof domain, "d%d.test", i);
 		say_session(domain, TLSRPT_SUCCESS);
 	}
+	run_for(12 * HOUR);
 	while (asked < 30 && w.clock.now < NOON + 17 * HOUR) {
 		struct slice who;
 
