@@ -333,13 +333,14 @@ static void
 note_session(struct probe *p)
 {
 	struct connection_facts f = connection_facts(p->connection);
+	struct slice seen = connection_certificate(p->connection);
 
 	json_object_set_new(p->json, "tls", f.tls != NULL ? json_string(f.tls) : json_null());
 	json_object_set_new(p->json, "cipher", f.cipher != NULL ? json_string(f.cipher) : json_null());
 	json_object_set_new(p->json, "trust", json_string(secure_trust_name(f.trust)));
 	json_object_set_new(p->json, "greeting", shown_json(f.greeting));
-	if (f.seen.n > 0)
-		json_object_set_new(p->json, "certificate", shown_json(f.seen));
+	if (seen.n > 0)
+		json_object_set_new(p->json, "certificate", shown_json(seen));
 }
 
 static void

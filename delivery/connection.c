@@ -500,3 +500,11 @@ connection_facts(const struct connection *c)
 		.dsn = c->client.offers.dsn,
 	};
 }
+
+struct slice
+connection_certificate(struct connection *c)
+{
+	if (c->stream != NULL && stream_secure(c->stream))
+		verify_describe(stream_ssl(c->stream), c->found.seen);
+	return slice(c->found.seen);
+}

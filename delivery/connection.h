@@ -74,12 +74,14 @@ struct connection_facts {
 	enum secure_trust trust;
 	enum plan_policy  policy;
 	struct slice      greeting;
-	struct slice      seen;         /* of the certificate: names, last day, issuer; or empty */
+	struct slice      seen;         /* of a certificate that failed: names, last day, issuer; or empty */
 	struct slice      broke;        /* how the handshake broke off, or empty */
 	struct ip         from;         /* our address; n 0: never connected */
 	unsigned          mails;        /* sent through it before */
 	bool              dsn;          /* it knows RFC 3461 */
 };
 struct connection_facts connection_facts(const struct connection *);
+/* The same of any certificate; empty without one. */
+struct slice connection_certificate(struct connection *);
 
 #endif

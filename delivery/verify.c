@@ -146,16 +146,24 @@ describe(X509 *c, char text[FOUND_TEXT])
 }
 
 void
-verify_read(SSL *ssl, struct secure_found *found)
+verify_describe(SSL *ssl, char text[FOUND_TEXT])
 {
 	X509 *c = SSL_get0_peer_certificate(ssl);
 
+	*text = '\0';
 	if (c != NULL)
-		describe(c, found->seen);
+		describe(c, text);
+}
+
+void
+verify_read(SSL *ssl, struct secure_found *found)
+{
 	found->handshake = SSL_is_init_finished(ssl);
-	found->certificate = c != NULL;
+	found->certificate = SSL_get0_peer_certificate(ssl) != NULL;
 	found->resumed = SSL_session_reused(ssl);
 	found->verify = (int)SSL_get_verify_result(ssl);
+	if (!found->handshake || found->verify != X509_V_OK)
+		verify_describe(ssl, found->seen);
 	found->depth = SSL_get0_dane_authority(ssl, NULL, NULL);
 	found->matched = found->depth >= 0;
 }
