@@ -18,7 +18,7 @@
 #include "queue/spool_inside.h"
 
 enum { SEGMENT_BYTES = 64 << 20, WAITING_BYTES = 64 << 20, SEGMENT_LEAST = 4 * SPOOL_BLOCK,
-	QUICK = 300 };
+	QUICK = 300, FEW = 4 };
 
 /* --- small words ------------------------------------------------------------------------ */
 
@@ -286,13 +286,14 @@ submission_new(enum record_kind kind, uint64_t id, struct slice first, struct sl
 
 /*
  * A quick flush costs less than to wake the committer and be woken by him: then the
- * loop writes small things itself, in its next turn, with all that came until then.
+ * loop writes a few small things itself, in its next turn.  Where many come the
+ * committer gathers more of them, and the loop goes on meanwhile.
  */
 static bool
 better_here(const struct spool *s, const struct submission *m)
 {
 	return s->usage.flushes > 0 && s->pace < s->options.quick && !s->wanted && !s->busy && !s->troubled &&
-	    m->done != NULL && m->content.fd == -1;
+	    s->todo.n < FEW && m->done != NULL && m->content.fd == -1;
 }
 
 void
