@@ -26,7 +26,7 @@ struct secure_found {
 	bool greeted;                   /* EHLO inside TLS was answered … */
 	bool requiretls;                /* … and named REQUIRETLS */
 	/* For people, harmless to show: */
-	char seen[FOUND_TEXT];          /* of a certificate with which something is wrong: names, last day, issuer */
+	char seen[FOUND_TEXT];          /* of a certificate that failed: names, last day, issuer */
 	char broke[FOUND_TEXT];         /* how the handshake broke off: alert, version, … */
 };
 
