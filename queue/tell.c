@@ -6,6 +6,7 @@
  * other.  None is ever made about a message whose sender is null, and none for
  * a recipient whose sender said NOTIFY=NEVER or left this kind out.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -230,13 +231,16 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
     void (*done)(void *, struct status), void *arg)
 {
 	struct telling *t = must_alloc(sizeof *t);
-	struct error why;
+	struct error why = { 0 };
 
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
 	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
 	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
 		queue_alarm(q, "message", why.text);
-		finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
+		/* A disk that refuses for a moment is asked again; what is gone or rotten is not. */
+		finish_later(t, why.number != 0 && why.number != ENOENT
+		    ? STATUS(451, 4, 3, 0, "the message cannot be read now")
+		    : STATUS(250, 2, 0, 0, "nothing is left to report about"));
 		return;
 	}
 	t->recipients = recipients_of(t, about, n);
