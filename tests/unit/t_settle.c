@@ -623,14 +623,13 @@ test_held_under_way(void **state)
 
 /* --- large messages ----------------------------------------------------------------------------- */
 
-static void
-test_large_message(void **state)
+/* From ann to a@far.test, its content in a file; *size_r octets of body. */
+static uint64_t
+store_large(uint64_t *size_r)
 {
 	struct envelope e = world_envelope(&w, "ann@local.test", "a@far.test");
 	struct buf big = BUF(1 << 20), b = BUF(100);
-	struct slice report;
 
-	(void)state;
 	buf_add(&big, S("From: a@b.test\r\n\r\n"));
 	while (big.n < 300000)
 		buf_add(&big, S("A line of a long message.\r\n"));
@@ -640,19 +639,63 @@ test_large_message(void **state)
 	assert_true(file_write(w.space_fd, buf_slice(&big), NULL));
 	e.size = big.n;
 	e.header_size = 16;
+	*size_r = big.n - e.header_size;
 	send_store(&w, &e, w.space, NONE);
 	world_run(&w, 10);
 	assert_int_equal(w.stored.reply, 250);
 	assert_int_equal(w.count, 1);
+	buf_free(&big);
+	buf_free(&b);
+	return e.id;
+}
+
+static void
+test_large_message(void **state)
+{
+	struct slice report;
+	uint64_t size;
+
+	(void)state;
+	store_large(&size);
 	assert_true(w.orders[0].order.in_file);
-	assert_int_equal(w.orders[0].order.file_size, big.n - 16);
+	assert_int_equal(w.orders[0].order.file_size, size);
 	world_answer(&w, 0, "554 5.0.0 no");
 	world_run(&w, 100);
 	report = world_text(&w, world_own(&w));
 	assert_true(has(report, "Content-Type: text/rfc822-headers\r\n"));      /* K7 */
 	assert_false(has(report, "A line of a long"));
-	buf_free(&big);
-	buf_free(&b);
+}
+
+/* A disk that refuses to read for a moment costs no report; a message that is gone has none. */
+static void
+test_message_that_cannot_be_read_for_a_moment(void **state)
+{
+	static const struct { bool returns; uint64_t left; } cases[] = { { true, 1 }, { false, 0 } };
+	char path[200], aside[200], text[ID_TEXT + 1];
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t size;
+
+		if (i > 0) {
+			teardown(state);
+			setup(state);
+		}
+		id_text(store_large(&size), text);
+		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
+		snprintf(aside, sizeof aside, "%s/aside", w.dir);
+		assert_int_equal(rename(path, aside), 0);
+		if (cases[i].returns)
+			assert_int_equal(symlink(path, path), 0);       /* ELOOP, as EIO would be */
+		world_answer(&w, 0, "554 5.0.0 no");
+		world_run(&w, 5 * SECOND);
+		if (cases[i].returns) {
+			assert_int_equal(queue_messages(w.queue), 1);   /* it waits for its report */
+			assert_int_equal(world_own(&w), 0);
+			assert_int_equal(rename(aside, path), 0);
+		}
+		world_run(&w, 10 * SECOND);
+		assert_int_equal(world_own(&w) != 0, cases[i].left);
+	}
 }
 
 /* --- everything at random -------------------------------------------------------------------------- */
@@ -801,7 +844,7 @@ main(void)
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
-		T(test_large_message), T(test_random_lives),
+		T(test_large_message), T(test_message_that_cannot_be_read_for_a_moment), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
