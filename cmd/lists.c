@@ -5,7 +5,6 @@
  */
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "cmd/cmd.h"
@@ -27,18 +26,14 @@ struct asking {
 static void
 print_row(const json_t *row)
 {
-	time_t since = (time_t)json_integer_value(json_object_get(row, "since"));
-	char day[sizeof "2026-06-01"];
-	struct tm tm;
-
 	struct buf shown = BUF(4096);
+	char day[SHOWN_DAY];
 
-	if (gmtime_r(&since, &tm) == NULL || strftime(day, sizeof day, "%Y-%m-%d", &tm) == 0)
-		snprintf(day, sizeof day, "-");
 	shown_add(&shown, slice(json_string_value(json_object_get(row, "list"))));
 	buf_byte(&shown, ' ');
 	shown_add(&shown, slice(json_string_value(json_object_get(row, "member"))));
-	printf("%s  %.*s\n", day, FMT(buf_slice(&shown)));
+	printf("%s  %.*s\n", shown_day(json_integer_value(json_object_get(row, "since")), day),
+	    FMT(buf_slice(&shown)));
 	buf_free(&shown);
 }
 

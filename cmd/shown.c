@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdio.h>
+#include <time.h>
 
 #include "base/text.h"
 #include "cmd/shown.h"
@@ -66,4 +67,15 @@ shown_print(json_t *json)
 	json_dumpf(json, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(json);
+}
+
+const char *
+shown_day(int64_t seconds, char text[SHOWN_DAY])
+{
+	time_t t = (time_t)seconds;
+	struct tm tm;
+
+	if (gmtime_r(&t, &tm) == NULL || strftime(text, SHOWN_DAY, "%Y-%m-%d", &tm) == 0)
+		snprintf(text, SHOWN_DAY, "-");
+	return text;
 }

@@ -18,6 +18,10 @@ json_t *shown_fact_json(const struct fact *);
 /* Its records with commas between them, or why it was not answered. */
 void shown_fact_add(struct buf *, const struct fact *);
 
+/* "2026-06-01", in UTC, of seconds since 1970; "-" where that is no day. */
+enum { SHOWN_DAY = sizeof "2026-06-01" };
+const char *shown_day(int64_t seconds, char text[SHOWN_DAY]);
+
 /* One line of JSON on standard output; the object is given up. */
 void shown_print(json_t *);
 

@@ -5,7 +5,6 @@
  * name, and what those do who stand there.
  */
 #include <stdio.h>
-#include <time.h>
 
 #include "base/text.h"
 #include "cmd/cmd.h"
@@ -31,18 +30,14 @@ number(const json_t *row, const char *key)
 static void
 print_row(const json_t *row, bool first)
 {
-	time_t last = (time_t)number(row, "last");
 	struct buf shown = BUF(4096);
-	char day[sizeof "2026-06-01"];
-	struct tm tm;
+	char day[SHOWN_DAY];
 
-	if (gmtime_r(&last, &tm) == NULL || strftime(day, sizeof day, "%Y-%m-%d", &tm) == 0)
-		snprintf(day, sizeof day, "-");
 	shown_add(&shown, slice(json_string_value(json_object_get(row, "sealer"))));
 	if (first)
 		printf("%-40s %10s %10s  %s\n", "SEALER", "UNTRUSTED", "BELIEVED", "LAST");
 	printf("%-40.*s %10lld %10lld  %s\n", FMT(buf_slice(&shown)), number(row, "untrusted"),
-	    number(row, "believed"), day);
+	    number(row, "believed"), shown_day(number(row, "last"), day));
 	buf_free(&shown);
 }
 
