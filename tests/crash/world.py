@@ -25,10 +25,13 @@ import pathlib
 import re
 import shutil
 import signal
-import socket
 import struct
 import subprocess
+import sys
 import time
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "system"))
+from ports import free_ports  # noqa: E402
 
 ROOT = pathlib.Path.cwd()
 CHAINMAIL = ROOT / "chainmail"
@@ -44,12 +47,6 @@ listen mx {{ on 127.0.0.1:{port}; allow relay from 127.0.0.1 }}
 domain local.test {{ deliver to maildir {mail}/%u }}
 delivery {{ via 127.0.0.1:{sink}; retry after 1s, then every 1s; expire after 1h }}
 {more}"""
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def body_of(number, size):
@@ -321,7 +318,7 @@ class World:
         self.mail = pathlib.Path(mail or self.directory / "mail")
         self.environment = {**os.environ, **(environment or {})}
         self.more, self.mixture = more, mixture
-        self.ledger, self.process, self.port = Ledger(), None, free_port()
+        self.ledger, self.process, [self.port] = Ledger(), None, free_ports(1)
         self.sink = Sink(self.ledger)
         self.said, self.clients, self.read, self.loaded = {}, [], set(), False
         self.log, self.config = self.directory / "log", self.directory / "chainmail.conf"

@@ -27,6 +27,8 @@ import subprocess
 import threading
 import time
 
+from ports import free_ports
+
 ROOT = pathlib.Path.cwd()
 PLAIN, SANITIZED = ROOT / "chainmail", ROOT / "san" / "chainmail"
 PEERS = ROOT / "peers"
@@ -41,26 +43,6 @@ A_WARNING = re.compile(r": warning: |^ +\d* *\| |^\d+ warnings?$")
 
 ENVIRONMENT = {**os.environ, "ASAN_OPTIONS": "abort_on_error=1:detect_stack_use_after_return=0",
                "UBSAN_OPTIONS": "print_stacktrace=1:halt_on_error=1"}
-
-
-def free_ports(count):
-    """Ports that nobody has now, on both families."""
-    held = []
-    while len(held) < count:
-        four, six = socket.socket(), socket.socket(socket.AF_INET6)
-        four.bind(("127.0.0.1", 0))
-        try:
-            six.bind(("::1", four.getsockname()[1]))
-        except OSError:
-            four.close()
-            six.close()
-            continue
-        held.append((four, six))
-    ports = [four.getsockname()[1] for four, _ in held]
-    for pair in held:
-        for s in pair:
-            s.close()
-    return ports
 
 
 def until(condition, what, seconds=DEADLINE):

@@ -12,7 +12,8 @@ import pathlib
 import shutil
 import subprocess
 
-from chainmail import DEADLINE, PEERS, Wire, free_ports, until
+from chainmail import DEADLINE, PEERS, Wire, until
+from ports import free_ports
 
 USER = 5027
 EXIM = PEERS / "exim4-daemon-light" / "usr" / "sbin" / "exim4"

@@ -6,7 +6,8 @@ import os
 import re
 import subprocess
 
-from chainmail import DEADLINE, PEERS, free_ports, until
+from chainmail import DEADLINE, PEERS, until
+from ports import free_ports
 
 HERE = PEERS / "rspamd" / "usr"
 LIBRARIES = [*PEERS.glob("lib*/usr/lib/*-linux-gnu"), HERE / "lib" / "rspamd"]

@@ -11,7 +11,8 @@ import subprocess
 import pytest
 
 import chainmail
-from chainmail import Chainmail, Sink, free_ports, letter
+from chainmail import Chainmail, Sink, letter
+from ports import free_ports
 
 CHAINMAIL = os.path.abspath("chainmail")
 SOURCE = pathlib.Path(os.environ.get("srcdir", ".")).resolve()

@@ -4,7 +4,6 @@ import concurrent.futures
 import json
 import os
 import pathlib
-import random
 import re
 import shutil
 import smtplib
@@ -15,6 +14,7 @@ import urllib.request
 import xml.etree.ElementTree
 
 import pytest
+from ports import free_ports
 from test_lab_dns import Unbound, ask, unbound_program, verdict
 
 CHAINMAIL = os.path.abspath("chainmail")
@@ -118,14 +118,11 @@ class OpenWorld:
 
     def __init__(self, directory, *arguments):
         self.directory = directory
-        for _ in range(5):                      # below the ports that a machine gives away by itself
-            smtp, https, dns, self.http = random.sample(range(20000, 30000), 4)
-            self.process = subprocess.Popen(
-                [CHAINMAIL, "lab", "up", *map(str, arguments), "--dir", str(directory), "--smtp", str(smtp),
-                 "--https", str(https), "--dns", str(dns), "--http", str(self.http)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-            line = self.process.stdout.readline()
-            if line:
-                break
+        smtp, https, dns, self.http = free_ports(4)
+        self.process = subprocess.Popen(
+            [CHAINMAIL, "lab", "up", *map(str, arguments), "--dir", str(directory), "--smtp", str(smtp), "--https", str(https),
+             "--dns", str(dns), "--http", str(self.http)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        line = self.process.stdout.readline()
         assert line, self.process.stderr.read()
         self.ready = json.loads(line)
         self.table = json.loads((directory / "gallery.json").read_text())
@@ -328,7 +325,7 @@ def test_what_a_sender_did_is_answered(tmp_path):
 @pytest.mark.parametrize("tls, code", [(None, EX_BAD), (True, 0), (False, EX_BAD)])
 def test_another_sender_is_judged_at_the_end(small, tmp_path, tls, code):
     """By SIGTERM here, so that nobody waits; --wait is the longest that it may take."""
-    smtp, https, dns, http = random.sample(range(20000, 30000), 4)
+    smtp, https, dns, http = free_ports(4)
     with subprocess.Popen([CHAINMAIL, "lab", "gallery", "--sender-only", "--wait", "5m", small, "--tap", "--dir", tmp_path / "w",
                            "--smtp", str(smtp), "--https", str(https), "--dns", str(dns), "--http", str(http)], text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -348,7 +345,7 @@ def test_another_sender_is_judged_at_the_end(small, tmp_path, tls, code):
 
 
 def test_the_wait_has_an_end(small, tmp_path):
-    smtp, https, dns, http = map(str, random.sample(range(20000, 30000), 4))
+    smtp, https, dns, http = map(str, free_ports(4))
     got = gallery("--sender-only", "--wait", "1s", small, "--smtp", smtp, "--https", https, "--dns", dns, "--http", http,
                   directory=tmp_path)
     assert got.returncode == EX_BAD and got.stdout.startswith("good.test") and '"ready"' in got.stderr

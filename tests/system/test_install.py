@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from ports import free_ports
 
 HERE = Path(__file__).resolve().parent
 SOURCE = HERE.parents[1]
@@ -95,9 +96,7 @@ def test_uninstall_leaves_no_file(installed):
 
 
 def test_the_service_manager_is_told(tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     (tmp_path / "facts").write_text("\n")
     (tmp_path / "c.conf").write_text(f"hostname mx.local.test\nstate state\nresolver {{ facts facts }}\n"
                                      f"listen mx {{ on 127.0.0.1:{port} }}\n"

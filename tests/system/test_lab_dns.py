@@ -19,6 +19,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
+from ports import free_ports
 
 HELPER = "obj/tests/unit/t_lab_dns"
 NOW = "20260601120000"          # the lab's clock; a peer's own may be anywhere near
@@ -130,12 +131,6 @@ def test_udp_is_cut_and_tcp_is_whole(world):
 # --- validators of others ------------------------------------------------------------
 
 
-def free_port():
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
 def peer_environment():
     libraries = glob.glob(os.path.abspath("peers/*/usr/lib/*-linux-gnu"))
     return {**os.environ, "LD_LIBRARY_PATH": ":".join(libraries)}
@@ -145,7 +140,7 @@ class Unbound:
     """Debian's unbound; it has the lab's anchor and asks the lab's server."""
 
     def __init__(self, directory, program, anchor, upstream):
-        self.at = "127.0.0.1", free_port()
+        self.at = "127.0.0.1", *free_ports(1)
         config = directory / "unbound.conf"
         config.write_text(f"""
 server:

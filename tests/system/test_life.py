@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_OSERR, PLAIN, Chainmail, Sink, Wire, free_ports, have, letter, until
+from chainmail import EX_CONFIG, EX_OSERR, PLAIN, Chainmail, Sink, Wire, have, letter, until
+from ports import free_ports
 
 SITE = """
 hostname mx.local.test

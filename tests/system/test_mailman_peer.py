@@ -14,7 +14,8 @@ import subprocess
 import dkim
 import pytest
 
-from chainmail import PEERS, Chainmail, free_ports, letter, until
+from chainmail import PEERS, Chainmail, letter, until
+from ports import free_ports
 from test_forward import answer, arc_of, public
 
 PATIENCE = 120                          # a dozen Python processes on a busy machine

@@ -8,7 +8,8 @@ import sys
 
 import pytest
 
-from chainmail import PEERS, Chainmail, free_ports
+from chainmail import PEERS, Chainmail
+from ports import free_ports
 from test_forward import answer
 from test_mailman_peer import LIST_HOST, receivers, survives
 

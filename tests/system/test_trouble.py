@@ -11,7 +11,8 @@ import time
 
 import pytest
 
-from chainmail import PLAIN, Chainmail, Sink, free_ports, have, letter, until
+from chainmail import PLAIN, Chainmail, Sink, have, letter, until
+from ports import free_ports
 
 SITE = """
 hostname mx.local.test

@@ -12,6 +12,7 @@ import time
 import pytest
 
 from nameserver import NameServer
+from ports import free_ports
 
 CHAINMAIL = os.environ.get("CHAINMAIL", "./chainmail")
 CONFORMANCE = os.environ.get("CONFORMANCE", "../shared/conformance")
@@ -387,12 +388,6 @@ def test_signatures_of_public_suites(name, tmp_path):
 
 # --- the server ---------------------------------------------------------------------
 
-def free_port():
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return listener.getsockname()[1]
-
-
 def until(what, seconds=20):
     end = time.monotonic() + seconds
     while not (value := what()):
@@ -409,7 +404,7 @@ def results_field(message):
 
 def test_the_server_and_verify_say_the_same(world, tmp_path):
     """Each letter goes through a running server; what it wrote into it is what verify says of it."""
-    port, boxes = free_port(), tmp_path / "mail"
+    [port], boxes = free_ports(1), tmp_path / "mail"
     (boxes / "ann" / "new").mkdir(parents=True)
     (boxes / "ann" / "cur").mkdir()
     (boxes / "ann" / "tmp").mkdir()
