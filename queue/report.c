@@ -171,6 +171,8 @@ write_for_people(struct buf *b, const struct report *r)
 		if (one->action == REPORT_DELAYED)
 			buf_printf(b, "    It will be tried until %s.\r\n", until);
 	}
+	if (r->original.n == 0)
+		buf_add(b, S("\r\nIts text can no longer be read here, and is not returned.\r\n"));
 }
 
 /* RFC 3464 2.2 */
@@ -284,7 +286,9 @@ report_write(struct buf *b, const struct report *r)
 	write_per_message(b, r);
 	for (size_t i = 0; i < r->count; i++)
 		write_per_recipient(b, r, &r->recipients[i]);
-	buf_printf(b, "\r\n--%s\r\n", boundary);
-	write_original(b, r, utf8);
+	if (r->original.n > 0) {
+		buf_printf(b, "\r\n--%s\r\n", boundary);
+		write_original(b, r, utf8);
+	}
 	buf_printf(b, "\r\n--%s--\r\n", boundary);
 }

@@ -34,7 +34,7 @@ struct report {
 	int64_t      until;             /* of delayed ones: tried until then */
 	const struct report_recipient *recipients;
 	size_t       count;
-	struct slice original;          /* the message as it was received, header first */
+	struct slice original;          /* the message as it was received, header first; empty: lost */
 	bool         full;              /* attach all of it, if it is not too large */
 };
 

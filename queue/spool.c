@@ -238,8 +238,11 @@ spool_read(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena,
 	if (r.id != id || !message_read(buf_slice(bytes), &p))
 		return error_set(why, "the message's record is damaged");
 	m->content = p.content;
-	return envelope_unpack(&m->envelope, p.envelope, arena, why) &&
-	    (!p.in_file || open_content(s, m, why));
+	if (!envelope_unpack(&m->envelope, p.envelope, arena, why)) {
+		m->envelope.count = 0;
+		return false;
+	}
+	return !p.in_file || open_content(s, m, why);
 }
 
 bool

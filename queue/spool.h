@@ -159,7 +159,10 @@ struct stored {
 };
 
 bool spool_living(const struct spool *, uint64_t id);
-/* `bytes` is cleared first; its ceiling should be RECORD_MOST. */
+/*
+ * `bytes` is cleared first; its ceiling should be RECORD_MOST.  False also when
+ * only the content cannot be opened: then the envelope is there (its count is not 0).
+ */
 bool spool_read(struct spool *, uint64_t id, struct buf *bytes, struct arena *, struct stored *,
     struct error *why);
 /* The fields made for a route are added to `fields`; false when there are none. */

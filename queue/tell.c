@@ -237,11 +237,15 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
 	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
 		queue_alarm(q, "message", why.text);
-		/* A disk that refuses for a moment is asked again; what is gone or rotten is not. */
-		finish_later(t, why.number != 0 && why.number != ENOENT
-		    ? STATUS(451, 4, 3, 0, "the message cannot be read now")
-		    : STATUS(250, 2, 0, 0, "nothing is left to report about"));
-		return;
+		if (why.number != 0 && why.number != ENOENT) {  /* a disk that refuses for a moment */
+			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
+			return;
+		}
+		if (t->stored.envelope.count == 0) {
+			finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
+			return;
+		}
+		/* Its content is gone for good: the report tells that, and goes without it. */
 	}
 	t->recipients = recipients_of(t, about, n);
 	t->report.count = t->stored.envelope.sender.n > 0 ? choose(t, about, n) : 0;

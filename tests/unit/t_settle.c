@@ -666,14 +666,18 @@ test_large_message(void **state)
 	assert_false(has(report, "A line of a long"));
 }
 
-/* A disk that refuses to read for a moment costs no report; a message that is gone has none. */
+/* A disk that refuses to read for a moment costs nothing; what is gone for good costs the text. */
 static void
-test_message_that_cannot_be_read_for_a_moment(void **state)
+test_report_about_what_cannot_be_read(void **state)
 {
-	static const struct { bool returns; uint64_t left; } cases[] = { { true, 1 }, { false, 0 } };
+	static const struct { bool returns; const char *told; } cases[] = {
+		{ true, "Content-Type: text/rfc822-headers\r\n" },
+		{ false, "Its text can no longer be read here" },
+	};
 	char path[200], aside[200], text[ID_TEXT + 1];
 
 	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct slice report;
 		uint64_t size;
 
 		if (i > 0) {
@@ -694,7 +698,10 @@ test_message_that_cannot_be_read_for_a_moment(void **state)
 			assert_int_equal(rename(aside, path), 0);
 		}
 		world_run(&w, 10 * SECOND);
-		assert_int_equal(world_own(&w) != 0, cases[i].left);
+		report = world_text(&w, world_own(&w));
+		assert_true(has(report, "Action: failed\r\n"));
+		for (size_t k = 0; k < COUNT(cases); k++)
+			assert_int_equal(has(report, cases[k].told), k == i);
 	}
 }
 
@@ -844,7 +851,7 @@ main(void)
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
-		T(test_large_message), T(test_message_that_cannot_be_read_for_a_moment), T(test_random_lives),
+		T(test_large_message), T(test_report_about_what_cannot_be_read), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
