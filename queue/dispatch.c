@@ -367,16 +367,19 @@ begin(struct queue *q, struct task *t)
 	}
 }
 
-void
-dispatch_turn(struct queue *q)
+bool
+dispatch_turn(struct queue *q, int64_t now)
 {
-	int64_t now = clock_now(q->loop->clock);
 	struct task *t;
 
 	if (!q->loaded || q->draining || deliverers(q) == 0)
-		return;
-	while (q->under_way + q->expanding < WORKS_MOST && (t = schedule_next(&q->schedule, now)) != NULL)
+		return false;
+	while (q->under_way + q->expanding < WORKS_MOST) {
+		if ((t = schedule_next(&q->schedule, now)) == NULL)
+			return schedule_wake(&q->schedule, now) <= now;
 		begin(q, t);
+	}
+	return false;
 }
 
 /* --- what deliverers say ------------------------------------------------------------------------- */

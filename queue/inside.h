@@ -184,7 +184,8 @@ bool sender_member(const struct route *, const struct address *to, struct arena 
 
 /* --- dispatch.c ------------------------------------------------------------------------ */
 
-void dispatch_turn(struct queue *);             /* start what can be started */
+/* Start what can be started; true: more is due than was looked at, call it again. */
+bool dispatch_turn(struct queue *, int64_t now);
 void delivery_link_new(struct queue *, int fd);
 void delivery_links_end(struct queue *);
 /* Read what deliverers have sent already. */

@@ -79,10 +79,12 @@ take_turn(void *arg)
 {
 	struct queue *q = arg;
 	int64_t now = clock_now(q->loop->clock), when;
+	bool more = dispatch_turn(q, now);
 
-	dispatch_turn(q);
 	when = schedule_wake(&q->schedule, now);
-	if (when == INT64_MAX)
+	if (more)
+		queue_look(q);
+	else if (when == INT64_MAX)
 		timer_clear(q->loop, &q->wake);
 	else if (when > now)
 		timer_set(q->loop, &q->wake, when - now, wake_up, q);

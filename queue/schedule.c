@@ -5,7 +5,10 @@
 #include "base/bug.h"
 #include "queue/schedule.h"
 
-enum { LIMIT_FIRST = 5 };               /* attempts at once, before a destination is known */
+enum {
+	LIMIT_FIRST = 5,                /* attempts at once, before a destination is known */
+	WAKES = 100,                    /* tasks that are due are put in line by one call, at most */
+};
 
 static void
 line_begin(struct destination *d)
@@ -326,6 +329,7 @@ static void
 wake_due(struct schedule *s, int64_t now)
 {
 	struct heap_entry *e;
+	int left = WAKES;
 
 	while ((e = heap_first(&s->resting)) != NULL && e->when <= now) {
 		struct destination *d = destination_of_rest(e);
@@ -335,7 +339,7 @@ wake_due(struct schedule *s, int64_t now)
 		join_turns(s, d);
 		maybe_forget_destination(s, d);
 	}
-	while ((e = heap_first(&s->waiting)) != NULL && e->when <= now) {
+	while ((e = heap_first(&s->waiting)) != NULL && e->when <= now && left-- > 0) {
 		heap_remove(&s->waiting, e);
 		put_in_line(s, task_of(e));
 	}

@@ -124,7 +124,10 @@ void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
 
 /* --- time and turns -------------------------------------------------------------- */
 
-/* The next task to be worked on, which is now ACTIVE; NULL: none at this time. */
+/*
+ * The next task to be worked on, which is now ACTIVE; NULL: none at this time.  Of many
+ * that are due at once it looks at some: schedule_wake() tells whether there are more.
+ */
 struct task *schedule_next(struct schedule *, int64_t now);
 /* Make a task active out of turn, because it is being worked on already; false: it is. */
 bool         schedule_take(struct schedule *, struct task *);

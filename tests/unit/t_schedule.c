@@ -78,6 +78,32 @@ test_order_of_time(void **state)
 	}
 }
 
+/* A thousand that are due together are not put in line by one call, and still all have their turn. */
+static void
+test_many_due_at_once(void **state)
+{
+	enum { ALL = 1000 };
+	size_t done = 0, calls = 0;
+
+	(void)state;
+	for (uint64_t id = 1; id <= ALL; id++)
+		task_wait(&schedule, add(id, "mx a.test", 0, 0), 5000);
+	now = 5000;
+	do {
+		struct task *t = next();
+
+		calls++;
+		if (calls == 1)
+			assert_true(schedule.waiting.n > ALL / 2);
+		if (t != NULL) {
+			task_remove(&schedule, t);
+			done++;
+		}
+	} while (schedule_wake(&schedule, now) <= now);
+	assert_int_equal(done, ALL);
+	assert_true(calls <= ALL + 1);
+}
+
 /* Who goes to one place at one time goes together; others do not. */
 static void
 test_tasks_are_joined(void **state)
@@ -710,7 +736,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_order_of_time), T(test_tasks_are_joined), T(test_nothing_when_stopped),
+		T(test_order_of_time), T(test_many_due_at_once), T(test_tasks_are_joined), T(test_nothing_when_stopped),
 		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_round),
 		T(test_dead_destination_delays_nobody), T(test_concurrency),
 		T(test_one_at_a_time_when_terms_say_so), T(test_rate), T(test_rest),
