@@ -3,7 +3,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/bug.h"
@@ -11,10 +10,8 @@
 #include "cmd/control.h"
 #include "cmd/owner.h"
 #include "net/link.h"
-#include "queue/state.h"
 
-enum { PATH_BYTES = 4096, KV_MEMORY = 1 << 20,
-    ROWS_MOST = QUEUE_ROW_MOST + LINK_FRAME_MOST, ROW_MEMORY = 256 << 20 };
+enum { PATH_BYTES = 4096, ROWS_MOST = QUEUE_ROW_MOST + LINK_FRAME_MOST, ROW_MEMORY = 256 << 20 };
 
 /* --- the house -------------------------------------------------------------------------- */
 
@@ -54,16 +51,6 @@ house_leave(struct house *h)
 	conf_free(h->conf);
 	files_free(&h->files);
 	flaws_end(&h->flaws);
-}
-
-bool
-house_caches(struct house *h, struct kv **kv, struct error *why)
-{
-	struct kv_options o = { "caches", STATE_TABLES, &h->clock, KV_MEMORY, false };
-	struct stat st;
-
-	*kv = NULL;
-	return stat("caches", &st) == -1 || (owner_become(".", why) && (*kv = kv_open(&o, why)) != NULL);
 }
 
 struct spool *

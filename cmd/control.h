@@ -47,11 +47,9 @@ enum control_answer control_ask(struct house *, json_t *request, const struct an
     size_t *count_r, struct error *why);
 
 /*
- * What is kept there beside mail (queue/state.h), while nobody runs.  *kv_r is NULL when
- * there is nothing yet.  Root is the directory's owner from here on, until owner_leave().
+ * The spool of that state directory; fails while the program runs.  Root is the
+ * directory's owner from here on, until owner_leave().
  */
-bool house_caches(struct house *, struct kv **kv_r, struct error *why);
-/* The spool of that state directory, in the same way; fails while the program runs. */
 struct spool *house_spool(struct house *, struct error *why);
 
 #endif

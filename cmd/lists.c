@@ -8,13 +8,11 @@
 
 #include "base/text.h"
 #include "cmd/cmd.h"
-#include "cmd/control.h"
-#include "cmd/owner.h"
+#include "cmd/rows.h"
 #include "cmd/shown.h"
 #include "config.h"
 
 struct asking {
-	struct house house;
 	bool         json;
 	enum queue_verb verb;
 	struct slice list, member;      /* or empty */
@@ -48,58 +46,10 @@ take_row(void *arg, json_t *row)
 		print_row(row);
 		json_decref(row);
 	}
-	a->count++;
 	return true;
 }
 
-/* --- nobody runs ------------------------------------------------------------------------ */
-
-static bool
-take_left(void *arg, const struct left_row *row)
-{
-	return take_row(arg, queue_left(row));
-}
-
-static bool
-ask_disk(struct asking *a, struct error *why)
-{
-	struct kv *kv;
-	bool ok;
-
-	if (!house_caches(&a->house, &kv, why))
-		return false;
-	if (kv == NULL)
-		return true;
-	if (a->verb == QUEUE_LEFT) {
-		ok = left_each(kv, a->list, take_left, a, why);
-	} else {
-		a->count = left_find(kv, a->list, a->member, why) == KV_FOUND;
-		ok = left_forget(kv, a->list, a->member, why);
-	}
-	kv_close(kv);
-	owner_leave();
-	return ok;
-}
-
-/* --- both ----------------------------------------------------------------------------------- */
-
-static bool
-ask(struct asking *a, struct error *why)
-{
-	const struct queue_request request = { .verb = a->verb, .from = a->list, .to = a->member };
-	const struct answer_user user = { .row = take_row, .arg = a };
-	size_t count = 0;
-
-	switch (control_ask(&a->house, queue_request_json(&request), &user, &count, why)) {
-	case CONTROL_NOBODY:
-		return ask_disk(a, why);
-	case CONTROL_DONE:
-		a->count = count;
-		return true;
-	default:
-		return false;
-	}
-}
+/* --- both verbs ----------------------------------------------------------------------------- */
 
 static int
 tell(const struct asking *a)
@@ -121,16 +71,18 @@ tell(const struct asking *a)
 static int
 run(struct asking *a, const char *file)
 {
+	const struct queue_request request = { .verb = a->verb, .from = a->list, .to = a->member };
 	struct error why = { 0 };
-	int code = house_enter(&a->house, "lists", file);
+	struct house house;
+	int code = house_enter(&house, "lists", file);
 
-	if (code == 0 && !ask(a, &why)) {
+	if (code == 0 && !rows_ask(&house, &request, NULL, take_row, a, &a->count, &why)) {
 		fprintf(stderr, "chainmail lists: %s\n", why.text);
 		code = EX_UNAVAILABLE;
 	} else if (code == 0) {
 		code = tell(a);
 	}
-	house_leave(&a->house);
+	house_leave(&house);
 	return code;
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "cmd/owner.h"
 #include "cmd/rows.h"
@@ -7,90 +8,70 @@
 
 enum { KV_MEMORY = 1 << 20, ROWS_MOST = 1000, LINE_MOST = 4 << 20 };
 
-static void
+/* --- who is asked ----------------------------------------------------------------------- */
+
+/* From here on as the owner of the state; where nothing was kept yet there is nothing to ask. */
+static bool
+ask_disk(struct house *h, const struct queue_request *r, const json_t *rows,
+    bool (*each)(void *, json_t *), void *arg, size_t *count_r, struct error *why)
+{
+	struct kv_options o = { "caches", STATE_TABLES, &h->clock, KV_MEMORY, false };
+	struct kv *kv = NULL;
+	struct stat st;
+	bool ok;
+
+	*count_r = 0;
+	if (r->verb != QUEUE_LOAD && stat(o.dir, &st) == -1)
+		return true;
+	ok = owner_become(".", why) && (kv = kv_open(&o, why)) != NULL &&
+	    queue_kept(kv, r, rows, each, arg, count_r, why);
+	kv_close(kv);
+	owner_leave();
+	return ok;
+}
+
+bool
+rows_ask(struct house *h, const struct queue_request *r, json_t *rows, bool (*each)(void *, json_t *),
+    void *arg, size_t *count_r, struct error *why)
+{
+	const struct answer_user user = { .row = each, .arg = arg };
+	json_t *request = queue_request_json(r);
+	enum control_answer got;
+
+	if (rows != NULL)
+		json_object_set(request, "rows", rows);
+	got = control_ask(h, request, &user, count_r, why);
+	return got == CONTROL_NOBODY ? ask_disk(h, r, rows, each, arg, count_r, why)
+	    : got == CONTROL_DONE;
+}
+
+/* --- all of it, as text ----------------------------------------------------------------- */
+
+static bool
 write_row(void *arg, json_t *row)
 {
 	json_dumpf(row, arg, JSON_COMPACT);
 	fputc('\n', arg);
 	json_decref(row);
-}
-
-static bool
-take_row(void *arg, json_t *row)
-{
-	write_row(arg, row);
 	return true;
-}
-
-static json_t *
-request_of(enum queue_verb verb)
-{
-	return queue_request_json(&(struct queue_request){ .verb = verb });
-}
-
-/* From here on as the owner of the state, until close_caches(). */
-static struct kv *
-open_caches(struct house *h, struct error *why)
-{
-	struct kv_options o = { "caches", STATE_TABLES, &h->clock, KV_MEMORY, false };
-
-	return owner_become(".", why) ? kv_open(&o, why) : NULL;
-}
-
-static void
-close_caches(struct kv *kv)
-{
-	kv_close(kv);
-	owner_leave();
 }
 
 bool
 rows_dump(struct house *h, FILE *to, struct error *why)
 {
-	const struct answer_user user = { .row = take_row, .arg = to };
+	const struct queue_request request = { .verb = QUEUE_DUMP };
 	size_t count;
-	enum control_answer got = control_ask(h, request_of(QUEUE_DUMP), &user, &count, why);
-	struct kv *kv;
-	bool ok;
 
-	if (got != CONTROL_NOBODY)
-		return got == CONTROL_DONE;
-	if ((kv = open_caches(h, why)) == NULL)
-		return false;
-	ok = state_dump(kv, write_row, to, why);
-	close_caches(kv);
-	return ok;
-}
-
-static bool
-none(void *arg, json_t *row)
-{
-	(void)arg;
-	json_decref(row);
-	return true;
+	return rows_ask(h, &request, NULL, write_row, to, &count, why);
 }
 
 static bool
 load_rows(struct house *h, json_t *rows, struct error *why)
 {
-	static const struct answer_user user = { .row = none };
-	json_t *request = request_of(QUEUE_LOAD), *row;
-	enum control_answer got;
-	struct kv *kv;
-	size_t i, count;
-	bool ok = true;
+	const struct queue_request request = { .verb = QUEUE_LOAD };
+	size_t count;
 
-	json_object_set(request, "rows", rows);
-	got = control_ask(h, request, &user, &count, why);
-	if (got != CONTROL_NOBODY)
-		return got == CONTROL_DONE;
-	if ((kv = open_caches(h, why)) == NULL)
-		return false;
-	json_array_foreach(rows, i, row)
-		ok = ok && state_load(kv, row, why);
-	ok = ok && kv_commit(kv, KV_SYNC, why);
-	close_caches(kv);
-	return ok;
+	return rows_ask(h, &request, rows, NULL, NULL, &count, why);
 }
 
 static bool

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * rows -- what is kept beside mail, as text: rows of queue/state.h, a line of JSON
- * each.  The program that runs is asked; when nobody runs, it is the disk.
+ * rows -- asking about what is kept beside mail.  The program that runs is asked;
+ * when nobody runs, it is the disk.
  */
 #ifndef CMD_ROWS_H
 #define CMD_ROWS_H
@@ -10,6 +10,11 @@
 
 #include "cmd/control.h"
 
+/* What queue_kept() does, wherever it is done. */
+bool rows_ask(struct house *, const struct queue_request *, json_t *rows,
+    bool (*each)(void *arg, json_t *row), void *arg, size_t *count_r, struct error *why);
+
+/* All of it as text (queue/state.h), a row a line. */
 bool rows_dump(struct house *, FILE *to, struct error *why);
 
 /*

@@ -13,20 +13,22 @@
 #include "queue/commands.h"
 #include "queue/history.h"
 #include "queue/inside.h"
-#include "queue/state.h"
 
 enum {
 	REQUEST_MEMORY = 1 << 20, CALLERS_MOST = 16,
-	/* A list is made in steps of some milliseconds, while the step before is being read. */
+	/* What goes over the queue does so in steps of some milliseconds … */
 	STEP_MESSAGES = 4096, STEP_BYTES = 512 << 10, FRAME_BYTES_OF_ROWS = 64 << 10,
-	UNSENT_LOW = 128 << 10,
+	STEP_CHANGES = 256,
+	/* … while the step before is being read, or written to the disk. */
+	UNSENT_LOW = 128 << 10, UNWRITTEN_WAIT = 2,     /* ms */
 };
 
 struct caller {
 	struct caller  *next, **back;
 	struct callers *callers;
 	struct link    *link;
-	struct answering *list;         /* that is being sent, or NULL */
+	struct answering *under_way;    /* what is answered in steps, or NULL */
+	struct timer    again;          /* its next one, when the disk is waited for */
 	unsigned        still;          /* backups that are being taken */
 };
 
@@ -47,8 +49,8 @@ struct answering {
 	struct buf           rows;      /* of a list, not sent yet */
 	size_t               step;      /* bytes of rows in this one */
 	uint64_t            *ids;       /* those that are selected */
-	size_t               count, room;
-	size_t               done;      /* of them */
+	size_t               count, room, at;
+	size_t               done;      /* of them; others have ended, or may not be changed */
 	struct error         why;       /* one of them was not */
 };
 
@@ -239,7 +241,7 @@ answer_one(void *arg, const struct found *f)
 
 	switch (a->request.verb) {
 	case QUEUE_LIST:
-		break;                          /* list_some() */
+		break;                          /* list_one() */
 	case QUEUE_SHOW:
 		add_row(a, f);
 		send_rows(a);
@@ -281,16 +283,49 @@ end_about_messages(struct answering *a)
 	send_end(a->link, a->done, why == &a->selection.why && !a->selection.missed, why);
 }
 
+/* --- in steps ------------------------------------------------------------------------------- */
+
 static void
-answer_about_messages(struct answering *a)
+finish(struct caller *c)
 {
-	queue_select(a->queue->spool, &a->request, &a->selection, gather, a);
-	for (size_t i = 0; i < a->count; i++)
-		spool_look(a->queue->spool, a->ids[i], answer_one, a, NULL);
-	end_about_messages(a);
+	end_about_messages(c->under_way);
+	answering_free(c->under_way);
+	c->under_way = NULL;
 }
 
-/* --- a list --------------------------------------------------------------------------------- */
+/* A message with all its text is a step of its own. */
+static void
+answer_some(void *arg)
+{
+	struct caller *c = arg;
+	struct answering *a = c->under_way;
+	struct queue *q = a->queue;
+	size_t end = a->at + (a->request.verb == QUEUE_SHOW ? 1 : STEP_CHANGES);
+
+	if (spool_behind(q->spool)) {
+		timer_set(q->loop, &c->again, UNWRITTEN_WAIT, answer_some, c);
+		return;
+	}
+	for (; a->at < a->count && a->at < end; a->at++)
+		spool_look(q->spool, a->ids[a->at], answer_one, a, NULL);
+	queue_look(q);
+	if (a->at < a->count)
+		link_when_low(c->link, UNSENT_LOW, answer_some, c);
+	else
+		finish(c);
+}
+
+static void
+gather_some(void *arg)
+{
+	struct caller *c = arg;
+	struct answering *a = c->under_way;
+
+	if (queue_select(a->queue->spool, &a->request, &a->selection, gather, a))
+		link_when_low(c->link, UNSENT_LOW, gather_some, c);
+	else
+		answer_some(c);
+}
 
 /* Of a message that has ended, the record that says so may still be on its way to the disk. */
 static bool
@@ -316,27 +351,38 @@ static void
 list_some(void *arg)
 {
 	struct caller *c = arg;
-	struct answering *a = c->list;
+	struct answering *a = c->under_way;
 	bool more;
 
 	a->step = 0;
 	more = queue_select(a->queue->spool, &a->request, &a->selection, list_one, a);
 	send_rows(a);
-	if (more) {
+	if (more)
 		link_when_low(c->link, UNSENT_LOW, list_some, c);
-		return;
-	}
-	end_about_messages(a);
-	c->list = NULL;
-	answering_free(a);
+	else
+		finish(c);
 }
 
 static void
-begin_list(struct caller *c, struct answering *a)
+begin_when_ready(void *arg)
+{
+	struct caller *c = arg;
+	const struct queue_request *r = &c->under_way->request;
+
+	if (r->id_count == 0 && !spool_walk_ready(c->under_way->queue->spool))
+		link_when_low(c->link, UNSENT_LOW, begin_when_ready, c);
+	else if (r->verb == QUEUE_LIST)
+		list_some(c);
+	else
+		gather_some(c);
+}
+
+static void
+answer_about_messages(struct caller *c, struct answering *a)
 {
 	a->selection.most = STEP_MESSAGES;
-	c->list = a;
-	list_some(c);
+	c->under_way = a;
+	begin_when_ready(c);
 }
 
 /* --- about all of it ------------------------------------------------------------------------ */
@@ -377,89 +423,27 @@ begin_backup(struct caller *c)
 	    (json_int_t)bytes));
 }
 
-static void
-send_state_row(void *arg, json_t *row)
-{
-	send_json(((struct answering *)arg)->link, FRAME_ROW, row);
-}
-
 static bool
-load_rows(struct kv *kv, struct slice payload, size_t *count_r, struct error *why)
+send_row(void *arg, json_t *row)
 {
-	json_t *j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL), *row;
-	size_t i;
-	bool ok = true;
+	struct answering *a = arg;
 
-	json_array_foreach(json_object_get(j, "rows"), i, row)
-		if (ok && (ok = state_load(kv, row, why)))
-			++*count_r;
-	json_decref(j);
-	return kv_commit(kv, KV_SYNC, why) && ok;
+	send_json(a->link, FRAME_ROW, row);
+	return link_unsent(a->link) < LINK_UNSENT_MOST / 2 ||
+	    error_set(&a->why, "there are more rows than the program can send at once");
 }
 
 static void
-answer_about_state(struct answering *a, struct slice payload)
+answer_about_kept(struct answering *a, struct slice payload)
 {
-	struct kv *kv = a->queue->kv;
-	struct error why = { 0 };
+	json_t *j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL);
 	size_t count = 0;
-	bool ok;
+	bool ok = a->queue->kv != NULL
+	    ? queue_kept(a->queue->kv, &a->request, json_object_get(j, "rows"), send_row, a, &count, &a->why)
+	    : error_set(&a->why, "the caches cannot be opened");
 
-	if (kv == NULL)
-		ok = error_set(&why, "the caches cannot be opened");
-	else if (a->request.verb == QUEUE_DUMP)
-		ok = state_dump(kv, send_state_row, a, &why);
-	else
-		ok = load_rows(kv, payload, &count, &why);
-	send_end(a->link, count, ok, &why);
-}
-
-static bool
-send_left(void *arg, const struct left_row *row)
-{
-	struct answering *a = arg;
-
-	a->done++;
-	send_json(a->link, FRAME_ROW, queue_left(row));
-	return link_unsent(a->link) < LINK_UNSENT_MOST / 2;
-}
-
-static bool
-send_voucher(void *arg, const struct voucher *v)
-{
-	struct answering *a = arg;
-
-	a->done++;
-	send_json(a->link, FRAME_ROW, queue_voucher(v));
-	return true;
-}
-
-static bool
-forget_left(struct answering *a, struct error *why)
-{
-	const struct queue_request *r = &a->request;
-	enum kv_answer there = left_find(a->queue->kv, r->from, r->to, why);
-
-	a->done = there == KV_FOUND;
-	return there != KV_FAILED && left_forget(a->queue->kv, r->from, r->to, why);
-}
-
-static void
-answer_about_rows(struct answering *a)
-{
-	struct kv *kv = a->queue->kv;
-	struct error why = { 0 };
-	bool ok;
-
-	if (kv == NULL)
-		ok = error_set(&why, "the caches cannot be opened");
-	else if (a->request.verb == QUEUE_LEFT)
-		ok = left_each(kv, a->request.from, send_left, a, &why);
-	else if (a->request.verb == QUEUE_SEALERS)
-		ok = vouching_each(kv, send_voucher, a, &why);
-	else
-		ok = forget_left(a, &why);
-	send_end(a->link, a->done, ok, &why);
+	send_end(a->link, count, ok && a->why.text[0] == '\0', &a->why);
+	json_decref(j);
 }
 
 /* Lines, and from where on the rest is asked for. */
@@ -486,25 +470,20 @@ answer(struct caller *c, struct slice payload)
 
 	if (!queue_request_read(&a->request, payload, a->arena)) {
 		send_end(c->link, 0, false, &unknown);
-	} else if (a->request.verb == QUEUE_LIST) {
-		begin_list(c, a);
-		return;
 	} else if (a->request.verb <= QUEUE_BOUNCE) {
-		answer_about_messages(a);
+		answer_about_messages(c, a);
+		return;
 	} else if (a->request.verb == QUEUE_STATS) {
 		send_stats(a);
 	} else if (a->request.verb == QUEUE_BACKUP) {
 		begin_backup(c);
-	} else if (a->request.verb == QUEUE_DUMP || a->request.verb == QUEUE_LOAD) {
-		answer_about_state(a, payload);
-	} else if (a->request.verb >= QUEUE_LEFT && a->request.verb <= QUEUE_FORGET) {
-		answer_about_rows(a);
 	} else if (a->request.verb == QUEUE_WHY) {
 		answer_about_the_past(a, payload);
-	} else {
+	} else if (a->request.verb == QUEUE_VERIFY || a->request.verb == QUEUE_REBUILD) {
 		send_verdict(a);
+	} else {
+		answer_about_kept(a, payload);
 	}
-	queue_look(a->queue);
 	answering_free(a);
 }
 
@@ -519,12 +498,13 @@ free_caller(struct caller *c)
 	caches_forget_link(c->callers->queue, c->link);
 	while (c->still-- > 0)
 		spool_go_on(c->callers->queue->spool);
-	answering_free(c->list);
+	timer_clear(c->callers->queue->loop, &c->again);
+	answering_free(c->under_way);
 	link_end(c->link);
 	free(c);
 }
 
-/* Whoever asks again before his list has ended mistakes its rows for the answer. */
+/* Whoever asks again before his answer has ended mistakes the rest of it for the next. */
 static void
 on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
@@ -532,7 +512,7 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 
 	if (fd != -1)
 		close(fd);
-	if (c->list != NULL)
+	if (c->under_way != NULL)
 		free_caller(c);
 	else if (kind == FRAME_REQUEST)
 		answer(c, payload);

@@ -538,12 +538,19 @@ catalogue_write(struct catalogue *c, struct living *living, const struct record_
 }
 
 bool
+catalogue_write_some(struct catalogue *c, struct living *living, const struct record_reader *reader,
+    size_t most, struct error *why)
+{
+	c->ripe = c->n;
+	return catalogue_write(c, living, reader, most, why);
+}
+
+bool
 catalogue_write_all(struct catalogue *c, struct living *living, const struct record_reader *reader,
     struct error *why)
 {
-	c->ripe = c->n;
 	while (catalogue_due(c) > 0)
-		if (!catalogue_write(c, living, reader, 10000, why))
+		if (!catalogue_write_some(c, living, reader, 10000, why))
 			return false;
 	return true;
 }

@@ -73,6 +73,9 @@ void   catalogue_ripen(struct catalogue *);
 /* Write at most `most` of the ripe rows, and commit.  False: it failed and must be closed. */
 bool   catalogue_write(struct catalogue *, struct living *, const struct record_reader *, size_t most,
     struct error *why);
+/* Ripe or not. */
+bool   catalogue_write_some(struct catalogue *, struct living *, const struct record_reader *,
+    size_t most, struct error *why);
 bool   catalogue_write_all(struct catalogue *, struct living *, const struct record_reader *,
     struct error *why);
 size_t catalogue_due(const struct catalogue *);

@@ -6,6 +6,9 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "queue/commands.h"
+#include "queue/leaving.h"
+#include "queue/state.h"
+#include "queue/vouching.h"
 
 enum { TEXT_MEMORY = 32 << 20, PIECE = 256 << 10 };
 
@@ -252,21 +255,6 @@ queue_stats(struct spool *spool)
 	    "troubled", u.troubled, "catalogued", u.catalogued, "rebuilt", u.rebuilt);
 }
 
-json_t *
-queue_left(const struct left_row *row)
-{
-	return json_pack("{s:o, s:o, s:I}", "list", row_text(row->list), "member", row_text(row->member),
-	    "since", (json_int_t)(row->when / SECOND));
-}
-
-json_t *
-queue_voucher(const struct voucher *v)
-{
-	return json_pack("{s:o, s:I, s:I, s:I}", "sealer", row_text(v->sealer),
-	    "untrusted", (json_int_t)v->count[VOUCHED_UNTRUSTED],
-	    "believed", (json_int_t)v->count[VOUCHED_BELIEVED], "last", (json_int_t)(v->last / SECOND));
-}
-
 bool
 queue_verify(struct spool *spool, enum queue_verb verb, struct error *why)
 {
@@ -346,4 +334,83 @@ queue_change(struct spool *spool, enum queue_verb verb, const struct found *f)
 		spool_gone(spool, f->summary.id, NULL, NULL);
 	else
 		queue_change_each(verb, f, keep_state, &k);
+}
+
+/* --- what is kept beside mail ------------------------------------------------------------------- */
+
+struct giving {
+	bool  (*each)(void *arg, json_t *row);
+	void   *arg;
+	size_t *count;
+};
+
+static bool
+give_row(struct giving *g, json_t *row)
+{
+	++*g->count;
+	return g->each(g->arg, row);
+}
+
+static bool
+give_state(void *arg, json_t *row)
+{
+	return give_row(arg, row);
+}
+
+static bool
+give_left(void *arg, const struct left_row *row)
+{
+	return give_row(arg, json_pack("{s:o, s:o, s:I}", "list", row_text(row->list), "member",
+	    row_text(row->member), "since", (json_int_t)(row->when / SECOND)));
+}
+
+static bool
+give_voucher(void *arg, const struct voucher *v)
+{
+	return give_row(arg, json_pack("{s:o, s:I, s:I, s:I}", "sealer", row_text(v->sealer),
+	    "untrusted", (json_int_t)v->count[VOUCHED_UNTRUSTED],
+	    "believed", (json_int_t)v->count[VOUCHED_BELIEVED], "last", (json_int_t)(v->last / SECOND)));
+}
+
+static bool
+load_rows(struct kv *kv, const json_t *rows, size_t *count_r, struct error *why)
+{
+	const json_t *row;
+	size_t i;
+	bool ok = true;
+
+	json_array_foreach(rows, i, row)
+		if (ok && (ok = state_load(kv, row, why)))
+			++*count_r;
+	return kv_commit(kv, KV_SYNC, ok ? why : NULL) && ok;
+}
+
+static bool
+forget_left(struct kv *kv, const struct queue_request *r, size_t *count_r, struct error *why)
+{
+	enum kv_answer there = left_find(kv, r->from, r->to, why);
+
+	*count_r = there == KV_FOUND;
+	return there != KV_FAILED && left_forget(kv, r->from, r->to, why);
+}
+
+bool
+queue_kept(struct kv *kv, const struct queue_request *r, const json_t *rows,
+    bool (*each)(void *, json_t *), void *arg, size_t *count_r, struct error *why)
+{
+	struct giving g = { each, arg, count_r };
+
+	*count_r = 0;
+	switch (r->verb) {
+	case QUEUE_DUMP:
+		return state_dump(kv, give_state, &g, why);
+	case QUEUE_LOAD:
+		return load_rows(kv, rows, count_r, why);
+	case QUEUE_LEFT:
+		return left_each(kv, r->from, give_left, &g, why);
+	case QUEUE_SEALERS:
+		return vouching_each(kv, give_voucher, &g, why);
+	default:
+		return forget_left(kv, r, count_r, why);
+	}
 }

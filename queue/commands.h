@@ -13,9 +13,8 @@
 
 #include <jansson.h>
 
-#include "queue/leaving.h"
+#include "base/kv.h"
 #include "queue/spool.h"
-#include "queue/vouching.h"
 
 enum {                                  /* frames on the control socket */
 	FRAME_REQUEST = 1,              /* JSON of a queue_request */
@@ -44,11 +43,11 @@ enum queue_verb {
 	QUEUE_VERIFY,                   /* do segments, content and catalogue agree? */
 	QUEUE_REBUILD,                  /* make the catalogue again, then the same */
 	QUEUE_BACKUP,                   /* a row: {"segment", "bytes"} of spool_keep_still(), and no end */
-	QUEUE_DUMP,                     /* rows of queue/state.h */
-	QUEUE_LOAD,                     /* the same back: "rows" of the request */
+	QUEUE_DUMP,                     /* queue_kept() */
+	QUEUE_LOAD,                     /* "rows" of the request */
 	QUEUE_WHY,                      /* lines of the past: history_answer() */
-	QUEUE_LEFT,                     /* rows of queue/leaving.h, of the list `from` or of all */
-	QUEUE_SEALERS,                  /* rows of queue/vouching.h */
+	QUEUE_LEFT,                     /* of the list `from`, or of all */
+	QUEUE_SEALERS,
 	QUEUE_FORGET,                   /* the one of the list `from` and the member `to` */
 	QUEUE_VERBS,
 };
@@ -90,10 +89,6 @@ bool queue_select(struct spool *, const struct queue_request *, struct queue_sel
 void queue_selection_end(struct queue_selection *);
 
 /* How the spool is: what spool_usage() tells, in the order of interest. */
-/* {"list", "member", "since"} */
-json_t *queue_left(const struct left_row *);
-/* {"sealer", "untrusted", "believed", "last"} */
-json_t *queue_voucher(const struct voucher *);
 json_t *queue_stats(struct spool *);
 /* Nothing may be on its way. */
 bool queue_verify(struct spool *, enum queue_verb, struct error *why);
@@ -107,5 +102,21 @@ void queue_change(struct spool *, enum queue_verb, const struct found *);
 /* How the recipients stand after it, but for DROP. */
 void queue_change_each(enum queue_verb, const struct found *,
     void (*each)(void *arg, const struct recipient_state *), void *arg);
+
+/* --- what is kept beside mail ------------------------------------------------------- */
+
+/*
+ * DUMP, LOAD, LEFT, SEALERS, FORGET.  `each` gets the rows of the answer, which are its
+ * own, until it returns false:
+ *
+ *     DUMP        queue/state.h
+ *     LEFT        {"list", "member", "since"}
+ *     SEALERS     {"sealer", "untrusted", "believed", "last"}
+ *
+ * LOAD takes `rows`, an array of the first; of it, what comes before one that cannot be
+ * taken stays.  `count_r` gets how many rows were given, taken or forgotten.
+ */
+bool queue_kept(struct kv *, const struct queue_request *, const json_t *rows,
+    bool (*each)(void *arg, json_t *row), void *arg, size_t *count_r, struct error *why);
 
 #endif

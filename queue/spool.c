@@ -18,7 +18,7 @@
 #include "queue/spool_inside.h"
 
 enum { SEGMENT_BYTES = 64 << 20, WAITING_BYTES = 64 << 20, SEGMENT_LEAST = 4 * SPOOL_BLOCK,
-	QUICK = 300, FEW = 4 };
+	QUICK = 300, FEW = 4, MANY = 8192, WALK_ROWS = 500 };
 
 /* --- small words ------------------------------------------------------------------------ */
 
@@ -601,6 +601,20 @@ take_step(void *arg, const struct found *f)
 	return !step->stopped;
 }
 
+bool
+spool_walk_ready(struct spool *s)
+{
+	const struct record_reader reader = spool_reader(s);
+	struct error why = { 0 };
+
+	if (s->catalogue == NULL || catalogue_due(s->catalogue) == 0)
+		return true;
+	if (catalogue_write_some(s->catalogue, &s->living, &reader, WALK_ROWS, &why))
+		return catalogue_due(s->catalogue) == 0;
+	spool_doubt_catalogue(s, why.text);
+	return true;
+}
+
 /* It is one read from front to back. */
 static bool
 walk_catalogue(struct spool *s, struct step *step)
@@ -677,6 +691,12 @@ bytes_in(const struct spool *s, const char *below, const char *beginning, size_t
 	if (dir != NULL)
 		closedir(dir);
 	return bytes;
+}
+
+bool
+spool_behind(const struct spool *s)
+{
+	return s->submitted > MANY && !s->troubled;
 }
 
 void

@@ -184,6 +184,11 @@ struct spool_walk {
 	size_t    count, at;
 };
 
+/*
+ * A walk first writes the rows that the catalogue owes.  For whoever has no time for
+ * many of them at once: each call writes some, and true means that none are left.
+ */
+bool spool_walk_ready(struct spool *);
 bool spool_walk(struct spool *, struct spool_walk *, bool (*each)(void *arg, const struct found *),
     void *arg);
 void spool_walk_end(struct spool_walk *);
@@ -204,6 +209,8 @@ struct spool_usage {
 };
 
 void spool_usage(struct spool *, struct spool_usage *);
+/* Many records are on their way to a disk that takes them: who writes much waits a little. */
+bool spool_behind(const struct spool *);
 
 /*
  * Keep still: nothing is removed, renamed or used again until spool_go_on().  What

@@ -32,14 +32,15 @@ set_bytes(json_t *row, const char *name, struct slice bytes)
 
 struct dumping {
 	const char *table;
-	void      (*row)(void *arg, json_t *);
+	bool      (*row)(void *arg, json_t *);
 	void       *arg;
+	bool        stopped;
 };
 
 static bool
 dump_one(void *arg, const struct kv_entry *e)
 {
-	const struct dumping *d = arg;
+	struct dumping *d = arg;
 	json_t *row = json_object();
 
 	json_object_set_new(row, "table", json_string(d->table));
@@ -47,20 +48,18 @@ dump_one(void *arg, const struct kv_entry *e)
 	set_bytes(row, "value", e->value);
 	if (e->expires > 0)
 		json_object_set_new(row, "expires", json_integer(e->expires));
-	d->row(d->arg, row);
-	return true;
+	d->stopped = !d->row(d->arg, row);
+	return !d->stopped;
 }
 
 bool
-state_dump(struct kv *kv, void (*row)(void *, json_t *), void *arg, struct error *why)
+state_dump(struct kv *kv, bool (*row)(void *, json_t *), void *arg, struct error *why)
 {
+	struct dumping d = { .row = row, .arg = arg };
 	bool ok = true;
 
-	for (size_t i = 0; ok && STATE_TABLES[i] != NULL; i++) {
-		struct dumping d = { STATE_TABLES[i], row, arg };
-
-		ok = kv_range(kv_table(kv, STATE_TABLES[i]), NONE, NONE, dump_one, &d, why);
-	}
+	for (size_t i = 0; ok && !d.stopped && (d.table = STATE_TABLES[i]) != NULL; i++)
+		ok = kv_range(kv_table(kv, d.table), NONE, NONE, dump_one, &d, why);
 	return ok;
 }
 

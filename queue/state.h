@@ -16,8 +16,8 @@
 
 extern const char *const STATE_TABLES[];        /* NULL behind the last */
 
-/* Every row of every table; `row` gets the object. */
-bool state_dump(struct kv *, void (*row)(void *arg, json_t *), void *arg, struct error *why);
+/* Every row of every table, until `row` returns false; it gets the object. */
+bool state_dump(struct kv *, bool (*row)(void *arg, json_t *), void *arg, struct error *why);
 /* Put one back, in place of one with the same key.  Not committed. */
 bool state_load(struct kv *, const json_t *row, struct error *why);
 

@@ -124,6 +124,22 @@ def test_drop(waiting):
     assert waiting.far.taken == []                      # nobody was told, nothing was sent
 
 
+def test_all_of_many(waiting):
+    """More than are changed in one turn of the loop: each once, and what stands where it stood."""
+    many = 700
+    if waiting.up:
+        with waiting.client() as client:
+            for i in range(many):
+                assert client.sendmail("a@far.test", ["later@far.test"], f"Subject: {i}\r\n\r\n") == {}
+    count = 3 + many * waiting.up
+    assert waiting.command("queue", "hold", "all").stdout == f"hold: {count} messages\n"
+    assert [r["queue_name"] for r in waiting.queue()] == ["hold"] * count
+    assert waiting.command("queue", "show", "all").returncode == 0
+    dropped = waiting.command("queue", "drop", "--to", "later@far.test").stdout
+    assert dropped.startswith(f"drop: {count - 2} message")
+    assert [r["queue_id"] for r in waiting.queue()] == waiting.ids[1:]
+
+
 def test_wrong_words(waiting):
     for words, code in ((["lsit"], EX_USAGE), (["drop"], EX_USAGE), (["hold", "xyz!"], EX_USAGE),
                         (["list", "--jsno"], EX_USAGE)):

@@ -1233,6 +1233,28 @@ a_walk_goes_on_where_it_was(void **state)
 	buf_free(&s.ids);
 }
 
+/* What is owed before it is written in portions, or at once. */
+static void
+a_walk_is_ready_in_portions(void **state)
+{
+	enum { ALL = 1200 };
+	struct steps s = { .ids = BUF(10000) };
+	struct spool_walk walk = { 0 };
+	int portions = 1;
+
+	(void)state;
+	for (uint64_t id = 1; id <= ALL; id++)
+		store(id, 10);
+	while (!spool_walk_ready(spool))
+		portions++;
+	assert_true(portions > 1 && portions < ALL);
+	store(ALL + 1, 10);                             /* comes between, and is given */
+	assert_false(walk_on(&walk, &s, ALL + 2));
+	assert_int_equal(s.left, 1);
+	spool_walk_end(&walk);
+	buf_free(&s.ids);
+}
+
 static void
 a_walk_survives_its_catalogue(void **state)
 {
@@ -1293,7 +1315,7 @@ main(void)
 		T(they_share_them_too_when_the_loop_flushes),
 		T(a_quick_flush_is_the_loops_own),
 		T(a_walk_goes_on_where_it_was),
-		T(a_walk_survives_its_catalogue),
+		T(a_walk_is_ready_in_portions), T(a_walk_survives_its_catalogue),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
