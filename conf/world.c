@@ -26,9 +26,9 @@ struct world {
 /* --- keys and certificates --------------------------------------------------------- */
 
 static BIO *
-bytes_of(const struct world *w, const struct conf_file *f)
+bytes_of(const struct world *w, struct slice name, enum file_purpose purpose)
 {
-	const struct file *file = files_find(w->files, f->name, f->purpose);
+	const struct file *file = files_find(w->files, name, purpose);
 
 	if (file == NULL || file->bytes.n == 0)
 		return NULL;
@@ -44,13 +44,21 @@ no_password(char *buf, int size, int writing, void *arg)
 }
 
 static EVP_PKEY *
-private_key(const struct world *w, const struct conf_file *f)
+read_key(const struct world *w, struct slice name, enum file_purpose purpose)
 {
-	BIO *bio = bytes_of(w, f);
+	BIO *bio = bytes_of(w, name, purpose);
 	EVP_PKEY *key = bio ? PEM_read_bio_PrivateKey(bio, NULL, no_password, NULL) : NULL;
 
 	BIO_free(bio);
 	ERR_clear_error();
+	return key;
+}
+
+static EVP_PKEY *
+private_key(const struct world *w, const struct conf_file *f)
+{
+	EVP_PKEY *key = read_key(w, f->name, f->purpose);
+
 	if (key == NULL)
 		flaw_error(w->flaws, f->place, "there is no private key in PEM without a password in it");
 	return key;
@@ -59,7 +67,7 @@ private_key(const struct world *w, const struct conf_file *f)
 static X509 *
 certificate(const struct world *w, const struct conf_file *f)
 {
-	BIO *bio = bytes_of(w, f);
+	BIO *bio = bytes_of(w, f->name, f->purpose);
 	X509 *x = bio ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
 
 	BIO_free(bio);
@@ -144,6 +152,35 @@ check_signing_key(const struct world *w, const struct conf_file *f)
 	EVP_PKEY_free(key);
 }
 
+static bool
+is_ed25519(const struct world *w, const struct key_conf *k)
+{
+	EVP_PKEY *key = read_key(w, k->file, FILE_SIGNING_KEY);
+	bool is = key != NULL && EVP_PKEY_base_id(key) == EVP_PKEY_ED25519;
+
+	EVP_PKEY_free(key);
+	return is;
+}
+
+/* RFC 8617 knows RSA alone, and many receivers do. */
+static void
+check_algorithms(const struct world *w)
+{
+	for (size_t i = 0; i < w->conf->key_count; i++) {
+		const struct key_conf *first = &w->conf->key[i], *k = first;
+		size_t n = 0;
+
+		if (conf_key(w->conf, first->domain, 0) != first)
+			continue;
+		while (k != NULL && is_ed25519(w, k))
+			k = conf_key(w->conf, first->domain, ++n);
+		if (k == NULL)
+			flaw_warning(w->flaws, first->domain_place, "%.*s has no RSA key: what it forwards "
+			    "is not sealed, and many receivers cannot check its signatures",
+			    FMT(first->domain));
+	}
+}
+
 static void
 check_roots(const struct world *w, const struct conf_file *f)
 {
@@ -203,8 +240,7 @@ check_files(const struct world *w)
 static bool
 is_for(const struct world *w, const struct identity_conf *identity, struct slice host)
 {
-	const struct file *file = files_find(w->files, identity->cert, FILE_WEB_CERTIFICATE);
-	BIO *bio = file != NULL ? BIO_new_mem_buf(file->bytes.p, (int)file->bytes.n) : NULL;
+	BIO *bio = bytes_of(w, identity->cert, FILE_WEB_CERTIFICATE);
 	X509 *x = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
 	bool good = x != NULL && X509_check_host(x, host.p, host.n, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
 	    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
@@ -327,6 +363,7 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	struct world w = { conf, files, now, flaws };
 
 	check_files(&w);
+	check_algorithms(&w);
 	check_web_hosts(&w);
 	check_directories(&w);
 	check_user(&w);

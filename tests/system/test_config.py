@@ -49,7 +49,7 @@ def make_pair(directory, name, host="mx.a.test"):
 
 
 def make_signing_key(path, *algorithm):
-    openssl("genpkey", *(algorithm or ("-algorithm", "ed25519")), "-out", path)
+    openssl("genpkey", *(algorithm or ("-algorithm", "RSA")), "-out", path)
     path.chmod(0o600)
 
 
@@ -185,6 +185,7 @@ def test_a_policy_needs_a_certificate_for_its_host(tmp_path):
     ("key k { domain a.test; file locked.pem }", r":4:29: error: there is no private key in PEM without a password"),
     ("key k { domain a.test; file open.pem }", r":4:29: warning: everybody may read this key \(mode 644\)"),
     ("key k { domain a.test; file short.pem }", r":4:29: warning: the key has 1024 bits"),
+    ("key k { domain a.test; file edwards.pem }", r":4:16: warning: a.test has no RSA key"),
     ("roots empty", r":4:7: error: there is no certificate in PEM"),
     ("roots gone", r":4:7: error: cannot open .*/gone: No such file"),
     ("arc { trust from file gone }", r":4:23: error: cannot open .*/gone: No such file"),
@@ -196,6 +197,8 @@ def test_what_is_wrong_in_the_world(tmp_path, text, error):
     (tmp_path / "open.pem").chmod(0o644)
     if "ec.pem" in text:
         make_signing_key(tmp_path / "ec.pem", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+    if "edwards" in text:
+        make_signing_key(tmp_path / "edwards.pem", "-algorithm", "ED25519")
     if "locked" in text:
         make_signing_key(tmp_path / "locked.pem", "-algorithm", "RSA", "-aes256", "-pass", "pass:x")
     if "short" in text:
