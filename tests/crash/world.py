@@ -443,6 +443,8 @@ class Switch:
         self.path = path
 
     def environment(self, below):
+        if not SHIM.exists():
+            raise SystemExit(f"{SHIM} is not there: make check-build")
         return {"LD_PRELOAD": str(SHIM), "SHIM_DIR": str(below), "SHIM_SWITCH": str(self.path)}
 
     def set(self, act, operations=FILES, number=0, countdown=0):
