@@ -8,13 +8,16 @@
  *     header         as it came, without what was left out at arrival
  *
  * In this order of making: trace, then DKIM, then the seal over all of it.  The
- * body is never looked at; its hash was made when it came in.  Signatures are
- * made in a job, since an RSA signature takes half a millisecond.
+ * body is not looked at; its hash was made when it came in, unless there was no key
+ * then.  Signatures are made in a job, since an RSA signature takes half a millisecond.
  */
+#include <fcntl.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "arc/seal.h"
 #include "arc/verdict.h"
+#include "auth/canon.h"
 #include "auth/from.h"
 #include "base/bug.h"
 #include "base/file.h"
@@ -23,7 +26,7 @@
 #include "mail/listheader.h"
 #include "queue/inside.h"
 
-enum { HEAD_MOST = 1 << 20, SIGNERS_MOST = 4, MEMORY = 8 << 20 };
+enum { HEAD_MOST = 1 << 20, SIGNERS_MOST = 4, MEMORY = 8 << 20, PIECE = 256 << 10 };
 
 struct outgoing {
 	struct queue   *queue;
@@ -36,6 +39,10 @@ struct outgoing {
 	bool            post;           /* of a list: many get the same */
 	bool            own;            /* nobody gets the same: it is not kept */
 	unsigned char   body_hash[BODY_HASH];
+	bool            unhashed;       /* to be made of: */
+	struct slice    body;
+	int             body_fd;        /* or this, from body_at to body_end; else -1 */
+	uint64_t        body_at, body_end;
 	struct verdict_record verdict;
 	const struct queue_key *signers[SIGNERS_MOST];
 	size_t          signer_count;
@@ -60,6 +67,8 @@ free_now(struct outgoing *o)
 	buf_free(&o->base);
 	buf_free(&o->fields);
 	buf_free(&o->head);
+	if (o->body_fd != -1)
+		close(o->body_fd);
 	arena_free(o->arena);
 	free(o);
 }
@@ -214,6 +223,53 @@ add_one_click(struct outgoing *o, struct slice uri)
 	return !edit.full && !o->base.full;
 }
 
+/* --- a body that nobody hashed --------------------------------------------------------- */
+
+static bool
+keep_body(struct outgoing *o, const struct stored *s)
+{
+	o->unhashed = true;
+	o->body_at = s->envelope.header_size + 2;
+	o->body_end = s->envelope.size;
+	if (s->fd != -1)
+		return (o->body_fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0)) != -1;
+	o->body = arena_copy(o->arena, slice_skip(s->content, (size_t)o->body_at));
+	return o->body.p != NULL || o->body.n == 0;
+}
+
+static bool
+update_from_file(struct outgoing *o, struct bodies *b)
+{
+	char *room = must_grow(NULL, PIECE);
+	bool ok = true;
+
+	while (ok && o->body_at < o->body_end) {
+		uint64_t left = o->body_end - o->body_at;
+		size_t n = left < PIECE ? (size_t)left : PIECE;
+
+		if ((ok = file_read_at(o->body_fd, room, n, (off_t)o->body_at, &o->why)))
+			bodies_update(b, slice_of(room, n));
+		o->body_at += n;
+	}
+	free(room);
+	return ok;
+}
+
+static bool
+hash_body(struct outgoing *o)
+{
+	struct bodies b = { .count = 0 };
+
+	bodies_add(&b, CANON_RELAXED, BODY_WHOLE);
+	if (o->body_fd == -1)
+		bodies_update(&b, o->body);
+	else if (!update_from_file(o, &b))
+		return false;
+	bodies_finish(&b);
+	memcpy(o->body_hash, bodies_get(&b, CANON_RELAXED, BODY_WHOLE)->digest, sizeof o->body_hash);
+	return true;
+}
+
 /* --- the job ---------------------------------------------------------------------------- */
 
 static struct signer
@@ -286,6 +342,8 @@ make(void *arg)
 {
 	struct outgoing *o = arg;
 
+	if (o->unhashed && !hash_body(o))
+		return;
 	sign(o);
 	seal(o);
 }
@@ -385,7 +443,7 @@ outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go 
 	struct outgoing *o = must_alloc(sizeof *o);
 
 	*o = (struct outgoing){ .queue = q, .id = s->envelope.id, .arena = arena_new(MEMORY),
-	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN,
+	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN, .body_fd = -1,
 	    .now = clock_now(q->loop->clock), .made = made, .arg = arg };
 	o->seal_domain = arena_copy(o->arena, to->seal);
 	o->own = to->one_click.n > 0;
@@ -401,7 +459,7 @@ outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go 
 	if (s->envelope.verdict.n == 0 ||
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
 		o->verdict = (struct verdict_record){ .arc = ARC_NONE };
-	if (!s->envelope.hashed)
+	if ((o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s))
 		o->signer_count = 0, o->sealer = NULL;
 	if (o->signer_count == 0 && o->sealer == NULL) {
 		log_made(o);

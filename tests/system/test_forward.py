@@ -192,6 +192,32 @@ def test_a_post_has_the_marks_of_its_list(site):
     site.wait("delivered", to="owen@local.test")
 
 
+BEFORE = """
+hostname mx.local.test
+state    {dir}/state
+log      json
+resolver { facts {dir}/facts }
+listen mx { on 127.0.0.1:{port}; allow relay from 127.0.0.1 }
+domain local.test { deliver to maildir {dir}/mail/%u; users ann, postmaster }
+delivery { via 127.0.0.1:{via}; retry after 1s; expire after 1h }
+"""
+
+
+def test_what_came_before_the_key_is_signed(place):
+    """Nobody hashed its body then; short mail lies in the record, long mail in a file."""
+    record = public(place / "dkim.pem")
+    (place / "facts").write_text(FACTS)
+    with Sink() as far, Chainmail(place, BEFORE + "delivery { hold on }\n", via=far.port) as program:
+        for lines in 1, 20000:
+            text = letter(str(lines), body="A  line, \tand more.  \n" * lines, From="ann@local.test")
+            program.send("ann@local.test", ["ben@far.test"], text)
+        assert len(program.queue()) == 2 and far.taken == []
+        program.configure(BEFORE + "key k { domain local.test; file {dir}/dkim.pem }\n")
+        program.reload()
+        for taken in far.wait(1), far.wait(2):
+            assert dkim.verify(taken.text, dnsfunc=lambda name, timeout=5: record[5:-1].encode()), taken.subject
+
+
 AUTHORS = [
     ("news", "strict.test", True, "A via News <news@local.test>"),      # tag and footer: his signature breaks
     ("plain", "strict.test", True, None),                               # it survives
