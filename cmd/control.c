@@ -53,10 +53,20 @@ house_leave(struct house *h)
 	flaws_end(&h->flaws);
 }
 
+/* A command is the only one to tell of it. */
+static void
+tell_news(void *arg, enum spool_news kind, const char *sentence)
+{
+	(void)arg;
+	if (kind == SPOOL_TROUBLE || kind == SPOOL_DAMAGE)
+		fprintf(stderr, "chainmail: %s\n", sentence);
+}
+
 struct spool *
 house_spool(struct house *h, struct error *why)
 {
-	struct spool_options o = { .dir = "queue", .clock = &h->clock, .threadless = true };
+	struct spool_options o = { .dir = "queue", .clock = &h->clock, .threadless = true,
+	    .news = tell_news };
 
 	return owner_become(".", why) ? spool_open(&o, why) : NULL;
 }

@@ -705,6 +705,56 @@ test_report_about_what_cannot_be_read(void **state)
 	}
 }
 
+/* Changes a byte of the first record that has these. */
+static void
+spoil(const char *bytes)
+{
+	static char front[64 << 10];
+	char path[200], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/queue/seg/00000001", w.dir);
+	assert_true((fd = open(path, O_RDWR)) != -1);
+	assert_true((n = pread(fd, front, sizeof front, 0)) > 0);
+	assert_non_null(at = memmem(front, (size_t)n, bytes, strlen(bytes)));
+	assert_int_equal(pwrite(fd, "#", 1, at - front), 1);
+	close(fd);
+}
+
+/* What can no longer be read waits as long as other mail; then its sender is told, if he is known. */
+static void
+test_what_cannot_be_read_ends(void **state)
+{
+	char path[200], text[ID_TEXT + 1];
+
+	(void)state;
+	for (int spoilt = 0; spoilt < 2; spoilt++) {
+		uint64_t size, id;
+
+		world_end(&w);
+		world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+		    "delivery { retry after 10s; expire after 25s }\n");
+		id = spoilt ? world_store(&w, "ann@local.test", "a@far.test") : store_large(&size);
+		world_answer(&w, 0, "451 4.3.0 not now");
+		world_run(&w, 100);
+		id_text(id, text);
+		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
+		if (spoilt)
+			spoil("a@far.test");
+		else
+			assert_int_equal(unlink(path), 0);
+		world_run(&w, 15 * SECOND);
+		assert_int_equal(queue_messages(w.queue), 1);
+		assert_true(world_said(&w, "what=message"));
+		world_run(&w, 15 * SECOND);
+		assert_int_equal(world_said(&w, "reason=unreadable"), spoilt);
+		if (!spoilt)
+			assert_true(has(world_text(&w, world_own(&w)), "Its text can no longer be read here"));
+		assert_int_equal(queue_messages(w.queue), spoilt ? 0 : 1);      /* the report is under way */
+	}
+}
+
 /* --- everything at random -------------------------------------------------------------------------- */
 
 static const char *const TEXTS[] = {
@@ -851,7 +901,8 @@ main(void)
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
-		T(test_large_message), T(test_report_about_what_cannot_be_read), T(test_random_lives),
+		T(test_large_message), T(test_report_about_what_cannot_be_read),
+		T(test_what_cannot_be_read_ends), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
