@@ -244,7 +244,8 @@ answer_one(void *arg, const struct found *f)
 	case QUEUE_SHOW:
 		add_row(a, f);
 		send_rows(a);
-		a->done += queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a, &a->why);
+		a->done += queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a,
+		    &a->why);
 		break;
 	default:
 		change(a, f);

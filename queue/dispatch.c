@@ -340,7 +340,7 @@ not_readable(struct queue *q, struct task *t, const char *why)
 	struct message *m = t->message;
 	struct log_line l;
 
-	queue_alarm(q, "message", why);
+	queue_unreadable(q, m, why);
 	if (!has_expired(q, m)) {
 		task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
 		t->attempts++;
@@ -372,8 +372,9 @@ begin(struct queue *q, struct task *t)
 		not_readable(q, t, why.text);
 		return;
 	}
+	t->message->alarmed = t->message->alarmed && !read;
 	if (!read) {
-		queue_alarm(q, "message", why.text);
+		queue_unreadable(q, t->message, why.text);
 		settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
 		return;
 	}

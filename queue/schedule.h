@@ -57,6 +57,7 @@ struct message {
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* a post: people's mail goes before it; set before its tasks */
 	bool         warned;            /* the sender was told that it waits */
+	bool         alarmed;           /* it could not be read, and somebody was told */
 };
 
 struct destination {
