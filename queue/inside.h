@@ -77,6 +77,7 @@ struct queue {
 	uint64_t               order_number;
 	size_t                 under_way, expanding, telling, storing;  /* what is not finished */
 	struct buf             scratch;         /* for reading a message; RECORD_MOST */
+	bool                   no_files;        /* none can be made for large mail, and somebody was told */
 	bool                   draining, loaded;
 	struct later           drained;
 	void                 (*idle)(void *arg);

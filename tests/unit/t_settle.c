@@ -666,6 +666,35 @@ test_large_message(void **state)
 	assert_false(has(report, "A line of a long"));
 }
 
+/* Where no file can be made large mail is told to come later, and somebody is told, once. */
+static void
+test_no_file_for_large_mail(void **state)
+{
+	char path[200], aside[200];
+	uint64_t size;
+	size_t told;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/queue/content", w.dir);
+	snprintf(aside, sizeof aside, "%s/aside", w.dir);
+	assert_int_equal(rename(path, aside), 0);
+	for (int i = 0; i < 2; i++) {
+		struct buf b = BUF(100);
+
+		pack_u64(&b, 5);
+		link_send(w.listener, FRAME_SPACE, buf_slice(&b), -1);
+		world_run(&w, 10);
+		assert_int_equal(w.space_fd, -1);
+		assert_true(world_said(&w, "what=spool"));
+		if (i == 0)
+			told = w.said.n;
+		buf_free(&b);
+	}
+	assert_int_equal(w.said.n, told);
+	assert_int_equal(rename(aside, path), 0);
+	store_large(&size);
+}
+
 /* A disk that refuses to read for a moment costs nothing; what is gone for good costs the text. */
 static void
 test_report_about_what_cannot_be_read(void **state)
@@ -902,7 +931,7 @@ main(void)
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
-		T(test_what_cannot_be_read_ends), T(test_random_lives),
+		T(test_what_cannot_be_read_ends), T(test_no_file_for_large_mail), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
