@@ -21,7 +21,7 @@ enum { EX_BAD = 1 };            /* the verdict is bad, a check failed */
  * *(const char **)to; a list appends to *(struct words *)to.
  */
 struct words {
-	const char *word[64];
+	const char *word[16384];        /* as many identifiers as xargs puts on a line */
 	size_t      n;
 };
 

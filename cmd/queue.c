@@ -602,7 +602,10 @@ read_ids(struct asking *a, const struct words *words, size_t first, struct arena
 			return false;
 		}
 	}
-	return true;
+	if (!a->request.all || a->request.id_count == 0)
+		return true;
+	fputs("chainmail queue: all messages, or those with these IDs: which?\n", stderr);
+	return false;
 }
 
 static bool

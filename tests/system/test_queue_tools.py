@@ -227,6 +227,7 @@ def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
             '{"table":"tlsrpt","key":"größe","value":"\\"quoted\\""}\n')
     assert run(waiting, "state", "load", text=rows).returncode == 0
     assert run(waiting, "state", "dump").stdout.splitlines() == rows.splitlines()[::1]
-    for bad in '{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]":
+    for bad in ('{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]",
+                '{"table":"sts","key":"a","value":"b","expires":"z"}'):
         got = run(waiting, "state", "load", text=bad)
         assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
