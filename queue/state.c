@@ -122,7 +122,8 @@ state_load(struct kv *kv, const json_t *row, struct error *why)
 
 	if (until != NULL && !json_is_integer(until))
 		ok = error_set(why, "\"expires\" is no time in milliseconds");
-	else if (table == NULL || !get_bytes(row, "key", &key) || key.n == 0 || !get_bytes(row, "value", &value))
+	else if (table == NULL || !get_bytes(row, "key", &key) || key.n == 0 ||
+	    !get_bytes(row, "value", &value))
 		ok = error_set(why, "a row that is none: it needs a table, a key and a value");
 	else if (expires > 0)
 		ok = kv_put_until(table, buf_slice(&key), buf_slice(&value), expires, why);
