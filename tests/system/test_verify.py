@@ -292,6 +292,42 @@ def test_a_recorded_case_has_the_same_verdict(world, tmp_path, message, more):
         assert (other.returncode, other.stdout) == (first.returncode, first.stdout), other.stderr
 
 
+@pytest.mark.parametrize("words", ["dmarc reject never", "dmarc reject strict", "dmarc temperror defer",
+                                   "several-authors accept", "spf fail reject", "arc temperror accept"])
+@pytest.mark.parametrize("message, zone", [("letter", "zone"), ("listed", "silent"), ("slow", "zone"), ("two authors", "zone"),
+                                           ("nobody", "zone")])
+def test_a_recorded_case_has_the_policy_it_was_judged_by(world, tmp_path, words, message, zone):
+    case, config = str(tmp_path / "case"), tmp_path / "chainmail.conf"
+    config.write_text(f"hostname mx.here.test\nresolver {{ facts {world.folder / zone} }}\npolicy {{ {words} }}\n")
+    asked = ["verify", "-c", str(config), "--ip", "192.0.2.99", "--helo", "h.test", "--mail-from", "a@bank.test", "--now", NOW]
+    first = run(*asked, "--json", "--record", case, data=world.message(message))
+    assert first.stderr == b"" and first.stdout != b""
+    assert run("verify", "--world", case, "--json", data=b"").stdout == first.stdout
+
+
+@pytest.mark.parametrize("line, why", [
+    ("s1._domainkey.bank.test. CNAME c.test.\nc.test. CNAME s1._domainkey.bank.test.", "the CNAMEs form a loop"),
+    ('s1._domainkey.bank.test. TXT !timeout "no answer in time"', "no answer in time"),
+    ("s1._domainkey.bank.test. TXT !timeout", "timeout"), ("s1._domainkey.bank.test. TXT !servfail", "SERVFAIL")])
+def test_a_recorded_failure_keeps_its_words(world, tmp_path, line, why):
+    zone, case = tmp_path / "zone", str(tmp_path / "case")
+    zone.write_text(re.sub(r"s1\S+ TXT.*", lambda _: line, world.zone.read_text()))
+    first = run(*world.options(), "--dns", str(zone), "--json", "--explain", "--record", case, data=world.signed)
+    assert f'reason="{why}"' in json.loads(first.stdout)["authentication_results"].replace(f"={why} ", f'="{why}" ')
+    assert run("verify", "--world", case, "--json", "--explain", data=b"").stdout == first.stdout
+
+
+def test_a_switch_can_be_tried_upon_a_case(world, tmp_path):
+    case = str(tmp_path / "case")
+    asked = [*world.options(sender="a@other.test"), "--json"]
+    answer = json.loads(run(*asked, "--policy", "dmarc_reject=never", "--record", case).stdout)
+    assert answer["action"] == "quarantine"
+    for switch, action in (("never", "quarantine"), ("strict", "reject"), ("evidence", "reject")):
+        done = run("verify", "--world", case, "--json", "--policy", f"dmarc_reject={switch}", data=b"")
+        assert json.loads(done.stdout)["action"] == action
+    assert run(*asked, "--policy", "dmarc_reject=often").returncode == 64
+
+
 def test_a_case_recorded_from_servers_needs_none(world, tmp_path):
     """Asked over the network, then judged again when nobody answers any more."""
     records = {}
