@@ -60,7 +60,7 @@ struct verification {
 static int
 complain(int code, const char *what, const char *word)
 {
-	fprintf(stderr, "chainmail verify: %s%s\n", what, word);
+	complaint("chainmail verify: %s%s", what, word);
 	return code;
 }
 
@@ -234,7 +234,7 @@ read_input(struct verification *v)
 	buf_free(&v->message);
 	path = record_path(world, "message");
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		fprintf(stderr, "chainmail verify: cannot open %s\n", path);
+		complaint("chainmail verify: cannot open %s", path);
 	ok = fd != -1 && message_from_file(fd, path, &v->message, MESSAGE_MOST, &v->bare);
 	if (fd != -1)
 		close(fd);

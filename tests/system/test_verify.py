@@ -276,6 +276,24 @@ def test_nothing_a_stranger_wrote_reaches_the_terminal(world):
         assert done.stdout.decode().replace("\n", "").replace("\t", "").isprintable()
 
 
+@pytest.mark.parametrize("options", ["--mail-from=\x1b]0;owned\x07", "--ip=\x1b]0;owned\x07", "--\x1b]0;owned\x07=1",
+                                     "--now=\x9b31m", "--trust=\x1b[2J", "--policy=\x1b[2J", "--authserv-id=a\n\x1b"])
+def test_nothing_of_a_strangers_case_reaches_the_terminal(world, tmp_path, options):
+    case = tmp_path / "case"
+    run(*world.options(), "--record", str(case), data=world.signed)
+    (case / "options").write_text(options + "\n", encoding="latin-1")
+    done = run("verify", "--world", str(case), data=b"")
+    assert done.returncode in (64, 66) and b"chainmail verify: " in done.stderr
+    assert not set(done.stderr.replace(b"\n", b"")) & {*range(32), *range(127, 256)}
+
+
+def test_nothing_of_a_strangers_zone_reaches_the_terminal(world, tmp_path):
+    (tmp_path / "zone").write_bytes(b"x.test. A \x1b]0;owned\x07\n")
+    done = run(*world.options(), "--dns", str(tmp_path / "zone"))
+    assert done.returncode == 65 and rb"\x1B]0;owned\x07" in done.stderr
+    assert not set(done.stderr.rstrip(b"\n")) & {*range(32), *range(127, 256)}
+
+
 # --- recorded cases -------------------------------------------------------------
 
 @pytest.mark.parametrize("message, more", [row[1:3] for row in CODES], ids=[row[0] for row in CODES])
