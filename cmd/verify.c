@@ -418,6 +418,8 @@ print_json(const struct verification *v, int code)
 	    "authentication_results", results_json(&v->results),
 	    "action", policy_action_name(v->verdict.decision.action), "exit", code);
 
+	if (v->verdict.dkim.left_out > 0)
+		json_object_set_new(json, "dkim_left_out", json_integer((json_int_t)v->verdict.dkim.left_out));
 	if (v->request.explain) {
 		json_t *story = v->story != NULL ? story_json(v->story) : json_null();
 

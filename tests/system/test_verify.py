@@ -276,6 +276,17 @@ def test_nothing_a_stranger_wrote_reaches_the_terminal(world):
         assert done.stdout.decode().replace("\n", "").replace("\t", "").isprintable()
 
 
+def test_the_authors_signature_is_seen_below_any_number_of_others(world):
+    foreign = b"".join(b"DKIM-Signature: v=1; a=rsa-sha256; d=x%d.test; s=s; h=from; bh=; b=\r\n" % i for i in range(12))
+    answer = json.loads(run(*world.options(), "--json", "--explain", data=foreign + world.signed).stdout)
+    assert answer["dmarc"]["result"] == "pass" and answer["dkim_left_out"] == 3
+    assert [s["domain"] for s in answer["dkim"]] == [f"x{i}.test" for i in range(9)] + ["bank.test"]
+    steps = [s for s in answer["explain"]["steps"] if s["step"] == "dkim" and s["result"] == "left out"]
+    assert [s["left_out"] for s in steps] == [3]
+    assert b"3 more signatures are not looked at" in run(*world.options(), "--explain", data=foreign + world.signed).stdout
+    assert "dkim_left_out" not in json.loads(run(*world.options(), "--json", data=world.signed).stdout)
+
+
 @pytest.mark.parametrize("options", ["--mail-from=\x1b]0;owned\x07", "--ip=\x1b]0;owned\x07", "--\x1b]0;owned\x07=1",
                                      "--now=\x9b31m", "--trust=\x1b[2J", "--policy=\x1b[2J", "--authserv-id=a\n\x1b"])
 def test_nothing_of_a_strangers_case_reaches_the_terminal(world, tmp_path, options):
