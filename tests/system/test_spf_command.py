@@ -140,3 +140,10 @@ def test_a_configuration_says_who_answers(tmp_path, zone):
     config.write_text("hostnam mx.here.test\n")
     done = run(*words)
     assert done.returncode == 78 and "did you mean \"hostname\"" in done.stderr
+
+
+def test_nothing_of_a_strangers_zone_reaches_the_terminal(tmp_path):
+    file = tmp_path / "zone"
+    file.write_text("x.test. A \x1b]0;owned\x07\n")
+    done = run("--ip", "192.0.2.7", "--helo", "h.test", "--mail-from", "a@x.test", "--dns", str(file))
+    assert done.returncode == 65 and done.stderr.rstrip("\n").isprintable() and r"\x1B]0;owned\x07" in done.stderr
