@@ -203,7 +203,7 @@ about_kept(struct asking *a, const struct words *words, const struct conf *conf)
 	int code;
 
 	if (!kept_begin(&a->kept, conf, &why))
-		code = complain("", why.text, EX_UNAVAILABLE);
+		code = complain(a->verb, why.text, EX_NOINPUT);
 	else if (strcmp(a->verb, "list") == 0)
 		code = list(a);
 	else
