@@ -60,6 +60,18 @@ is_post(const struct http_request *r)
 	return slice_eq(r->method, S("POST"));
 }
 
+bool
+http_is_head(const struct http_request *r)
+{
+	return slice_eq(r->method, S("HEAD"));
+}
+
+bool
+http_is_safe(const struct http_request *r)
+{
+	return slice_eq(r->method, S("GET")) || http_is_head(r);
+}
+
 /* "GET /x HTTP/1.1" (RFC 9112 3): 0, or the status that refuses it. */
 static unsigned
 read_request_line(struct slice line, struct reading *h)
@@ -81,7 +93,7 @@ read_request_line(struct slice line, struct reading *h)
 		return 400;             /* no proxy: RFC 9112 3.2.2 */
 	r->path = slice_head(target, slice_find(target, '?'));
 	r->query = slice_skip(target, r->path.n + (r->path.n < target.n));
-	return slice_eq(r->method, S("GET")) || is_post(r) ? 0 : 405;
+	return http_is_safe(r) || is_post(r) ? 0 : 405;
 }
 
 /* "mta-sts.example.org:443" to the name alone (RFC 9110 7.2). */
@@ -216,7 +228,7 @@ add_date(struct buf *b, int64_t now)
 }
 
 void
-http_response_add(struct buf *b, const struct http_response *r, int64_t now)
+http_response_add(struct buf *b, const struct http_response *r, bool head, int64_t now)
 {
 	buf_printf(b, "HTTP/1.1 %03u %.*s\r\n", r->status, FMT(reason_of(r->status)));
 	add_date(b, now);
@@ -225,7 +237,8 @@ http_response_add(struct buf *b, const struct http_response *r, int64_t now)
 	if (r->location.n > 0)
 		buf_printf(b, "Location: %.*s\r\n", FMT(r->location));
 	if (r->status == 405)
-		buf_add(b, S("Allow: GET\r\n"));
+		buf_add(b, S("Allow: GET, HEAD\r\n"));
 	buf_printf(b, "Content-Length: %zu\r\nConnection: close\r\n\r\n", r->body.n);
-	buf_add(b, r->body);
+	if (!head)
+		buf_add(b, r->body);
 }

@@ -25,6 +25,7 @@ struct visitor {
 	int64_t           pause;
 	unsigned          crowd;
 	bool              asked;
+	bool              head;                 /* he wants no body */
 	uint64_t          number;               /* not 0: he waits for what is said later */
 	struct timer      patience, drip;
 };
@@ -171,7 +172,7 @@ say(struct visitor *v, const struct response_plan *plan)
 	if (plan->silent)
 		return;
 	v->pause = plan->pause;
-	http_response_add(&v->out, &plan->response, clock_now(loop->clock));
+	http_response_add(&v->out, &plan->response, v->head, clock_now(loop->clock));
 	if (v->pause > 0)
 		drip(v);
 	else
@@ -221,6 +222,7 @@ input(void *arg)
 		v->responder->options.answer(v->responder->options.arg, &request, &plan);
 		break;
 	}
+	v->head = http_is_head(&request);
 	has_asked(v);
 	stream_take(v->stream, in.n);
 	say(v, &plan);

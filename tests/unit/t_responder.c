@@ -169,20 +169,28 @@ starts(const struct client *c, const char *text)
 static void
 one_request_gets_one_response(void **state)
 {
-	static const struct { const char *asks, *answer; } cases[] = {
-		{ ASK, "HTTP/1.1 200 OK\r\n" }, { ASK ASK, "HTTP/1.1 200 OK\r\n" },
-		{ "GET /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n" },
-		{ "PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n" },
-		{ "what\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n" },
+	static const struct { const char *asks, *answer; bool bare; } cases[] = {
+		{ ASK, "HTTP/1.1 200 OK\r\n", false }, { ASK ASK, "HTTP/1.1 200 OK\r\n", false },
+		/* RFC 9110 9.3.2: no body, also where it is refused */
+		{ "HEAD /policy HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\n", true },
+		{ "HEAD /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n", true },
+		{ "HEAD / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", true },
+		{ "GET /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n", false },
+		{ "PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", false },
+		{ "what\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct client c;
 		struct slice body;
+		const char *end;
 
 		come(&c, true, cases[i].asks);
 		assert_case(starts(&c, cases[i].answer) && c.over, i, cases[i].asks);
+		buf_byte(&c.got, '\0');
+		assert_non_null(end = strstr(c.got.p, "\r\n\r\n"));
+		assert_case((end[4] == '\0') == cases[i].bare, i, cases[i].asks);
 		body = slice_skip(buf_slice(&c.got), 1);
 		assert_null(memmem(body.p, body.n, "HTTP/1.1", 8));     /* the second one is not heard */
 		leave(&c);
