@@ -6,7 +6,7 @@
  * A request is read whole or not at all, and strictly: what two readers could
  * understand differently is refused.  A GET or HEAD has no body; that of a POST is short,
  * and its length is said before it.  Every response ends its connection.  Slices of a
- * request point into what was read.
+ * request point into what was read, but for the path of a target that has none.
  */
 #ifndef WEB_HTTP_H
 #define WEB_HTTP_H
@@ -19,8 +19,10 @@ struct http_request {
 	struct slice method;            /* "GET", "HEAD" or "POST" */
 	struct slice path;              /* what stands before a `?`, not decoded; begins with "/" */
 	struct slice query;             /* what stands behind it, not decoded; may be empty */
-	struct slice host;              /* without the port; may be empty of HTTP/1.0 */
+	struct slice host;              /* the target's, else the field's, without the port; may be
+	                                 * empty of HTTP/1.0 */
 	struct slice body;              /* of a POST */
+	bool         expects;           /* to be told to go on before it sends that (RFC 9110 10.1.1) */
 };
 
 enum http_reading {
@@ -29,12 +31,18 @@ enum http_reading {
 	HTTP_REFUSED,                   /* answer with *status_r, and close */
 };
 
-/* The method of what was refused stands there too, where it could be read. */
+/*
+ * The method of what was refused stands there too, where it could be read; so does
+ * `expects` of a request whose body is missing.
+ */
 enum http_reading http_request_read(struct slice input, struct http_request *, unsigned *status_r);
 
 /* Who asks so wants to see and changes nothing (RFC 9110 9.2.1): GET, HEAD. */
 bool http_is_safe(const struct http_request *);
 bool http_is_head(const struct http_request *);
+
+/* What it is told, once, when its head is there and its body is not. */
+#define HTTP_CONTINUE S("HTTP/1.1 100 Continue\r\n\r\n")
 
 struct http_response {
 	unsigned     status;

@@ -26,6 +26,7 @@ struct visitor {
 	unsigned          crowd;
 	bool              asked;
 	bool              head;                 /* he wants no body */
+	bool              told;                 /* to go on */
 	uint64_t          number;               /* not 0: he waits for what is said later */
 	struct timer      patience, drip;
 };
@@ -214,6 +215,9 @@ input(void *arg)
 	}
 	switch (http_request_read(in, &request, &status)) {
 	case HTTP_MORE:
+		if (request.expects && !v->told)
+			stream_write(v->stream, HTTP_CONTINUE);
+		v->told = request.expects;
 		return;
 	case HTTP_REFUSED:
 		plan.response = http_plain(status);

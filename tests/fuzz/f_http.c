@@ -18,7 +18,7 @@ check_request(const struct http_request *r, struct slice input)
 
 	bug_if(!post && (!http_is_safe(r) || r->body.n > 0));
 	bug_if(r->path.n == 0 || *r->path.p != '/' || r->body.n > HTTP_BODY_MOST);
-	bug_if(!inside(r->path, input) || !inside(r->host, input) || !inside(r->body, input));
+	bug_if((!slice_eq(r->path, S("/")) && !inside(r->path, input)) || !inside(r->host, input) || !inside(r->body, input));
 	for (size_t i = 0; i < r->path.n; i++)
 		bug_if(r->path.p[i] <= ' ' || r->path.p[i] == '?' || r->path.p[i] >= 0x7f);
 }

@@ -28,8 +28,23 @@ static const struct {
 	{ "GET /\r\n\r\n", 400, NULL, NULL }, { "GET  / HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1 \r\n" HEAD "\r\n", 400, NULL, NULL }, { " GET / HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "G@T / HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL }, { "GET / http/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
-	{ "GET / HTTP/2.0\r\n" HEAD "\r\n", 505, NULL, NULL }, { "GET / HTTP/1.2\r\n" HEAD "\r\n", 505, NULL, NULL },
-	{ "GET https://a.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },             /* no proxy */
+	{ "GET / HTTP/2.0\r\n" HEAD "\r\n", 505, NULL, NULL }, { "GET / HTTP/0.9\r\n" HEAD "\r\n", 505, NULL, NULL },
+	{ "GET / HTTP/1.2\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },       /* RFC 9110 6.2 */
+	{ "GET / HTTP/1.2\r\n\r\n", 400, NULL, NULL }, { "GET / HTTP/1.10\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/1,1\r\n" HEAD "\r\n", 400, NULL, NULL }, { "GET / HTTP/x.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/\r\n" HEAD "\r\n", 400, NULL, NULL },
+	/* the whole URI: its host counts, and the field must be there (RFC 9112 3.2.2) */
+	{ "GET https://b.test/a HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/a", "b.test" },
+	{ "GET HTTPS://b.test:443/a?b=/ HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/a", "b.test" },
+	{ "GET http://b.test HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "b.test" },
+	{ "GET https://b.test?c/d HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "b.test" },
+	{ "GET https://b.test/ HTTP/1.1\r\n\r\n", 400, NULL, NULL },
+	{ "GET https://b.test/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400, NULL, NULL },
+	{ "GET https:///a HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },                   /* RFC 9110 4.2.2 */
+	{ "GET https://u@b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },            /* RFC 9110 4.2.4 */
+	{ "GET https://b.test:x/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET https:/b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET ftp://b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL }, { "GET b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET /\x80 HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "PUT / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL }, { "HEADS / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },
 	{ "get / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },                           /* case counts */
@@ -44,6 +59,9 @@ static const struct {
 	{ "GET / HTTP/1.1\r\n" HEAD "X: a\001b\r\n\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "X: y\nZ: z\r\n\r\n", 400, NULL, NULL },             /* a bare LF */
 	{ "GET / HTTP/1.1\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/1.1\n", 400, NULL, NULL }, { "\n", 400, NULL, NULL },              /* at once: RFC 9112 2.2 */
+	{ "GET / HTTP/1.1\r\n" HEAD "\n", 400, NULL, NULL }, { "\r\n\n", 400, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 2\r\n\r\na\n", HTTP_REQUEST, "/u", "mta-sts.a.test" },
 	{ "GET / HTTP/1.1\r\n" HEAD FIELD64("A: b\r\n") "\r\n", 431, NULL, NULL },
 	/* a body: of a POST alone, its length said once and before (RFC 9112 6) */
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", HTTP_REQUEST, "/u", "mta-sts.a.test" },
@@ -56,6 +74,11 @@ static const struct {
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400, NULL, NULL },
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", 411, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
+	/* RFC 9110 10.1.1 */
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\nhello",
+	    HTTP_REQUEST, "/u", "mta-sts.a.test" },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nExpect: tea\r\n\r\nhello", 417, NULL, NULL },
+	{ "GET / HTTP/1.1\r\n" HEAD "Expect: 100-continue\r\n\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },
 	{ "GET / HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n", 413, NULL, NULL },
 	{ "HEAD / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 0, 5\r\n\r\n", 413, NULL, NULL },

@@ -197,6 +197,34 @@ one_request_gets_one_response(void **state)
 	}
 }
 
+/* RFC 9110 10.1.1: told once, when the head is there; HTTP/1.0 knows no such thing. */
+static void
+who_expects_it_is_told_to_go_on(void **state)
+{
+	static const struct { const char *head, *said; } cases[] = {
+		{ "POST /policy HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
+		    "HTTP/1.1 100 Continue\r\n\r\n" },
+		{ "POST /policy HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", "" },
+		{ "POST /policy HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct client c;
+
+		come(&c, true, cases[i].head);
+		assert_slice(buf_slice(&c.got), cases[i].said);
+		stream_write(c.stream, S("ab"));
+		loop_run_until(&loop, clock_.now);
+		assert_slice(buf_slice(&c.got), cases[i].said);
+		stream_write(c.stream, S("c"));
+		loop_run_until(&loop, clock_.now);
+		assert_case(c.over && slice_starts(slice_skip(buf_slice(&c.got), strlen(cases[i].said)),
+		    S("HTTP/1.1 200 OK\r\n")), i, cases[i].head);
+		leave(&c);
+	}
+}
+
 /* The lab's own door has no TLS (responder_options.tls). */
 static void
 without_tls_it_answers_in_the_clear(void **state)
@@ -403,6 +431,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_request_gets_one_response, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_expects_it_is_told_to_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_tls_it_answers_in_the_clear, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_may_come_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_sent_away, setup, teardown),
