@@ -70,7 +70,7 @@ struct destination {
 	struct heap_entry rest;         /* in the schedule's heap while it rests */
 	int64_t      rate_per;          /* ms for rate_count attempts; 0: no limit */
 	unsigned     rate_count;
-	int64_t      allowance;         /* when the next attempt may begin, for the rate */
+	int64_t      allowance;         /* when the next attempt may begin, for the rate; 0: at once */
 };
 
 struct schedule {

@@ -299,6 +299,41 @@ test_rate(void **state)
 	}
 }
 
+/*
+ * The rate holds between messages that never wait together: what is allowed when is known
+ * until it is allowed, and no longer.
+ */
+static void
+test_rate_of_single_messages(void **state)
+{
+	static const struct destination_terms slow = { .most = 20, .rate_count = 2, .rate_per = 1000 };
+	static const struct { int64_t now; bool adds; uint64_t id; bool known; } cases[] = {
+		{ 1000, true, 1, true }, { 1001, true, 0, true }, { 1499, false, 0, true },
+		{ 1500, false, 2, true }, { 1999, false, 0, true }, { 2000, false, 0, false },
+		{ 2001, true, 7, true }, { 9000, false, 0, false },
+	};
+	uint32_t r = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t id = i + 1;
+		struct task *t;
+
+		now = cases[i].now;
+		if (cases[i].adds)
+			schedule_add(&schedule, schedule_message(&schedule, id, now), S("mx slow.test"), &slow,
+			    &r, 1, 0, 0);
+		t = next();
+		assert_int_equal(t != NULL ? t->message->id : 0, cases[i].id);
+		if (t != NULL) {
+			destination_reached(&schedule, t->destination);
+			schedule_forget(&schedule, t->message);
+		}
+		assert_case(knows("mx slow.test") == cases[i].known, i, "known");
+	}
+	assert_int_equal(schedule_wake(&schedule, now), INT64_MAX);
+}
+
 /* --- rest -------------------------------------------------------------------------- */
 
 static void
@@ -739,7 +774,8 @@ main(void)
 		T(test_order_of_time), T(test_many_due_at_once), T(test_tasks_are_joined), T(test_nothing_when_stopped),
 		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_round),
 		T(test_dead_destination_delays_nobody), T(test_concurrency),
-		T(test_one_at_a_time_when_terms_say_so), T(test_rate), T(test_rest),
+		T(test_one_at_a_time_when_terms_say_so), T(test_rate),
+		T(test_rate_of_single_messages), T(test_rest),
 		T(test_rest_ends_when_it_is_reached), T(test_destinations_are_forgotten), T(test_retry),
 		T(test_hold), T(test_newest_wish), T(test_take), T(test_model),
 	};
