@@ -494,10 +494,26 @@ destination_reached(struct schedule *s, struct destination *d)
 	join_turns(s, d);
 }
 
+static void
+fewer_at_once(struct destination *d)
+{
+	d->limit = d->limit > 2 ? d->limit / 2 : 1;
+}
+
+void
+destination_refused(struct schedule *s, struct destination *d, int64_t until)
+{
+	fewer_at_once(d);
+	if (!wants_turn(d))
+		leave_turns(s, d);
+	if (d->active <= 1 && until > d->rests_until)
+		rest(s, d, until);
+}
+
 void
 destination_unreachable(struct schedule *s, struct destination *d, int64_t until)
 {
-	d->limit = d->limit > 2 ? d->limit / 2 : 1;
+	fewer_at_once(d);
 	if (until > d->rests_until)
 		rest(s, d, until);
 }

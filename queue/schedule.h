@@ -143,6 +143,11 @@ void task_release(struct schedule *, struct task *);
 
 /* How an attempt went: for the number of attempts at once, and for rest. */
 void destination_reached(struct schedule *, struct destination *);
+/*
+ * It answered, but sent us away: fewer at once.  When this attempt was the only one it is not
+ * our number that it minds, and it rests; `until` 0: never.
+ */
+void destination_refused(struct schedule *, struct destination *, int64_t until);
 void destination_unreachable(struct schedule *, struct destination *, int64_t until);
 /* Somebody wants it tried now. */
 void destination_wake(struct schedule *, struct destination *);
