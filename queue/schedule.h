@@ -71,7 +71,7 @@ struct destination {
 	struct heap_entry rest;         /* in the schedule's heap while it rests */
 	int64_t      rate_per;          /* ms for rate_count attempts; 0: no limit */
 	unsigned     rate_count;
-	int64_t      allowance;         /* when the next attempt may begin, for the rate */
+	int64_t      allowance;         /* when the next attempt may begin, for the rate; 0: at once */
 };
 
 struct schedule {
@@ -144,6 +144,11 @@ void task_release(struct schedule *, struct task *);
 
 /* How an attempt went: for the number of attempts at once, and for rest. */
 void destination_reached(struct schedule *, struct destination *);
+/*
+ * It answered, but sent us away: fewer at once.  When this attempt was the only one it is not
+ * our number that it minds, and it rests; `until` 0: never.
+ */
+void destination_refused(struct schedule *, struct destination *, int64_t until);
 void destination_unreachable(struct schedule *, struct destination *, int64_t until);
 /* Somebody wants it tried now. */
 void destination_wake(struct schedule *, struct destination *);

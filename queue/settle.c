@@ -367,16 +367,40 @@ unreachable(const struct order_result *r)
 	return r->count > 0;
 }
 
+/* The host went in the middle of it (RFC 5321 3.8): of one message, or of too many. */
+static bool
+sent_away(const struct order_result *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->outcomes[i].status.reply == 421)
+			return true;
+	return false;
+}
+
+static void
+settle_destination(const struct settling *x)
+{
+	struct schedule *s = &x->queue->schedule;
+	struct destination *d = x->tried->task->destination;
+	const struct order_result *r = x->tried->result;
+
+	if (unreachable(r))
+		destination_unreachable(s, d, x->next);
+	else if (r->refused)
+		destination_refused(s, d, x->left > 0 ? x->next : 0);
+	else if (sent_away(r))
+		destination_refused(s, d, 0);
+	else
+		destination_reached(s, d);
+}
+
 static void
 settle_task(struct settling *x)
 {
 	struct schedule *s = &x->queue->schedule;
 	struct task *t = x->tried->task;
 
-	if (unreachable(x->tried->result))
-		destination_unreachable(s, t->destination, x->next);
-	else
-		destination_reached(s, t->destination);
+	settle_destination(x);
 	if (x->left == 0) {
 		task_remove(s, t);
 		return;

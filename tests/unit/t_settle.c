@@ -206,6 +206,48 @@ test_host_that_answers_is_not_dead(void **state)
 	assert_int_equal(w.count, 3);
 }
 
+/* A host that sends us away at its door gets fewer attempts at once, and in the end none. */
+static void
+test_host_that_refuses(void **state)
+{
+	const char *text = "421 4.7.0 too many connections from you";
+	size_t before;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		world_store(&w, "s@sender.test", "a@far.test");
+	before = w.count;
+	assert_int_equal(before, 5);
+	for (size_t i = 0; i < before; i++) {
+		struct order_result r = result_of(&w, &w.orders[i], &text, 1);
+
+		r.refused = true;
+		send_result(&w, &w.orders[i], &r, FRAME_RESULT);
+		world_run(&w, 10);
+	}
+	assert_int_equal(w.count, before);
+	world_store(&w, "s@sender.test", "c@other.test");
+	assert_int_equal(w.count, before + 1);
+	world_run(&w, 5 * MINUTE);
+	assert_int_equal(w.count, before + 2);  /* one, to see */
+}
+
+/* 421 in the middle of a message is no rest for the others, and no reason for more of them. */
+static void
+test_host_that_goes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		world_store(&w, "s@sender.test", "a@far.test");
+	for (size_t i = 0; i < 5; i++)
+		world_answer(&w, i, "421 4.3.2 going down");
+	world_run(&w, 10);
+	assert_int_equal(w.count, 6);
+	world_answer(&w, 5, "250 2.0.0 ok");
+	world_run(&w, 10);
+	assert_int_equal(w.count, 8);
+}
+
 /* --- the end ------------------------------------------------------------------------- */
 
 static bool
@@ -924,7 +966,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_delivered), T(test_places), T(test_stored_once), T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
-		T(test_host_that_answers_is_not_dead), T(test_one_of_many_fails),
+		T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
+		T(test_host_that_goes), T(test_one_of_many_fails),
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
