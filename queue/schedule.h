@@ -48,6 +48,12 @@ struct task {
 	void               *work;               /* ACTIVE: of whoever does it */
 };
 
+/* Some recipients of a message, a bit each. */
+struct numbers {
+	unsigned char *bits;
+	size_t         room;            /* bytes */
+};
+
 struct message {
 	uint64_t     id;
 	int64_t      arrival;           /* ms */
@@ -56,8 +62,8 @@ struct message {
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* a post: people's mail goes before it; set before its tasks */
-	bool         warned;            /* the sender was told that it waits */
 	bool         alarmed;           /* it could not be read, and somebody was told */
+	struct numbers warned;          /* those of whom the sender was told that they wait */
 };
 
 struct destination {
@@ -122,6 +128,12 @@ task_recipients(const struct task *t)
 
 /* Keep only these recipients, a part of those it has. */
 void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
+
+/* --- numbers ------------------------------------------------------------------- */
+
+void numbers_add(struct numbers *, uint32_t);
+bool numbers_has(const struct numbers *, uint32_t);
+void numbers_free(struct numbers *);
 
 /* --- time and turns -------------------------------------------------------------- */
 

@@ -97,7 +97,7 @@ choose(struct telling *t, const struct told *about, size_t n)
 
 		if (wants_to_know(r, &about[i]))
 			to[count++] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
-			    about[i].status, about[i].host, clock_now(t->queue->loop->clock) };
+			    about[i].status, about[i].host, about[i].tried };
 	}
 	t->report.recipients = to;
 	return count;

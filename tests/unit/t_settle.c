@@ -430,6 +430,153 @@ test_expiry(void **state)
 	assert_true(w.clock.now <= (BEGIN_SECONDS + 26) * INT64_C(1000));
 }
 
+static const char WARNS[] = "domain local.test { deliver to maildir /m/%u; users ann }\n"
+    "delivery { retry after 10s; expire after 1h; warn sender after 15s }\n";
+
+static unsigned
+times_said(const char *words)
+{
+	struct slice rest = buf_slice(&w.said);
+	unsigned n = 0;
+
+	for (const char *at; (at = memmem(rest.p, rest.n, words, strlen(words))) != NULL; n++)
+		rest = slice_skip(rest, (size_t)(at + 1 - rest.p));
+	return n;
+}
+
+/* Everybody else's server says no for now, ann's mailbox takes the reports. */
+static void
+answer_not_now(void)
+{
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered)
+			world_answer(&w, i, w.orders[i].order.sender.n > 0 ? "451 4.3.0 not now" : "250 ok");
+	world_run(&w, 100);
+}
+
+/* Each round answers everything, then waits for the next attempt. */
+static void
+warn_rounds(unsigned rounds)
+{
+	while (rounds-- > 0) {
+		answer_not_now();
+		world_run(&w, 10 * SECOND);
+	}
+}
+
+/* Told once in a message's life, not once in a program's. */
+static void
+test_one_warning_across_restarts(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, WARNS);
+	world_store(&w, "ann@local.test", "a@far.test");
+	warn_rounds(2);
+	assert_int_equal(times_said("kind=delayed"), 0);
+	answer_not_now();
+	assert_int_equal(times_said("kind=delayed"), 1);
+	for (int i = 0; i < 2; i++) {
+		world_restart(&w);
+		deliverer_ready(&w);
+		world_run(&w, 10 * SECOND);
+		warn_rounds(2);
+	}
+	assert_int_equal(times_said("kind=delayed"), 1);
+}
+
+static void
+not_now_from(const char *domain)
+{
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered && slice_eq(w.orders[i].order.domain, slice(domain)))
+			world_answer(&w, i, "451 4.3.0 not now");
+	world_run(&w, 100);
+}
+
+/* How many reports name it, and are there no others? */
+static unsigned
+reports_naming(const char *words)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < w.count; i++)
+		n += w.orders[i].order.sender.n == 0 && has(w.orders[i].order.body, words);
+	return n;
+}
+
+/* RFC 3461 4.1: one report about all who are late and whose sender did not forbid it. */
+static void
+test_who_is_warned_about(void **state)
+{
+	static const struct { unsigned x, y, reports, x_named, y_named; } cases[] = {
+		{ 0, 0, 1, 1, 1 },
+		{ NOTIFY_NEVER, NOTIFY_DELAY, 1, 0, 1 },
+		{ NOTIFY_DELAY, NOTIFY_NEVER, 1, 1, 0 },
+		{ NOTIFY_FAILURE, NOTIFY_SUCCESS, 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct envelope e;
+
+		world_end(&w);
+		world_begin(&w, WARNS);
+		e = world_envelope(&w, "ann@local.test", "x@one.test y@two.test");
+		e.recipients[0].notify = cases[i].x;
+		e.recipients[1].notify = cases[i].y;
+		world_store_envelope(&w, &e);
+		for (int round = 0; round < 5; round++) {       /* never both under way at once */
+			not_now_from("one.test");
+			world_run(&w, 5 * SECOND);
+			not_now_from("two.test");
+			world_run(&w, 5 * SECOND);
+		}
+		answer_not_now();
+		assert_case(times_said("kind=delayed") == cases[i].reports, i, "reports");
+		assert_case(reports_naming("rfc822; x@one.test") == cases[i].x_named, i, "x");
+		assert_case(reports_naming("rfc822; y@two.test") == cases[i].y_named, i, "y");
+		world_compare(&w);
+	}
+}
+
+/* Who is being tried while others are warned about is named when it did not work out. */
+static void
+test_warned_about_after_the_others(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, WARNS);
+	world_store(&w, "ann@local.test", "x@one.test y@two.test");
+	warn_rounds(5);
+	answer_not_now();
+	assert_int_equal(times_said("kind=delayed"), 2);
+	assert_int_equal(reports_naming("rfc822; x@one.test"), 1);
+	assert_int_equal(reports_naming("rfc822; y@two.test"), 1);
+	world_compare(&w);
+}
+
+/* Somebody waits for his turn, and was never tried. */
+static void
+test_warned_about_untried(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 1h; warn sender after 15s;\n"
+	    "  to two.test { connections 1 } }\n");
+	world_store(&w, "", "slow@two.test");
+	world_store(&w, "ann@local.test", "x@one.test y@two.test");
+	for (int round = 0; round < 3; round++) {
+		not_now_from("one.test");
+		world_run(&w, 10 * SECOND);
+	}
+	assert_int_equal(times_said("kind=delayed"), 1);
+	assert_int_equal(reports_naming("rfc822; y@two.test\r\nAction: delayed\r\nStatus: 4.4.0\r\n"
+	    "Will-Retry-Until: "), 1);
+	assert_int_equal(reports_naming("rfc822; x@one.test\r\nAction: delayed\r\nStatus: 4.3.0\r\n"), 1);
+}
+
 /* --- deliverers that come and go ---------------------------------------------------------- */
 
 /* He dies with work in hand: it is tried again when the next one is there, and not before. */
@@ -970,6 +1117,8 @@ main(void)
 		T(test_host_that_goes), T(test_one_of_many_fails),
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
+		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
+		T(test_warned_about_after_the_others), T(test_warned_about_untried),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
