@@ -248,8 +248,8 @@ dispose(struct spool *s, const struct headless *h)
 	lost = batches > (h->newest ? 1 : 0);
 	s->usage.damages += lost;
 	if (lost)
-		spool_say(s, SPOOL_DAMAGE, "segment %s has no head that can be read, and its records are "
-		    "lost with it: it is set aside in damaged", text);
+		spool_say(s, SPOOL_DAMAGE, "segment %s has no head that can be read and is set aside in "
+		    "damaged, with the records that seem to be in it", text);
 	else
 		spool_say(s, SPOOL_NOTE, "segment %s has no head and no record that can be read and is "
 		    "set aside", text);
