@@ -185,6 +185,115 @@ def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
     assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
 
 
+EX_DATAERR = 65
+LARGE = "large\n" * 60000
+
+
+def harm_nothing(place):
+    pass
+
+
+def harm_a_segment(place):
+    [segment] = (place / "seg").glob("0*")
+    data = segment.read_bytes()
+    segment.write_bytes(data[:4096])
+
+
+def harm_a_head(place):
+    [segment] = (place / "seg").glob("0*")
+    data = segment.read_bytes()
+    segment.write_bytes(data[:8] + b"X" + data[9:])
+
+
+def harm_a_record(place):
+    [segment] = (place / "seg").glob("0*")
+    data = segment.read_bytes()
+    segment.write_bytes(data.replace(b"Subject: second", b"Subject: SECOND"))
+
+
+def harm_content(place):
+    [content] = (place / "content").iterdir()
+    data = content.read_bytes()
+    content.write_bytes(data[:300000] + b"X" + data[300001:])
+
+
+def lose_content(place):
+    [content] = (place / "content").iterdir()
+    content.unlink()
+
+
+@pytest.fixture
+def four(place):
+    """Three small messages and a large one, in a queue that holds them."""
+    with Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1) as program:
+        for name in ("first", "second", "third"):
+            program.send("a@far.test", ["ben@far.test"], letter(name))
+        program.send("a@far.test", ["ben@far.test"], letter("large", body=LARGE))
+    return program
+
+
+@pytest.mark.parametrize("harm, left, said", [
+    (harm_nothing, 4, ""),
+    (harm_a_segment, 0, r"seg/00000001 is not what was saved"),
+    (harm_a_head, 4, r"seg/00000001 is not what was saved"),
+    (harm_a_record, 3, r"seg/00000001 is not what was saved"),
+    (harm_content, 4, r"content/\w+ is not what was saved"),
+    (lose_content, 4, r"content/\w+ is not there"),
+])
+def test_a_backup_that_is_not_what_was_saved_takes_no_place(four, tmp_path, harm, left, said):
+    saved, place = tmp_path / "saved", tmp_path / "other"
+    assert run(four, "backup", saved).returncode == 0
+    harm(saved / "queue")
+    place.mkdir()
+    shutil.copy(four.directory / "facts", place)
+    (place / "state").mkdir()
+    other = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1)
+    got = run(other, "restore", saved)
+    assert bool(said) == (got.returncode == EX_DATAERR) and re.search(said, got.stderr), got
+    assert len(other.queue()) == (0 if said else 4)
+    if said:
+        got = run(other, "restore", "--damaged", saved)
+        assert (got.returncode, got.stdout) == (0, f"restore: {left} message{'' if left == 1 else 's'}\n"), got
+        assert re.search(said, got.stderr)
+        assert len(other.queue()) == left
+        assert (f"{left} messages of 4 are left" in got.stderr) == (left < 4)
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+@pytest.mark.parametrize("harm, left, said", [
+    (lose_content, 4, r"the content of message \w+ is not there"),
+    (harm_a_record, 3, r"segment 00000001: \d+ bytes from \d+ on cannot be read"),
+])
+def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm, left, said, up):
+    saved = tmp_path / "saved"
+    if up:
+        four.expect.add("alarm")
+        four.start()
+    harm(four.directory / "state" / "queue")
+    got = run(four, "backup", saved)
+    assert (got.returncode, got.stdout) == (EX_DATAERR, f"backup: {left} messages\n"), got
+    assert re.search(said, got.stderr)
+    if up:
+        four.stop()
+    shutil.rmtree(four.directory / "state" / "queue")
+    got = run(four, "restore", saved)
+    assert got.returncode == EX_DATAERR and "could not be copied when it was made" in got.stderr
+    assert run(four, "restore", "--damaged", saved).stdout == f"restore: {left} messages\n"
+
+
+def test_a_list_that_was_cut_is_none_and_without_one_a_backup_stands_for_itself(four, tmp_path):
+    saved = tmp_path / "saved"
+    assert run(four, "backup", saved).returncode == 0
+    shutil.rmtree(four.directory / "state" / "queue")
+    text = (saved / "holds").read_text()
+    (saved / "holds").write_text(text[:text.index("lacks")])
+    got = run(four, "restore", saved)
+    assert got.returncode == EX_UNAVAILABLE and "ends too early" in got.stderr
+    (saved / "holds").unlink()
+    got = run(four, "restore", saved)
+    assert (got.returncode, got.stdout) == (0, "restore: 4 messages\n") and "of an older program" in got.stderr
+
+
 def test_a_running_program_is_not_restored(waiting, tmp_path):
     assert run(waiting, "backup", tmp_path / "saved").returncode == 0
     begin(waiting)
