@@ -76,7 +76,6 @@ new_work(struct queue *q, struct task *t)
 		w->next->back = &w->next;
 	q->works = w;
 	q->under_way++;
-	t->work = w;
 	return w;
 }
 
