@@ -558,6 +558,13 @@ delivery_tell(struct queue *q, struct slice domain, unsigned kind, struct slice 
 	return somebody;
 }
 
+void
+deliveries_try_all(struct queue *q)
+{
+	for (struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+		link_send(d->link, FRAME_TRY_ALL, NONE, -1);
+}
+
 static void
 on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
