@@ -55,6 +55,7 @@ schedule_end(struct schedule *s)
 			next = t->next_of_message;
 			free_task(t);
 		}
+		numbers_free(&m->warned);
 		free(m);
 	}
 	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; )
@@ -224,7 +225,36 @@ schedule_forget(struct schedule *s, struct message *m)
 	while (m->tasks != NULL)
 		task_remove(s, m->tasks);
 	idmap_remove(&s->messages, m->id);
+	numbers_free(&m->warned);
 	free(m);
+}
+
+/* --- numbers ------------------------------------------------------------------------ */
+
+void
+numbers_add(struct numbers *n, uint32_t number)
+{
+	size_t byte = number / 8, room = n->room;
+
+	if (byte >= room) {
+		n->room = byte < 2 * room ? 2 * room : byte + 1;
+		n->bits = must_grow(n->bits, n->room);
+		memset(n->bits + room, 0, n->room - room);
+	}
+	n->bits[byte] |= (unsigned char)(1 << number % 8);
+}
+
+bool
+numbers_has(const struct numbers *n, uint32_t number)
+{
+	return number / 8 < n->room && (n->bits[number / 8] & 1 << number % 8) != 0;
+}
+
+void
+numbers_free(struct numbers *n)
+{
+	free(n->bits);
+	*n = (struct numbers){ NULL, 0 };
 }
 
 static struct destination *

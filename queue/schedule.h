@@ -50,6 +50,12 @@ struct task {
 	} recipients;
 };
 
+/* Some recipients of a message, a bit each. */
+struct numbers {
+	unsigned char *bits;
+	size_t         room;            /* bytes */
+};
+
 struct message {
 	uint64_t     id;
 	int64_t      arrival;           /* ms */
@@ -58,8 +64,9 @@ struct message {
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* people's mail goes before it; set before its tasks */
-	bool         warned;            /* the sender was told that it waits */
+	bool         alarmed;           /* it could not be read, and somebody was told */
 	uint32_t     sender;            /* a hash of the envelope's; set before its tasks */
+	struct numbers warned;          /* those of whom the sender was told that they wait */
 };
 
 enum { LANES_MOST = 32, PEOPLE_BEFORE_BULK = 4 };
@@ -139,6 +146,12 @@ task_recipients(const struct task *t)
 
 /* Keep only these recipients, a part of those it has. */
 void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
+
+/* --- numbers ------------------------------------------------------------------- */
+
+void numbers_add(struct numbers *, uint32_t);
+bool numbers_has(const struct numbers *, uint32_t);
+void numbers_free(struct numbers *);
 
 /* --- time and turns -------------------------------------------------------------- */
 

@@ -94,6 +94,8 @@ def test_each_domain_has_its_policy_under_its_own_certificate(hosts, variant):
         assert policy(program, "b.test") == ENFORCE
         got = curl(program, "b.test", PATH, "-o", os.devnull, "-w", "%{http_code} %{content_type}")
         assert got.stdout == b"200 text/plain"                      # RFC 8461 3.2
+        got = curl(program, "b.test", PATH, "--head").stdout.decode()
+        assert got.startswith("HTTP/1.1 200 ") and f"Content-Length: {len(ENFORCE)}\r\n" in got     # RFC 9110 9.3.2
         for path in "/", "/.well-known/", PATH + "x", "/.well-known/%2e%2e/etc/passwd":
             assert curl(program, "b.test", path, "-w", "%{http_code}").stdout.endswith(b"404"), path
         assert curl(program, "c.test").returncode == 60             # no certificate is for it
