@@ -392,6 +392,8 @@ answer_about_messages(struct caller *c, struct answering *a)
 {
 	a->selection.most = STEP_MESSAGES;
 	c->under_way = a;
+	if (a->request.verb == QUEUE_RETRY)
+		deliveries_try_all(a->queue);
 	begin_when_ready(c);
 }
 

@@ -77,7 +77,6 @@ new_work(struct queue *q, struct task *t)
 		w->next->back = &w->next;
 	q->works = w;
 	q->under_way++;
-	t->work = w;
 	return w;
 }
 
@@ -584,6 +583,13 @@ delivery_tell(struct queue *q, struct slice domain, unsigned kind, struct slice 
 		link_send(link_for(q, buf_slice(&key))->link, kind, payload, -1);
 	buf_free(&key);
 	return somebody;
+}
+
+void
+deliveries_try_all(struct queue *q)
+{
+	for (struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+		link_send(d->link, FRAME_TRY_ALL, NONE, -1);
 }
 
 static void

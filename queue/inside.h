@@ -199,6 +199,8 @@ void works_end(struct queue *);
 void works_forget(struct queue *, uint64_t id);
 /* A word to the deliverer of that domain; false: there is none now. */
 bool delivery_tell(struct queue *, struct slice domain, unsigned kind, struct slice payload);
+/* Somebody wants a try now: hosts that did not answer a moment ago are no exception. */
+void deliveries_try_all(struct queue *);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
 

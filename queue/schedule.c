@@ -14,7 +14,7 @@ static void
 line_begin(struct destination *d)
 {
 	for (int bulk = 0; bulk < 2; bulk++)
-		d->last[bulk] = &d->line[bulk];
+		d->line[bulk].last = &d->line[bulk].first;
 }
 
 void
@@ -32,6 +32,18 @@ free_task(struct task *t)
 	free(t);
 }
 
+static void
+free_destination(struct destination *d)
+{
+	for (int bulk = 0; bulk < 2; bulk++)
+		for (struct lane *lane = d->line[bulk].first, *next; lane != NULL; lane = next) {
+			next = lane->next;
+			free(lane);
+		}
+	free((void *)(uintptr_t)d->key.p);
+	free(d);
+}
+
 void
 schedule_end(struct schedule *s)
 {
@@ -46,10 +58,8 @@ schedule_end(struct schedule *s)
 		numbers_free(&m->warned);
 		free(m);
 	}
-	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; ) {
-		free((void *)(uintptr_t)d->key.p);
-		free(d);
-	}
+	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; )
+		free_destination(d);
 	idmap_free(&s->messages);
 	map_free(&s->destinations);
 	free(s->waiting.entries);
@@ -61,7 +71,7 @@ schedule_end(struct schedule *s)
 static bool
 wants_turn(const struct destination *d)
 {
-	return d->rests_until == 0 && d->active < d->limit && (d->line[0] != NULL || d->line[1] != NULL);
+	return d->rests_until == 0 && d->active < d->limit && (d->line[0].first != NULL || d->line[1].first != NULL);
 }
 
 static void
@@ -88,28 +98,103 @@ join_turns(struct schedule *s, struct destination *d)
 	d->in_turn = true;
 }
 
+/* --- lines ------------------------------------------------------------------------ */
+
+static void
+join_line(struct line *l, struct lane *lane)
+{
+	lane->next = NULL;
+	lane->back = l->last;
+	*l->last = lane;
+	l->last = &lane->next;
+	l->lanes++;
+}
+
+static void
+leave_line(struct line *l, struct lane *lane)
+{
+	if ((*lane->back = lane->next) != NULL)
+		lane->next->back = lane->back;
+	else
+		l->last = lane->back;
+	l->lanes--;
+}
+
+/* The sender's own; a new one at the end; or, when there are too many, somebody's. */
+static struct lane *
+lane_of(struct line *l, uint32_t sender)
+{
+	struct lane *lane;
+
+	for (lane = l->first; lane != NULL; lane = lane->next)
+		if (lane->sender == sender)
+			return lane;
+	if (l->lanes == LANES_MOST) {
+		lane = l->first;
+		for (unsigned i = sender % LANES_MOST; i > 0; i--)
+			lane = lane->next;
+		return lane;
+	}
+	lane = must_alloc(sizeof *lane);
+	lane->last = &lane->first;
+	lane->sender = sender;
+	join_line(l, lane);
+	return lane;
+}
+
 static void
 put_in_line(struct schedule *s, struct task *t)
 {
 	struct destination *d = t->destination;
+	struct lane *lane = lane_of(&d->line[t->message->bulk], t->message->sender);
 
 	t->stage = TASK_IN_LINE;
+	t->lane = lane;
 	t->next = NULL;
-	t->back = d->last[t->message->bulk];
-	*d->last[t->message->bulk] = t;
-	d->last[t->message->bulk] = &t->next;
+	t->back = lane->last;
+	*lane->last = t;
+	lane->last = &t->next;
 	join_turns(s, d);
 }
 
 static void
 take_from_line(struct task *t)
 {
-	struct destination *d = t->destination;
+	struct lane *lane = t->lane;
 
 	if ((*t->back = t->next) != NULL)
 		t->next->back = t->back;
 	else
-		d->last[t->message->bulk] = t->back;
+		lane->last = t->back;
+	if (lane->first != NULL)
+		return;
+	leave_line(&t->destination->line[t->message->bulk], lane);
+	free(lane);
+}
+
+static struct line *
+line_to_serve(struct destination *d)
+{
+	struct line *people = &d->line[0], *bulk = &d->line[1];
+
+	if (people->first != NULL && (bulk->first == NULL || d->before_bulk < PEOPLE_BEFORE_BULK)) {
+		d->before_bulk = bulk->first != NULL ? d->before_bulk + 1 : 0;
+		return people;
+	}
+	d->before_bulk = 0;
+	return bulk;
+}
+
+/* The sender whose turn it was goes behind the others. */
+static struct task *
+first_in_line(struct destination *d)
+{
+	struct line *l = line_to_serve(d);
+	struct lane *lane = l->first;
+
+	leave_line(l, lane);
+	join_line(l, lane);
+	return lane->first;
 }
 
 /* --- messages and tasks ------------------------------------------------------------- */
@@ -218,8 +303,7 @@ maybe_forget_destination(struct schedule *s, struct destination *d)
 	}
 	leave_turns(s, d);
 	map_remove(&s->destinations, d->key);
-	free((void *)(uintptr_t)d->key.p);
-	free(d);
+	free_destination(d);
 }
 
 static struct task *
@@ -441,7 +525,7 @@ schedule_next(struct schedule *s, int64_t now)
 			return NULL;
 	while (!rate_allows(s, d, now));
 	leave_turns(s, d);
-	t = d->line[0] != NULL ? d->line[0] : d->line[1];
+	t = first_in_line(d);
 	take_from_line(t);
 	activate(s, t);
 	join_turns(s, d);                       /* behind the others */

@@ -22,6 +22,7 @@ full(void)
 		.ret = RET_HDRS, .envid = S("id 1"), .trace = S("Received: from x\r\n"),
 		.omit = OMIT, .omitted = COUNT(OMIT), .header_size = 100, .size = 1000, .hashed = true,
 		.verdict = S_INIT("\1\2\3"), .parent = 77, .parent_recipient = 3, .hold = true, .srs = true,
+		.bulk = true,
 	};
 
 	ip_parse(S("2001:db8::1"), &e.client);
@@ -62,6 +63,7 @@ assert_same(const struct envelope *a, const struct envelope *b)
 	assert_true(a->parent == b->parent && a->parent_recipient == b->parent_recipient);
 	assert_int_equal(a->hold, b->hold);
 	assert_int_equal(a->srs, b->srs);
+	assert_int_equal(a->bulk, b->bulk);
 }
 
 static void

@@ -181,6 +181,70 @@ test_people_before_bulk(void **state)
 		assert_int_equal(next_id(), order[i]);
 }
 
+/* Bulk that waits has every fifth turn, however much of people's mail there is. */
+static void
+test_bulk_is_not_starved(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 40; id++) {
+		schedule_message(&schedule, id, now)->bulk = id > 20;
+		add(id, "mx a.test", 0, 0);
+	}
+	for (int turn = 1; turn <= 20; turn++) {
+		struct task *t = next();
+
+		assert_int_equal(t->message->bulk, turn % 5 == 0);
+		schedule_forget(&schedule, t->message);
+	}
+}
+
+/* One sender's many do not stand before another's one, nor do those of very many senders. */
+static void
+test_senders_take_turns(void **state)
+{
+	static const struct { uint32_t sender; unsigned messages; } senders[] = {
+		{ 7, 80 }, { 8, 2 }, { 9, 1 },
+	};
+	static const uint32_t order[] = { 7, 8, 9, 7, 8, 7, 7, 7 };
+	uint64_t id = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(senders); i++)
+		for (unsigned j = 0; j < senders[i].messages; j++) {
+			schedule_message(&schedule, ++id, now)->sender = senders[i].sender;
+			add(id, "mx a.test", 0, 0);
+		}
+	for (size_t i = 0; i < COUNT(order); i++) {
+		struct task *t = next();
+
+		assert_case(t->message->sender == order[i], i, "sender");
+		schedule_forget(&schedule, t->message);
+	}
+}
+
+/* However many they are: no more lanes than there may be, everybody has his turn, nothing stays. */
+static void
+test_more_senders_than_lanes(void **state)
+{
+	enum { SENDERS = 3 * LANES_MOST };
+	struct destination *d;
+	unsigned turns = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < SENDERS; i++) {
+		schedule_message(&schedule, i + 1, now)->sender = i;
+		add(i + 1, "mx a.test", 0, 0);
+	}
+	d = schedule_find(&schedule, 1)->tasks->destination;
+	for (struct task *t; (t = next()) != NULL; turns++) {
+		assert_true(d->line[0].lanes <= LANES_MOST);
+		if (schedule.messages.n == 1)
+			assert_null(d->line[0].first);
+		schedule_forget(&schedule, t->message);
+	}
+	assert_int_equal(turns, SENDERS);
+}
+
 /* A destination with a long line takes one place in the round. */
 static void
 test_round(void **state)
@@ -547,7 +611,7 @@ test_take(void **state)
 
 /* --- against a naive model ------------------------------------------------------------ */
 
-enum { TASKS = 40, PLACES = 6, STEPS = 3000, MOST = 7 };
+enum { TASKS = 40, PLACES = 6, SENDERS = 3, STEPS = 3000, MOST = 7 };
 
 enum { GONE, WAITS, ACTIVE, HELD };
 
@@ -555,6 +619,7 @@ struct model_task {
 	struct task *task;
 	int          stage, place;
 	bool         bulk;
+	uint32_t     sender;
 	int64_t      due;
 	enum task_wish wish;
 };
@@ -562,6 +627,8 @@ struct model_task {
 struct model_place {
 	int64_t  rests_until;
 	unsigned limit, active, waits;  /* waits: turns of others while it could have gone */
+	unsigned sender_waits[2][SENDERS];      /* of others in the same line */
+	unsigned people;                /* turns of theirs while bulk could have gone */
 };
 
 static struct model_task  tasks[TASKS];
@@ -605,11 +672,19 @@ model_add(int i)
 	uint32_t r = 0;
 
 	*t = (struct model_task){ .stage = WAITS, .place = (int)rng_below(&rng, PLACES),
-	    .bulk = rng_below(&rng, 2), .due = now + (int64_t)rng_below(&rng, 3) * 50 };
+	    .bulk = rng_below(&rng, 2), .sender = (uint32_t)rng_below(&rng, SENDERS), .due = now + (int64_t)rng_below(&rng, 3) * 50 };
 	snprintf(name, sizeof name, "mx %d.test", t->place);
 	m = schedule_message(&schedule, (uint64_t)i + 1, now);
 	m->bulk = t->bulk;
+	m->sender = t->sender;
 	t->task = schedule_add(&schedule, m, slice(name), &terms, &r, 1, t->due, 0);
+}
+
+/* Who left the line with the last he had in it comes back behind the others. */
+static void
+model_leaves_line(const struct model_task *t)
+{
+	places[t->place].sender_waits[t->bulk][t->sender] = 0;
 }
 
 static void
@@ -619,7 +694,40 @@ model_remove(int i)
 		places[tasks[i].place].active--;
 	schedule_forget(&schedule, tasks[i].task->message);
 	tasks[i].stage = GONE;
+	model_leaves_line(&tasks[i]);
 	model_forget(tasks[i].place);
+}
+
+static bool
+somebody_can_go(int place, bool bulk, uint32_t sender)
+{
+	for (int i = 0; i < TASKS; i++)
+		if (tasks[i].place == place && tasks[i].bulk == bulk &&
+		    (sender == SENDERS || tasks[i].sender == sender) && can_go(&tasks[i]))
+			return true;
+	return false;
+}
+
+/* People before bulk, but for every fifth turn. */
+static void
+model_line(const struct model_task *t)
+{
+	struct model_place *p = &places[t->place];
+	bool other = somebody_can_go(t->place, !t->bulk, SENDERS);
+
+	if (other)
+		assert_int_equal(t->bulk, p->people == PEOPLE_BEFORE_BULK);
+	p->people = other && !t->bulk ? p->people + 1 : 0;
+}
+
+/* Who has something in the same line is not passed over twice by the same other one. */
+static void
+model_sender(const struct model_task *t, uint32_t sender)
+{
+	unsigned *waits = &places[t->place].sender_waits[t->bulk][sender];
+
+	*waits = sender != t->sender && somebody_can_go(t->place, t->bulk, sender) ? *waits + 1 : 0;
+	assert_true(*waits < SENDERS);
 }
 
 /* The turn of somebody who may go, and of nobody while somebody may. */
@@ -639,8 +747,9 @@ model_turn(void)
 	if (got == NULL)
 		return;
 	assert_true(can_go(&tasks[i]));
-	for (int j = 0; j < TASKS && tasks[i].bulk; j++)
-		assert_false(tasks[j].place == tasks[i].place && !tasks[j].bulk && can_go(&tasks[j]));
+	model_line(&tasks[i]);
+	for (uint32_t sender = 0; sender < SENDERS; sender++)
+		model_sender(&tasks[i], sender);
 	for (int p = 0; p < PLACES; p++) {
 		places[p].waits = p != tasks[i].place && place_can_go(p) ? places[p].waits + 1 : 0;
 		assert_true(places[p].waits <= PLACES);
@@ -700,6 +809,7 @@ model_wish(struct model_task *t)
 			t->wish = WISH_HOLD;
 		else
 			t->stage = HELD;
+		model_leaves_line(t);
 		break;
 	default:
 		task_release(&schedule, t->task);
@@ -810,7 +920,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_order_of_time), T(test_many_due_at_once), T(test_tasks_are_joined), T(test_nothing_when_stopped),
-		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_round),
+		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_bulk_is_not_starved),
+		T(test_senders_take_turns), T(test_more_senders_than_lanes), T(test_round),
 		T(test_dead_destination_delays_nobody), T(test_concurrency), T(test_refusals_shrink),
 		T(test_one_at_a_time_when_terms_say_so), T(test_rate),
 		T(test_rate_of_single_messages), T(test_rest),
