@@ -532,7 +532,7 @@ talk(struct attempt *a)
 	a->connection = connection_open(&o, host, peer, &CONNECTION, a, &why);
 	if (a->connection != NULL)
 		return FLOW_WAIT;
-	not_there(a, (struct status){ 0, 4, 4, 1, arena_copy(a->arena, slice(why.text)) });
+	not_there(a, status_make(0, 4, 4, 1, arena_copy(a->arena, slice(why.text))));
 	a->address++;
 	return then(a, &CHOOSE);
 }

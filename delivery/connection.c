@@ -191,7 +191,7 @@ begin_tls(struct connection *c)
 	bug_if(ssl == NULL);
 	if (!verify_setup(ssl, &c->host, clock->is_virtual ? clock_now(clock) : 0, &why)) {
 		SSL_free(ssl);
-		over(c, (struct status){ 0, 4, 7, 5, slice(why.text) });
+		over(c, status_make(0, 4, 7, 5, slice(why.text)));
 		return;
 	}
 	if (c->options.sessions != NULL)
@@ -255,7 +255,7 @@ next_piece(struct connection *c, char *room, struct slice *piece)
 		return false;
 	n = l->left < PIECE ? (size_t)l->left : PIECE;
 	if (!file_read_at(l->fd, room, n, l->at, &why)) {
-		over(c, (struct status){ 0, 4, 3, 0, slice(why.text) });
+		over(c, status_make(0, 4, 3, 0, slice(why.text)));
 		return false;
 	}
 	l->at += (off_t)n;
@@ -421,10 +421,10 @@ on_closed(void *arg, const struct error *why)
 		show_words(c->found.broke, slice(why->text));
 		verify_read(stream_ssl(c->stream), &c->found);
 		if (judge(c))
-			over(c, (struct status){ 0, 4, 7, 5, slice(why->text) });
+			over(c, status_make(0, 4, 7, 5, slice(why->text)));
 		return;
 	}
-	over(c, (struct status){ 0, 4, 4, c->connected ? 2 : 1, slice(why->text) });
+	over(c, status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));
 }
 
 static const struct stream_user STREAM = {

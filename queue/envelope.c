@@ -292,7 +292,7 @@ state_pack(const struct recipient_state *s, struct buf *b)
 	pack_u32(b, s->attempts);
 	pack_u8(b, (uint8_t)s->told);
 	pack_slice(b, s->host);
-	pack_u16(b, (uint16_t)s->last.reply);
+	pack_u16(b, (uint16_t)status_pack_reply(&s->last));
 	pack_u16(b, (uint16_t)s->last.class);
 	pack_u16(b, (uint16_t)s->last.subject);
 	pack_u16(b, (uint16_t)s->last.detail);
@@ -335,7 +335,7 @@ state_find(const struct recipient_state *states, size_t n, uint32_t recipient)
 static void
 unpack_last(struct unpack *u, struct status *last)
 {
-	last->reply = unpack_u16(u);
+	status_unpack_reply(last, unpack_u16(u));
 	last->class = unpack_u16(u);
 	last->subject = unpack_u16(u);
 	last->detail = unpack_u16(u);

@@ -7,7 +7,7 @@ enum { RECIPIENTS_MOST = 100000 };
 static void
 pack_status(struct buf *b, const struct status *s)
 {
-	pack_u16(b, (uint16_t)s->reply);
+	pack_u16(b, (uint16_t)status_pack_reply(s));
 	pack_u8(b, (uint8_t)s->class);
 	pack_u16(b, (uint16_t)s->subject);
 	pack_u16(b, (uint16_t)s->detail);
@@ -19,7 +19,7 @@ unpack_status(struct unpack *u)
 {
 	struct status s = { 0 };
 
-	s.reply = unpack_u16(u);
+	status_unpack_reply(&s, unpack_u16(u));
 	s.class = unpack_u8(u);
 	s.subject = unpack_u16(u);
 	s.detail = unpack_u16(u);

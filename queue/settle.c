@@ -314,8 +314,6 @@ settle_failed(struct settling *x, uint32_t number, const struct recipient *r, st
 	struct recipient_state state;
 
 	log_outcome(x, status_permanent(s) ? &EVENT_BOUNCED : &EVENT_EXPIRED, r, &s);
-	if (!status_permanent(s))
-		s.class = 4, s.subject = 4, s.detail = 7;       /* delivery time expired */
 	state = state_after(x, number, RECIPIENT_FAILED, s);
 	state.told |= NOTIFY_FAILURE;
 	if (x->failed == NULL)

@@ -123,7 +123,7 @@ test_no_memory(void **state)
 /* --- results ------------------------------------------------------------------------------ */
 
 static struct order_outcome OUTCOMES[] = {
-	{ 7, STATUS_INIT(250, 2, 1, 5, "ok") }, { 70000, STATUS_INIT(0, 4, 4, 999, "nobody there") },
+	{ 7, { 250, 2, 1, 5, S_INIT("ok"), true } }, { 70000, STATUS_INIT(0, 4, 4, 999, "nobody there") },
 };
 
 static struct order_result
@@ -151,6 +151,8 @@ test_result_round_trip(void **state)
 	assert_slice(got.trust, "verified");
 	assert_slice(got.story, "mx.x.test: it took it\n");
 	assert_int_equal(order_outcome_of(&got, 7)->status.reply, 250);
+	assert_true(order_outcome_of(&got, 7)->status.uncoded);
+	assert_false(order_outcome_of(&got, 70000)->status.uncoded);
 	assert_int_equal(order_outcome_of(&got, 70000)->status.detail, 999);
 	assert_slice(order_outcome_of(&got, 70000)->status.text, "nobody there");
 	assert_null(order_outcome_of(&got, 8));

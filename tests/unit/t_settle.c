@@ -425,7 +425,7 @@ test_expiry(void **state)
 	}
 	report = world_text(&w, world_own(&w));
 	assert_true(has(report, "Action: failed\r\nStatus: 4.4.7\r\n"));
-	assert_true(has(report, "not now"));
+	assert_true(has(report, "Diagnostic-Code: smtp; 451 4.3.0 not now\r\n"));
 	assert_true(world_said(&w, "expired"));
 	assert_true(w.clock.now <= (BEGIN_SECONDS + 26) * INT64_C(1000));
 }
