@@ -186,14 +186,15 @@ verdict_decide(struct verdict *v, const struct verdict_question *q, const struct
 
 /* --- as Authentication-Results ------------------------------------------------------------ */
 
+/* HELO's result says more unless it is that of MAIL FROM: the local part can make a difference. */
 static void
 add_spf(const struct verdict *v, struct authres *a)
 {
-	bool helo_only = v->mail.identity == SPF_MAILFROM && slice_eqi(v->mail.domain, v->helo.domain);
+	bool same = v->mail.result == v->helo.result && slice_eqi(v->mail.domain, v->helo.domain);
 
 	authres_add(a, "spf", spf_result_name(v->mail.result));
 	authres_property(a, "smtp.mailfrom", v->mail.domain);
-	if (v->helo.result != SPF_NONE && !helo_only) {
+	if (v->helo.result != SPF_NONE && !same) {
 		authres_add(a, "spf", spf_result_name(v->helo.result));
 		authres_property(a, "smtp.helo", v->helo.domain);
 	}

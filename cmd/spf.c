@@ -12,6 +12,8 @@
 #include "cmd/answers.h"
 #include "cmd/cmd.h"
 #include "cmd/shown.h"
+#include "mail/address.h"
+#include "mail/domain.h"
 
 enum { MEMORY = 16 << 20, TEXT = 1 << 20 };
 
@@ -30,19 +32,26 @@ complain(const char *what, const char *word)
 	return false;
 }
 
-/* "a@b.test", "<a@b.test>", "<>", or a domain alone. */
-static void
-read_mail_from(const char *text, struct spf_question *q)
+/* "a@b.test", "<a@b.test>", "<>", nothing, which is the null sender too, or a domain alone. */
+static bool
+read_mail_from(const char *text, struct arena *arena, struct spf_question *q)
 {
-	struct slice from = slice(text);
-	size_t at;
+	struct slice from = slice(text), path = from;
+	struct address address;
 
-	if (slice_starts(from, S("<")) && slice_endsi(from, S(">")))
-		from = slice_head(slice_skip(from, 1), from.n - 2);
-	for (at = from.n; at > 0 && from.p[at - 1] != '@'; at--)
-		;
-	q->local = slice_head(from, at > 0 ? at - 1 : 0);
-	q->domain = slice_skip(from, at);
+	if (from.n == 0)
+		return true;
+	if (*from.p != '<' && slice_find(from, '@') == from.n) {
+		q->domain = from;
+		return domain_valid(from) || complain("this is no sender", text);
+	}
+	if (*from.p != '<')
+		path = arena_printf(arena, "<%s>", text);
+	if (path_parse(&path, true, arena, &address) != PATH_OK || path.n > 0)
+		return complain("this is no sender", text);
+	q->local = address.local;
+	q->domain = address.domain;
+	return true;
 }
 
 /* Without --identity it is MAIL FROM where there is one. */
@@ -62,7 +71,7 @@ read_identity(const struct request *r, struct spf_question *q)
 }
 
 static bool
-read_question(const struct request *r, struct spf_question *q)
+read_question(const struct request *r, struct arena *arena, struct spf_question *q)
 {
 	uint64_t now;
 
@@ -77,8 +86,8 @@ read_question(const struct request *r, struct spf_question *q)
 		q->helo = slice(r->helo);
 	if (r->receiver != NULL)
 		q->receiver = slice(r->receiver);
-	if (r->mail_from != NULL)
-		read_mail_from(r->mail_from, q);
+	if (r->mail_from != NULL && !read_mail_from(r->mail_from, arena, q))
+		return false;
 	return read_identity(r, q);
 }
 
@@ -201,9 +210,8 @@ evaluate(void *arg, struct facts *facts)
 }
 
 static int
-check(const struct spf_question *question, const struct request *r)
+check(const struct spf_question *question, const struct request *r, struct arena *arena)
 {
-	struct arena *arena = arena_new(MEMORY);
 	struct check c = { .question = question };
 	struct answers answers;
 	int code;
@@ -214,7 +222,6 @@ check(const struct spf_question *question, const struct request *r)
 		code = exit_code(c.spf.result);
 	}
 	answers_end(&answers);
-	arena_free(arena);
 	return code;
 }
 
@@ -235,9 +242,15 @@ cmd_spf(int argc, char **argv)
 		{ "--json", OPTION_FLAG, &r.json, NULL, "print one JSON object" },
 		{ 0 },
 	};
+	struct arena *arena;
+	int code = EX_USAGE;
 
 	if (!options_read(argc, argv, "spf --ip ADDRESS --helo NAME --mail-from SENDER [OPTION]...",
-	    rows, &operands, 0) || !read_question(&r, &question))
+	    rows, &operands, 0))
 		return EX_USAGE;
-	return check(&question, &r);
+	arena = arena_new(MEMORY);
+	if (read_question(&r, arena, &question))
+		code = check(&question, &r, arena);
+	arena_free(arena);
+	return code;
 }

@@ -204,6 +204,7 @@ struct policy_conf {
 	bool dmarc_temperror_defer;
 	bool arc_temperror_defer_once;
 	bool spf_fail_reject;
+	bool received_spf;              /* written beside Authentication-Results */
 	bool several_authors_accept;
 	bool bare_newline_normalize;
 	bool tls_13;                    /* nothing older than TLS 1.3 */

@@ -668,6 +668,7 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_POLICY_ARC_TEMPERROR]     = { set_says, IN(policy_conf, arc_temperror_defer_once),
 		"defer-once" },
 	[KEYWORD_POLICY_SPF_FAIL]          = { set_says, IN(policy_conf, spf_fail_reject), "reject" },
+	[KEYWORD_POLICY_RECEIVED_SPF]      = { set_switch, IN(policy_conf, received_spf), NULL },
 	[KEYWORD_POLICY_SEVERAL_AUTHORS]   = { set_says, IN(policy_conf, several_authors_accept), "accept" },
 	[KEYWORD_POLICY_BARE_NEWLINE]      = { set_says, IN(policy_conf, bare_newline_normalize),
 		"normalize" },

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #include "arc/forecast.h"
+#include "auth/received_spf.h"
 #include "base/bug.h"
 #include "base/text.h"
 #include "conf/events.h"
@@ -174,6 +175,24 @@ decide(struct accept *a)
 
 /* --- STORE --------------------------------------------------------------------------------- */
 
+/* RFC 7208 9.1: above the Received field of this receiver. */
+static void
+write_received_spf(struct accept *a)
+{
+	const struct spf *spf = &a->intake->verdict->mail;
+	bool error = spf->result == SPF_TEMPERROR || spf->result == SPF_PERMERROR;
+	struct received_spf r = {
+		.result = spf_result_name(spf->result), .client = a->client.ip,
+		.envelope_from = a->session->mail.sender.text, .helo = a->session->helo,
+		.identity = spf_identity_name(spf->identity), .receiver = a->question.hostname,
+		.mechanism = spf->term.text, .problem = error ? spf->why : NONE,
+	};
+
+	buf_add(&a->trace, S("Received-SPF: "));
+	received_spf_write(&r, a->session->mail.smtputf8, &a->trace);
+	buf_add(&a->trace, S("\r\n"));
+}
+
 /* What we put in front: what we found out, and that it came through here. */
 static void
 write_trace(struct accept *a)
@@ -197,6 +216,8 @@ write_trace(struct accept *a)
 		buf_add(&a->trace, buf_slice(&a->results));
 		buf_add(&a->trace, S("\r\n"));
 	}
+	if (a->judged && v->spf_asked && a->smtpd->options.conf->policy.received_spf)
+		write_received_spf(a);
 	trace_add(&a->trace, &t);
 }
 

@@ -93,6 +93,13 @@ def test_the_helo_identity(zone):
         assert (answer["identity"], answer["domain"], answer["result"]) == ("helo", "mail.soft.test", "pass")
 
 
+@pytest.mark.parametrize("sender", ["foo@", "@", "@a.test", "<x@soft.test", "x@soft.test>", "<x@soft.test>y", "<soft.test>",
+                                    "a b@soft.test", "so ft.test", "x@\x1b.test", "x@a..test", "a..test"])
+def test_what_is_no_sender_is_not_judged(zone, sender):
+    done = run("--ip", "192.0.2.7", "--helo", "mail.soft.test", "--mail-from", sender, "--dns", zone)
+    assert (done.returncode, done.stdout) == (64, "") and "this is no sender: " in done.stderr
+
+
 @pytest.mark.parametrize("words, complaint", [
     ([], "--ip is missing"),
     (["--ip", "192.0.2"], "this is not an address: 192.0.2"),

@@ -276,6 +276,15 @@ def test_nothing_a_stranger_wrote_reaches_the_terminal(world):
         assert done.stdout.decode().replace("\n", "").replace("\t", "").isprintable()
 
 
+@pytest.mark.parametrize("sender, results", [
+    ("bob@h.test", ["spf=pass smtp.mailfrom=h.test", "spf=fail smtp.helo=h.test"]), ("eve@h.test", ["spf=fail smtp.mailfrom=h.test"]),
+    ("<>", ["spf=fail smtp.mailfrom=h.test"]), ("bob@nowhere.test", ["spf=none smtp.mailfrom=nowhere.test", "spf=fail smtp.helo=h.test"])])
+def test_helo_has_a_result_of_its_own(world, tmp_path, sender, results):
+    (tmp_path / "zone").write_text('h.test. TXT "v=spf1 exists:%{l}.users.test -all"\nbob.users.test. A 127.0.0.2\n')
+    answer = json.loads(run(*world.options(sender=sender, helo="h.test"), "--dns", str(tmp_path / "zone"), "--json").stdout)
+    assert [part for part in answer["authentication_results"].split("; ") if part.startswith("spf=")] == results
+
+
 def test_the_authors_signature_is_seen_below_any_number_of_others(world):
     foreign = b"".join(b"DKIM-Signature: v=1; a=rsa-sha256; d=x%d.test; s=s; h=from; bh=; b=\r\n" % i for i in range(12))
     answer = json.loads(run(*world.options(), "--json", "--explain", data=foreign + world.signed).stdout)

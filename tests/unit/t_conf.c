@@ -162,7 +162,7 @@ everything_can_be_said(void **state)
 	const struct conf *c = begin(&r,
 	    "hostname a.test; log text warn; user mail\n"
 	    "policy { dmarc reject strict; dmarc temperror defer; arc temperror accept; spf fail reject\n"
-	    "  several-authors accept; bare-newline normalize; tls at-least 1.3 }\n"
+	    "  received-spf on; several-authors accept; bare-newline normalize; tls at-least 1.3 }\n"
 	    "limits { recipients 7; size 8MB; line 9kB; received 10; errors 11; commands 12; idle 13s }\n"
 	    "delivery { source ::1, 127.0.0.2; warn sender never; expire reports after 2d; eight-bit send; retry after 3m, 6m\n"
 	    "  connections 3; rate 4/s; dane off; sts off; tls require verified }\n"
@@ -182,7 +182,7 @@ everything_can_be_said(void **state)
 	assert_slice(c->user, "mail");
 	assert_true(c->policy.dmarc_reject == HEED_STRICT && c->policy.dmarc_temperror_defer &&
 	    !c->policy.arc_temperror_defer_once && c->policy.spf_fail_reject &&
-	    c->policy.several_authors_accept && c->policy.bare_newline_normalize && c->policy.tls_13);
+	    c->policy.received_spf && c->policy.several_authors_accept && c->policy.bare_newline_normalize && c->policy.tls_13);
 	assert_true(c->limits.recipients == 7 && c->limits.size == 8 << 20 && c->limits.line == 9 << 10 &&
 	    c->limits.received == 10 && c->limits.errors == 11 && c->limits.commands == 12 &&
 	    c->limits.idle == 13 * SECOND);

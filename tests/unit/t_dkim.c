@@ -490,12 +490,12 @@ there_is_an_end_to_body_hashes(void **state)
 	buf_add(&message, S("From: a@example.org\r\n\r\nbody and more\r\n"));
 	look(buf_slice(&message), "", "permerror: there is no key record|permerror: there is no key record|"
 	    "permerror: there is no key record|permerror: there is no key record|"
-	    "policy: there are too many different l= in this message|"
-	    "policy: there are too many different l= in this message|"
-	    "policy: there are too many different l= in this message|"
-	    "policy: there are too many different l= in this message|"
-	    "policy: there are too many different l= in this message|"
-	    "policy: there are too many different l= in this message");
+	    "neutral: there are too many different l= in this message|"
+	    "neutral: there are too many different l= in this message|"
+	    "neutral: there are too many different l= in this message|"
+	    "neutral: there are too many different l= in this message|"
+	    "neutral: there are too many different l= in this message|"
+	    "neutral: there are too many different l= in this message");
 	judge_end(&judged);
 	buf_free(&message);
 }
@@ -549,7 +549,7 @@ there_is_an_end_to_work(void **state)
 		buf_printf(&message, "DKIM-Signature: " TAGS "; h=from; b=%.*s==; "
 		    "bh=frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY=\r\n", FMT(slice_head(buf_slice(&b), 1366)));
 		buf_printf(&want, "%s%s", i ? "|" : "", i < 5 ? "fail: the signature does not verify"
-		    : "policy: the signatures take too much work");
+		    : "neutral: the signatures take too much work");
 	}
 	buf_add(&message, S("From: a@example.org\r\n\r\n"));
 	buf_byte(&want, '\0');

@@ -340,6 +340,30 @@ test_message(void **state)
 	leave(&c);
 }
 
+/* RFC 7208 9.1: where it is wanted, and there above Received; a relay's mail was not judged. */
+static void
+test_received_spf(void **state)
+{
+	static const char want[] = "\r\nReceived-SPF: none\r\n\tclient-ip=192.0.2.1;\r\n"
+	    "\tenvelope-from=\"s@sender.test\";\r\n\thelo=client.test;\r\n\tidentity=mailfrom;\r\n"
+	    "\treceiver=mx.local.test\r\nReceived: from client.test";
+	struct client c;
+
+	(void)state;
+	for (int on = 0; on < 2; on++) {
+		struct slice trace;
+
+		conf->policy.received_spf = on;
+		connect_from(&c, "192.0.2.1");
+		say(&c, HELLO MAIL "DATA\r\n" TEXT ".\r\n");
+		run(100);
+		trace = stores[on].envelope.trace;
+		assert_int_equal(memmem(trace.p, trace.n, want, sizeof want - 1) != NULL, on);
+		assert_int_equal(memmem(trace.p, trace.n, "Received-SPF", 12) != NULL, on);
+		leave(&c);
+	}
+}
+
 /* RFC 5321 4.4: a Bcc must not be told to the others. */
 static void
 test_for_one_recipient_only(void **state)
@@ -1193,7 +1217,7 @@ main(void)
 		T(test_no_queue_yet), T(test_client_goes), T(test_large_message), T(test_no_space),
 		T(test_file_goes_with_its_queue), T(test_file_is_given_back), T(test_too_large),
 		T(test_recipients), T(test_rates), T(test_rate_spans), T(test_connections), T(test_texts),
-		T(test_forged_results), T(test_tls_required_no), T(test_idle), T(test_drain),
+		T(test_forged_results), T(test_received_spf), T(test_tls_required_no), T(test_idle), T(test_drain),
 		T(test_witness), T(test_witness_of_a_flood), T(test_witness_without_a_queue),
 		T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
 		T(test_intake_file), T(test_intake_full_disk),
