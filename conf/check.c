@@ -190,14 +190,6 @@ check_list(const struct conf *conf, const struct list_conf *l, struct flaws *fla
 		flaw_error(flaws, l->address.place, "%s", why.text);
 }
 
-static bool
-signs(const struct conf *conf, struct slice domain)
-{
-	while (domain.n > 0 && conf_key(conf, domain, 0) == NULL)
-		domain = domain_parent(domain);
-	return domain.n > 0;
-}
-
 /* RFC 8058 3.1, 4: an answer to the click, and a signature over the field. */
 static void
 check_one_click(const struct conf *conf, const struct list_conf *l, struct flaws *flaws)
@@ -208,7 +200,7 @@ check_one_click(const struct conf *conf, const struct list_conf *l, struct flaws
 		flaw_error(flaws, l->address.place, "one-click unsubscription needs a door for HTTPS");
 		flaw_hint(flaws, "web { tls cert FILE key FILE }");
 	}
-	if (!signs(conf, l->address.address.domain))
+	if (!conf_signs(conf, l->address.address.domain))
 		flaw_error(flaws, l->address.place, "one-click unsubscription needs a signature: "
 		    "there is no key for %.*s", FMT(l->address.address.domain));
 }

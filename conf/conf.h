@@ -275,6 +275,8 @@ void conf_defaults(const struct vocabulary *, const char *context, struct buf *)
 
 /* The key of that domain, by turn from 0; NULL at the end. */
 const struct key_conf *conf_key(const struct conf *, struct slice domain, size_t turn);
+/* There is one for the domain, or for one above it: still aligned (RFC 9989 5.3.3). */
+bool conf_signs(const struct conf *, struct slice domain);
 
 /* The web role has something to do: a door, and a policy to serve or a list that can be left there. */
 bool conf_serves(const struct conf *);

@@ -182,6 +182,19 @@ check_algorithms(const struct world *w)
 	}
 }
 
+/* RFC 8460 3: those by mail must be signed; without a key they are not sent. */
+static void
+check_reports(const struct world *w)
+{
+	const struct conf *conf = w->conf;
+
+	if (!conf->delivery.tls_reports || conf_signs(conf, conf->hostname))
+		return;
+	flaw_warning(w->flaws, conf->begin, "there is no key for %.*s: reports on TLS are not sent by mail",
+	    FMT(conf->hostname));
+	flaw_hint(w->flaws, "key NAME { domain ...; file ... }, or \"delivery { tls-reports off }\"");
+}
+
 static void
 check_roots(const struct world *w, const struct conf_file *f)
 {
@@ -425,6 +438,7 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	check_files(&w);
 	check_validation(&w);
 	check_algorithms(&w);
+	check_reports(&w);
 	check_web_hosts(&w);
 	check_directories(&w);
 	check_user(&w);

@@ -120,6 +120,22 @@ def sts(program, *arguments):
     return chainmail(program, "sts", *arguments)
 
 
+def check_several(program):
+    """Each of several domains has an answer of its own, in whatever order, and so has each error."""
+    for form in [], ["--json"]:
+        for domains in ["far.test", "nothing.test"], ["nothing.test", "far.test"]:
+            got = sts(program, "show", *domains, *form)
+            assert got.returncode == 1 and got.stdout.count("far.test") >= 1, got
+            assert got.stderr == "chainmail sts show: nothing is kept of nothing.test\n"
+    got = sts(program, "forget", "nothing.test", "other.test")
+    assert (got.returncode, got.stdout) == (1, "") and got.stderr.count("nothing is kept of ") == 2
+    got = sts(program, "refresh", "none.test", "other.test")
+    assert got.returncode in (75, EX_UNAVAILABLE)
+    assert [line.split(": ")[1] for line in got.stderr.splitlines()] == ["none.test", "other.test"]
+    got = sts(program, "show", "a..b")
+    assert got.returncode == 64 and '"a..b" is no domain' in got.stderr
+
+
 def test_policies_are_seen_and_forgotten_while_it_runs_and_while_it_does_not(place, far):
     (place / "facts").write_text(FACTS + "_mta-sts.far.test. TXT \"v=STSv1; id=1\"\n"
                                  "mta-sts.far.test. A 127.0.0.1\n")
@@ -128,16 +144,20 @@ def test_policies_are_seen_and_forgotten_while_it_runs_and_while_it_does_not(pla
         got = sts(program, "refresh", "none.test")
         assert got.returncode == 75 and "no valid record" in got.stderr
         got = sts(program, "refresh", "far.test")               # nobody listens on 443, or not with that name
-        assert got.returncode == 75 and got.stderr.startswith("chainmail sts refresh: ")
+        assert got.returncode == 75 and got.stderr.startswith("chainmail sts refresh: far.test: ")
         assert program.wait("policy", domain="far.test")["result"].startswith("sts-")
         [row] = map(json.loads, sts(program, "list", "--json").stdout.splitlines())
         assert row["domain"] == "far.test" and row["mode"] is None and row["failed"].startswith("sts-")
         got = sts(program, "show", "nothing.test")
         assert got.returncode == 1 and "nothing is kept" in got.stderr
+        check_several(program)
         assert program.stop() == 0
+        check_several(program)
         assert "far.test" in sts(program).stdout                # from the disk
         assert sts(program, "refresh", "far.test").returncode == EX_UNAVAILABLE
         assert sts(program, "forget", "far.test").returncode == 0
+        got = sts(program, "forget", "far.test")
+        assert (got.returncode, got.stdout) == (1, "") and "nothing is kept of far.test" in got.stderr
         assert sts(program).stdout == "no policy is kept\n"
 
 

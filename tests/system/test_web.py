@@ -330,6 +330,14 @@ def test_our_own_sender_fetches_it(hosts, address):
         assert digest(ENFORCE) in got.stdout and "mode: enforce" in got.stdout and "mx: mx2.b.test" in got.stdout
 
 
+# What the DNS says of MX, and what is then to be done first.
+MX_STEPS = {
+    "local.test. MX !SERVFAIL\n": "Ask again: the DNS does not tell the MX records of local.test.",
+    "": "Publish the MX records that \"chainmail dns-records local.test\" prints: there are none",
+    "local.test. MX 0 .\n": "Publish the MX records that \"chainmail dns-records local.test\" prints: the one that is there",
+}
+
+
 def test_the_steps_of_a_change(hosts, address):
     """From testing to enforce: each step is told when it is due, and the next one after it was taken."""
     with serve(hosts, web=f"{address}:443") as program:
@@ -350,6 +358,12 @@ def test_the_steps_of_a_change(hosts, address):
         until(lambda: "1. Then change the id: " in chainmail(program, "sts", "mode", "local.test").stdout, "the policy")
         publish(program, address, "local.test", digest(TESTING.replace("testing", "enforce")))
         until(lambda: chainmail(program, "sts", "mode", "local.test").returncode == 0, "the end of the change")
+        facts = (hosts / "facts").read_text()
+        for mx, step in MX_STEPS.items():
+            (hosts / "facts").write_text(facts.replace("local.test. MX 10 mx.local.test.\n", mx))
+            got = chainmail(program, "sts", "mode", "local.test")
+            assert got.returncode == 1 and f"1. {step}" in got.stdout, (mx, got.stdout)
+        (hosts / "facts").write_text(facts)
         got = chainmail(program, "sts", "mode", "c.test")
         assert got.returncode == 1 and "that is no domain of this configuration" in got.stderr
         assert chainmail(program, "sts", "mode").returncode == 64
