@@ -7,12 +7,12 @@
 #include "base/bug.h"
 #include "net/tls.h"
 
-enum { IDENTITIES_MOST = 64, READ_BUFFER = 16709 };
+enum { READ_BUFFER = 16709 };
 
 struct tls_server {
 	size_t   n;
-	SSL_CTX *context[IDENTITIES_MOST];
-	X509    *certificate[IDENTITIES_MOST];
+	SSL_CTX *context[TLS_IDENTITIES_MOST];
+	X509    *certificate[TLS_IDENTITIES_MOST];
 };
 
 static bool
@@ -114,7 +114,7 @@ tls_server_new(const struct tls_identity *ids, size_t n, struct error *why)
 {
 	struct tls_server *s = must_alloc(sizeof *s);
 
-	bug_if(n == 0 || n > IDENTITIES_MOST);
+	bug_if(n == 0 || n > TLS_IDENTITIES_MOST);
 	for (size_t i = 0; i < n; i++)
 		if (!add_identity(s, &ids[i], why)) {
 			tls_server_free(s);
