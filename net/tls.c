@@ -184,6 +184,58 @@ tls_only_13(SSL_CTX *c)
 	SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION);
 }
 
+/* --- versions, where no session tells them ------------------------------------ */
+
+static const char *
+version_name(long version)
+{
+	switch (version) {
+	case SSL3_VERSION:   return "SSL 3.0";
+	case TLS1_VERSION:   return "TLS 1.0";
+	case TLS1_1_VERSION: return "TLS 1.1";
+	case TLS1_2_VERSION: return "TLS 1.2";
+	case TLS1_3_VERSION: return "TLS 1.3";
+	default:             return NULL;
+	}
+}
+
+/* The head of a record names a version, also of one that has nothing but an alert (RFC 5246 6.2.1). */
+static void
+note_record(int ours, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
+{
+	const unsigned char *head = bytes;
+
+	(void)version, (void)arg;
+	if (!ours && type == SSL3_RT_HEADER && n >= 3)
+		SSL_set_app_data(ssl, (void *)(uintptr_t)(head[1] << 8 | head[2]));
+}
+
+void
+tls_watch(SSL *ssl)
+{
+	SSL_set_msg_callback(ssl, note_record);
+}
+
+/* TLS 1.3 calls itself 1.2 there (RFC 8446 5.1), so that says nothing. */
+static const char *
+spoken(const SSL *ssl)
+{
+	long version = (long)(uintptr_t)SSL_get_app_data(ssl);
+
+	return version < TLS1_2_VERSION ? version_name(version) : NULL;
+}
+
+void
+tls_versions_add(struct buf *b, SSL *ssl)
+{
+	const char *least = version_name(SSL_get_min_proto_version(ssl)), *theirs = spoken(ssl);
+	bool one = SSL_get_min_proto_version(ssl) == TLS1_3_VERSION;
+
+	buf_printf(b, "offered %s%s", least != NULL ? least : "TLS", one ? "" : " to 1.3");
+	if (theirs != NULL)
+		buf_printf(b, ", the other side spoke %s", theirs);
+}
+
 const char *
 tls_version(const SSL *ssl)
 {

@@ -13,8 +13,8 @@ static bool
 open_tls(struct door *d, struct error *why)
 {
 	const struct smtpd_options *o = &d->smtpd->options;
-	const struct identities shown = { d->conf->tls, d->conf->tls_count, FILE_TLS_CERTIFICATE, FILE_TLS_KEY,
-	    o->conf->policy.tls_13 };
+	const struct identities shown = { d->conf->tls, d->conf->tls_count, FILE_TLS_CERTIFICATE,
+	    FILE_TLS_KEY, o->conf->policy.tls_13 };
 
 	if (shown.count > 0)
 		d->tls = identities_open(&shown, o->files, why);
