@@ -240,6 +240,21 @@ tell_signature(struct telling *t, struct step *under, const struct signature *s,
 }
 
 static void
+tell_left_out(struct telling *t, struct step *root)
+{
+	size_t n = t->v->dkim.left_out;
+	struct step *step;
+
+	if (n == 0)
+		return;
+	step = step_add(root, "dkim", NONE);
+	step_end(step, "left out", "RFC 6376 6.1");
+	step_number(step, "left_out", (int64_t)n);
+	step_why(step, arena_printf(t->arena, "%zu more signature%s not looked at: %d are, the nearest to "
+	    "From first", n, n == 1 ? " is" : "s are", DKIM_SIGNATURES));
+}
+
+static void
 tell_dkim(struct telling *t, struct step *root)
 {
 	const struct dkim *d = &t->v->dkim;
@@ -259,6 +274,7 @@ tell_dkim(struct telling *t, struct step *root)
 			alignment_detail(t, step, &t->v->dmarc.dkim[i]);
 		tell_signature(t, step, s, &d->order);
 	}
+	tell_left_out(t, root);
 }
 
 /* --- the chain --------------------------------------------------------------------------- */

@@ -9,7 +9,7 @@ verdict_begin(struct verdict *v, const struct header *h, struct bodies *bodies, 
 {
 	*v = (struct verdict){ .arena = arena, .header = h };
 	v->from = from_read(h, arena);
-	return dkim_begin(&v->dkim, h, bodies, arena) && arc_begin(&v->arc, h, bodies, arena);
+	return dkim_begin(&v->dkim, h, v->from.domain, bodies, arena) && arc_begin(&v->arc, h, bodies, arena);
 }
 
 /* --- the methods -------------------------------------------------------------------- */

@@ -99,8 +99,8 @@ struct slice authres_value(const struct authres_result *, const char *property);
 /*
  * Does this payload claim to be ours?  Read as leniently as the most careless
  * reader behind us might: whatever the case, with U-labels or A-labels, in
- * quotes, split by folds or comments, inside a comment, with anything around
- * it, whatever follows.  A payload that names no id at all claims every one,
+ * quotes, split by folds, comments or white space of Unicode, inside a comment,
+ * with anything around it, whatever follows.  A payload that names no id at all claims every one,
  * and so does one whose front is too tangled to be honest.
  */
 bool authres_claims(struct slice payload, struct slice authserv_id, struct arena *);

@@ -35,6 +35,43 @@ normal_id(struct slice id, struct arena *arena)
 	return normal.p != NULL ? normal : arena_lower(arena, without_dot(id));
 }
 
+/*
+ * White space of Unicode, and what nobody sees: readers behind us strip it from
+ * an id, as Python's str.strip() does.  0x85 and 0xA0 by themselves are that to
+ * whoever takes bytes that are no UTF-8 for Latin-1.
+ */
+static bool
+is_blank(struct slice c)
+{
+	static const struct slice blanks[] = {
+		S_INIT("\x85"), S_INIT("\xa0"), S_INIT("\xc2\x85"), S_INIT("\xc2\xa0"), S_INIT("\xc2\xad"),
+		S_INIT("\xe1\x9a\x80"), S_INIT("\xe1\xa0\x8e"), S_INIT("\xe2\x80\xa8"), S_INIT("\xe2\x80\xa9"),
+		S_INIT("\xe2\x80\xaf"), S_INIT("\xe2\x81\x9f"), S_INIT("\xe2\x81\xa0"), S_INIT("\xe3\x80\x80"),
+		S_INIT("\xef\xbb\xbf"),
+	};
+
+	for (size_t i = 0; i < sizeof blanks / sizeof *blanks; i++)
+		if (slice_eq(c, blanks[i]))
+			return true;
+	return slice_starts(c, S("\xe2\x80")) && (unsigned char)c.p[2] <= 0x8f;   /* U+2000 to U+200F */
+}
+
+/* A copy with such letters as spaces, as many as they had octets. */
+static struct slice
+with_spaces(struct slice front, char room[FRONT_MOST])
+{
+	struct slice left = front;
+
+	memcpy(room, front.p, front.n);
+	for (size_t n; left.n > 0; left = slice_skip(left, n)) {
+		n = utf8_length(left);
+		n += n == 0;
+		if (is_blank(slice_head(left, n)))
+			memset(room + (left.p - front.p), ' ', n);
+	}
+	return slice_of(room, front.n);
+}
+
 /* Before the first semicolon that is in no comment and no quotes; all, when one is open. */
 static struct slice
 front_of(struct slice payload)
@@ -136,9 +173,12 @@ static bool
 claims(struct claim *c, struct slice payload)
 {
 	struct slice front = front_of(payload);
+	char room[FRONT_MOST];
 
-	return c->id.p == NULL || front.n > FRONT_MOST || named_properly(c, front) ||
-	    named_somewhere(c, front) || named_when_joined(c, front);
+	if (c->id.p == NULL || front.n == 0 || front.n > FRONT_MOST)
+		return true;
+	front = with_spaces(front, room);
+	return named_properly(c, front) || named_somewhere(c, front) || named_when_joined(c, front);
 }
 
 bool

@@ -1,29 +1,104 @@
 /* SPDX-License-Identifier: ISC */
 /* pure */
+#include <limits.h>
+
 #include "auth/dkim.h"
+#include "auth/taglist.h"
+#include "base/text.h"
+#include "mail/domain.h"
+
+/* --- which of them (RFC 9989 4.4.1: alignment begins at the top of the name) -------- */
+
+struct choosing {
+	struct slice  author;
+	struct arena *arena;
+	unsigned      foreign;          /* how many d= may still be not ASCII: those are dear */
+	struct { const struct field *field; unsigned nearness; } best[DKIM_SIGNATURES];
+	size_t        count;            /* of the best: the nearest first, then from the top */
+};
+
+/* How many labels at their ends are the same. */
+static unsigned
+labels_shared(struct slice a, struct slice b)
+{
+	unsigned labels = 0;
+
+	while (a.n > 0 && b.n > 0 && to_lower(a.p[a.n - 1]) == to_lower(b.p[b.n - 1])) {
+		labels += a.p[--a.n] == '.';
+		b.n--;
+	}
+	return labels + ((a.n == 0 || a.p[a.n - 1] == '.') && (b.n == 0 || b.p[b.n - 1] == '.'));
+}
+
+/* The author's own domain before those around it, those before others. */
+static unsigned
+nearness_of(struct choosing *c, const struct field *f)
+{
+	struct taglist tags;
+	const struct tag *tag = taglist_parse(&tags, f->value, NULL) ? taglist_find(&tags, "d") : NULL;
+	struct slice domain = tag != NULL ? tag->value : NONE;
+
+	if (!ascii_only(domain))
+		domain = c->foreign > 0 && c->foreign-- > 0 ? domain_normal(domain, c->arena) : NONE;
+	if (domain.n > 0 && domain.p[domain.n - 1] == '.')
+		domain.n--;
+	if (domain.n == 0 || c->author.n == 0)
+		return 0;
+	return slice_eqi(domain, c->author) ? UINT_MAX : labels_shared(domain, c->author);
+}
+
+static void
+consider(struct choosing *c, const struct field *f)
+{
+	unsigned nearness = nearness_of(c, f);
+	size_t at = c->count;
+
+	while (at > 0 && c->best[at - 1].nearness < nearness)
+		at--;
+	if (at == DKIM_SIGNATURES)
+		return;
+	c->count += c->count < DKIM_SIGNATURES;
+	memmove(&c->best[at + 1], &c->best[at], (c->count - at - 1) * sizeof c->best[0]);
+	c->best[at].field = f;
+	c->best[at].nearness = nearness;
+}
+
+/* Where the i-th best stands among them in the header. */
+static unsigned
+place_of(const struct choosing *c, size_t i)
+{
+	unsigned above = 0;
+
+	for (size_t j = 0; j < c->count; j++)
+		above += c->best[j].field < c->best[i].field;
+	return above;
+}
 
 bool
-dkim_begin(struct dkim *d, const struct header *header, struct bodies *bodies, struct arena *arena)
+dkim_begin(struct dkim *d, const struct header *header, struct slice author, struct bodies *bodies,
+    struct arena *arena)
 {
-	size_t count = header_count(header, "DKIM-Signature");
+	struct choosing c = { .author = author, .arena = arena, .foreign = DKIM_FOREIGN };
+	size_t all = 0;
 
 	*d = (struct dkim){ .header = header };
-	if (count > DKIM_SIGNATURES) {
-		d->ignored = count - DKIM_SIGNATURES;
-		count = DKIM_SIGNATURES;
-	}
-	if (count == 0)
+	for (size_t i = 0; i < header->count; i++)
+		if (field_is(&header->fields[i], "DKIM-Signature")) {
+			consider(&c, &header->fields[i]);
+			all++;
+		}
+	if (all == 0)
 		return true;
-	d->signatures = arena_get(arena, count * sizeof *d->signatures);
+	d->left_out = all - c.count;
+	d->signatures = arena_get(arena, c.count * sizeof *d->signatures);
 	if (d->signatures == NULL || !field_order_make(&d->order, header, arena))
 		return false;
-	for (size_t i = 0; d->count < count; i++)
-		if (field_is(&header->fields[i], "DKIM-Signature")) {
-			struct signature *s = &d->signatures[d->count++];
+	for (; d->count < c.count; d->count++) {
+		unsigned place = d->turns[d->count] = place_of(&c, d->count);
 
-			signature_parse(s, SIGNATURE_DKIM, &header->fields[i], arena);
-			signature_want_body(s, bodies);
-		}
+		signature_parse(&d->signatures[place], SIGNATURE_DKIM, c.best[d->count].field, arena);
+		signature_want_body(&d->signatures[place], bodies);
+	}
 	return !arena_full(arena);
 }
 
@@ -35,7 +110,7 @@ dkim_evaluate(struct dkim *d, struct verifier *v)
 	for (size_t i = 0; i < d->count; i++)
 		known &= signature_key_known(&d->signatures[i], v->facts);
 	for (size_t i = 0; known && i < d->count; i++)
-		signature_verify(&d->signatures[i], &d->order, v);
+		signature_verify(&d->signatures[d->turns[i]], &d->order, v);
 	return known;
 }
 

@@ -6,7 +6,7 @@
  * flows into them; dkim_evaluate() asks for the keys and concludes:
  *
  *     struct bodies bodies = { 0 };
- *     dkim_begin(&dkim, &header, &bodies, arena);
+ *     dkim_begin(&dkim, &header, from.domain, &bodies, arena);
  *     … bodies_update(&bodies, piece) …, bodies_finish(&bodies);
  *     struct verifier v = { .bodies = &bodies, .keys = keys, .facts = &facts, .now = now };
  *     while (!dkim_evaluate(&dkim, &v))
@@ -19,7 +19,14 @@
 
 #include "auth/signature.h"
 
-enum { DKIM_SIGNATURES = 10 };          /* checked of one message, from the top */
+/*
+ * Of one message that many are checked: whoever brings the message can put any
+ * number of his own above the author's.  Those come first whose d= is the Author
+ * Domain, then those that share most labels with it (what is aligned shares the
+ * Organizational Domain), then from the top.  Bounds on bodies and work are spent
+ * in that order, too.
+ */
+enum { DKIM_SIGNATURES = 10, DKIM_FOREIGN = 32 /* d= compared that are not ASCII */ };
 
 enum dkim_result {                      /* RFC 8601 2.7.1 */
 	DKIM_NONE, DKIM_PASS, DKIM_FAIL, DKIM_POLICY, DKIM_NEUTRAL, DKIM_TEMPERROR, DKIM_PERMERROR,
@@ -29,12 +36,14 @@ struct dkim {
 	const struct header *header;
 	struct signature    *signatures;        /* from the top of the header down */
 	size_t               count;
-	size_t               ignored;           /* more DKIM-Signature fields, not looked at */
+	size_t               left_out;          /* more DKIM-Signature fields, not looked at */
+	unsigned             turns[DKIM_SIGNATURES];    /* in which order they are verified */
 	struct field_order   order;
 };
 
-/* False when the arena is full. */
-bool dkim_begin(struct dkim *, const struct header *, struct bodies *, struct arena *);
+/* The author's domain is normal, or empty.  False when the arena is full. */
+bool dkim_begin(struct dkim *, const struct header *, struct slice author, struct bodies *,
+    struct arena *);
 
 /*
  * True once all signatures are concluded; each of them is verified once.  The

@@ -19,24 +19,53 @@ pick(struct slice word, const char *words, unsigned *which)
 	return false;
 }
 
+/* In the order of the header. */
+static const struct { const char *name, *words; } SWITCHES[POLICY_SWITCHES] = {
+	{ "dmarc_reject", "evidence strict never" },
+	{ "dmarc_dns_temperror", "accept defer" },
+	{ "from_multiple", "reject accept" },
+	{ "spf_fail", "mark reject" },
+	{ "arc_dns_temperror", "defer-once accept" },
+};
+
+static void
+turn(struct policy *p, size_t i, unsigned which)
+{
+	switch (i) {
+	case 0: p->dmarc_reject = which; break;
+	case 1: p->dmarc_dns_temperror = which; break;
+	case 2: p->from_multiple = which; break;
+	case 3: p->spf_fail = which; break;
+	default: p->arc_dns_temperror = which;
+	}
+}
+
 bool
 policy_set(struct policy *p, struct slice name, struct slice word)
 {
 	unsigned which;
+	size_t i = 0;
 
-	if (slice_eqi(name, S("dmarc_reject")) && pick(word, "evidence strict never", &which))
-		p->dmarc_reject = which;
-	else if (slice_eqi(name, S("dmarc_dns_temperror")) && pick(word, "accept defer", &which))
-		p->dmarc_dns_temperror = which;
-	else if (slice_eqi(name, S("from_multiple")) && pick(word, "reject accept", &which))
-		p->from_multiple = which;
-	else if (slice_eqi(name, S("spf_fail")) && pick(word, "mark reject", &which))
-		p->spf_fail = which;
-	else if (slice_eqi(name, S("arc_dns_temperror")) && pick(word, "defer-once accept", &which))
-		p->arc_dns_temperror = which;
-	else
+	while (i < POLICY_SWITCHES && !slice_eqi(name, slice(SWITCHES[i].name)))
+		i++;
+	if (i == POLICY_SWITCHES || !pick(word, SWITCHES[i].words, &which))
 		return false;
+	turn(p, i, which);
 	return true;
+}
+
+struct slice
+policy_switch(const struct policy *p, size_t i, const char **name)
+{
+	const unsigned which[POLICY_SWITCHES] = {
+		p->dmarc_reject, p->dmarc_dns_temperror, p->from_multiple, p->spf_fail, p->arc_dns_temperror,
+	};
+	struct slice words = slice(SWITCHES[i].words), word = NONE;
+
+	for (unsigned n = 0; n <= which[i]; n++)
+		slice_word(&words, &word);
+	*name = SWITCHES[i].name;
+	return word;
 }
 
 struct policy

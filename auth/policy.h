@@ -56,6 +56,9 @@ struct policy {
 
 /* Set a switch by its name and word, as above; false when there is no such. */
 bool policy_set(struct policy *, struct slice name, struct slice word);
+/* And back: the word of the i-th switch, which is called *name_r. */
+enum { POLICY_SWITCHES = 5 };
+struct slice policy_switch(const struct policy *, size_t i, const char **name_r);
 /* As the configuration has them. */
 struct policy policy_configured(const struct policy_conf *);
 

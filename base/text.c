@@ -159,8 +159,7 @@ id_parse(struct slice text, uint64_t *id_r)
 	return true;
 }
 
-/* The length of the valid UTF-8 character at the front of s, or 0. */
-static size_t
+size_t
 utf8_length(struct slice s)
 {
 	unsigned char c = (unsigned char)s.p[0];

@@ -35,6 +35,8 @@ void shown_add(struct buf *, struct slice bytes);
 
 /* RFC 3629, strictly: no overlong forms, surrogates or values above 10FFFF. */
 bool utf8_valid(struct slice);
+/* The length of the valid character in front of what is not empty, or 0. */
+size_t utf8_length(struct slice);
 bool ascii_only(struct slice);
 
 /*

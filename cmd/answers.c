@@ -16,7 +16,7 @@ enum { ZONE_FILE = 64 << 20, FLAWS_TEXT = 1 << 20, ANSWERS_MS = 30 * SECOND };
 static int
 complain(const struct answers *a, int code, const char *what)
 {
-	fprintf(stderr, "chainmail %s: %s\n", a->command, what);
+	complaint("chainmail %s: %s", a->command, what);
 	return code;
 }
 

@@ -299,7 +299,7 @@ read_place(int argc, char **argv, const char *synopsis, const char **file, const
 static int
 fail(const char *command, const char *why)
 {
-	fprintf(stderr, "chainmail %s: %s\n", command, why);
+	complaint("chainmail %s: %s", command, why);
 	return EX_UNAVAILABLE;
 }
 

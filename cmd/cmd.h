@@ -17,11 +17,17 @@
 enum { EX_BAD = 1 };            /* the verdict is bad, a check failed */
 
 /*
+ * One line to standard error, without its line end: "chainmail spf: …".  Words and
+ * files of strangers stand in it, so it is written as shown_add() shows it.
+ */
+void complaint(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/*
  * One option of a command. A flag sets *(bool *)to; a text is stored in
  * *(const char **)to; a list appends to *(struct words *)to.
  */
 struct words {
-	const char *word[64];
+	const char *word[16384];        /* as many identifiers as xargs puts on a line */
 	size_t      n;
 };
 

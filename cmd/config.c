@@ -152,7 +152,7 @@ explain(const struct given *g)
 	if (g->word != NULL) {
 		if (explain_word(&out, &CONF_VOCABULARY, slice(g->word)))
 			return print(&out, stdout, 0);
-		fprintf(stderr, "chainmail config explain: no statement begins with \"%s\"\n", g->word);
+		complaint("chainmail config explain: no statement begins with \"%s\"", g->word);
 		return EX_USAGE;
 	}
 	load(&l, g->file);
@@ -172,12 +172,12 @@ format(const struct given *g)
 	int code = 0;
 
 	if (!file_read(g->file, &text, &why)) {
-		fprintf(stderr, "chainmail: %s\n", why.text);
+		complaint("chainmail: %s", why.text);
 		return EX_NOINPUT;
 	}
 	source.bytes = buf_slice(&text);
 	if (!show_formatted(&out, &source)) {
-		fprintf(stderr, "chainmail: %s has errors; `config check` tells them\n", g->file);
+		complaint("chainmail: %s has errors; `config check` tells them", g->file);
 		buf_clear(&out);
 		code = EX_CONFIG;
 	}

@@ -125,7 +125,7 @@ key_of_certificate(struct slice pem)
 static void
 cannot(struct writing *w, struct slice name, const char *why)
 {
-	fprintf(stderr, "chainmail dns-records: %.*s: %s\n", FMT(name), why);
+	complaint("chainmail dns-records: %.*s: %s", FMT(name), why);
 	w->code = EX_NOINPUT;
 }
 
@@ -325,7 +325,7 @@ say_all(struct writing *w, const char *only)
 			found = true;
 		}
 	if (only != NULL && !found) {
-		fprintf(stderr, "chainmail dns-records: %s is no domain of this configuration\n", only);
+		complaint("chainmail dns-records: %s is no domain of this configuration", only);
 		w->code = EX_BAD;
 		return;
 	}

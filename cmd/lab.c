@@ -164,7 +164,7 @@ tell(struct run *r, const struct play *p, int64_t micros)
 int
 lab_failed(const char *what, const struct error *why)
 {
-	fprintf(stderr, "chainmail lab: %s: %s\n", what, why->text);
+	complaint("chainmail lab: %s: %s", what, why->text);
 	return EX_SOFTWARE;
 }
 
@@ -210,7 +210,7 @@ play_in_directory(struct run *r, const char *file, struct scenario *sc)
 		return lab_failed(file, &why);
 	code = play(r, file, sc, directory);
 	if (r->keep)
-		fprintf(stderr, "chainmail lab: the world of %s is in %s\n", file, directory);
+		complaint("chainmail lab: the world of %s is in %s", file, directory);
 	else
 		dir_remove(directory, NULL);
 	return code;

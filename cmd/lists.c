@@ -60,7 +60,7 @@ tell(const struct asking *a)
 		return 0;
 	}
 	if (a->count == 0) {
-		fprintf(stderr, "chainmail lists forget: that member has not left that list\n");
+		complaint("chainmail lists forget: that member has not left that list");
 		return EX_BAD;
 	}
 	if (!a->json)
@@ -77,7 +77,7 @@ run(struct asking *a, const char *file)
 	int code = house_enter(&house, "lists", file);
 
 	if (code == 0 && !rows_ask(&house, &request, NULL, take_row, a, &a->count, &why)) {
-		fprintf(stderr, "chainmail lists: %s\n", why.text);
+		complaint("chainmail lists: %s", why.text);
 		code = EX_UNAVAILABLE;
 	} else if (code == 0) {
 		code = tell(a);
@@ -106,7 +106,7 @@ cmd_lists(int argc, char **argv)
 		a.verb = QUEUE_FORGET;
 	if ((a.verb == QUEUE_LEFT && strcmp(verb, "left") != 0) || (a.verb == QUEUE_LEFT && words.n > 2) ||
 	    (a.verb == QUEUE_FORGET && words.n != 3)) {
-		fprintf(stderr, "chainmail lists: left [LIST], or forget LIST MEMBER\n");
+		complaint("chainmail lists: left [LIST], or forget LIST MEMBER");
 		return EX_USAGE;
 	}
 	a.list = words.n > 1 ? slice(words.word[1]) : NONE;

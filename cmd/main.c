@@ -53,13 +53,13 @@ print_commands(FILE *to, int code)
 static int
 unknown_command(const char *name)
 {
-	fprintf(stderr, "chainmail: there is no command \"%s\"", name);
-	for (int i = 0; i < COMMAND_COUNT; i++)
-		if (COMMANDS[i].help != NULL && word_distance(slice(name), slice(COMMANDS[i].name)) <= 2) {
-			fprintf(stderr, "; did you mean \"%s\"?", COMMANDS[i].name);
-			break;
-		}
-	fputs(" (chainmail help lists them)\n", stderr);
+	const char *meant = NULL;
+
+	for (int i = 0; i < COMMAND_COUNT && meant == NULL; i++)
+		if (COMMANDS[i].help != NULL && word_distance(slice(name), slice(COMMANDS[i].name)) <= 2)
+			meant = COMMANDS[i].name;
+	complaint("chainmail: there is no command \"%s\"%s%s%s (chainmail help lists them)", name,
+	    meant != NULL ? "; did you mean \"" : "", meant != NULL ? meant : "", meant != NULL ? "\"?" : "");
 	return EX_USAGE;
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -6,6 +7,23 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cmd/cmd.h"
+
+enum { COMPLAINT = 64 << 10 };
+
+void
+complaint(const char *format, ...)
+{
+	struct buf shown = BUF(4 * COMPLAINT);
+	char line[COMPLAINT];
+	va_list args;
+
+	va_start(args, format);
+	vsnprintf(line, sizeof line, format, args);
+	va_end(args);
+	shown_add(&shown, slice(line));
+	fprintf(stderr, "%.*s\n", FMT(buf_slice(&shown)));
+	buf_free(&shown);
+}
 
 static void
 print_help(const char *synopsis, const struct option_row *rows)
@@ -40,17 +58,15 @@ unknown(const char *command, const struct option_row *rows, struct slice name)
 {
 	const char *meant = nearest(rows, name);
 
-	fprintf(stderr, "chainmail %s: there is no option %.*s", command, FMT(name));
-	if (meant != NULL)
-		fprintf(stderr, "; did you mean %s?", meant);
-	fputc('\n', stderr);
+	complaint("chainmail %s: there is no option %.*s%s%s%s", command, FMT(name),
+	    meant != NULL ? "; did you mean " : "", meant != NULL ? meant : "", meant != NULL ? "?" : "");
 	return false;
 }
 
 static bool
 complain(const char *command, const char *what, const char *word)
 {
-	fprintf(stderr, "chainmail %s: %s %s\n", command, what, word);
+	complaint("chainmail %s: %s %s", command, what, word);
 	return false;
 }
 
@@ -147,7 +163,7 @@ message_from_file(int fd, const char *name, struct buf *message, size_t ceiling,
 	if ((ok = file_read_fd(fd, name, &raw, &why)))
 		ok = with_crlf(&raw, message, bare);
 	else
-		fprintf(stderr, "chainmail: %s\n", why.text);
+		complaint("chainmail: %s", why.text);
 	buf_free(&raw);
 	return ok;
 }

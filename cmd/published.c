@@ -20,7 +20,7 @@ enum { PATH_BYTES = 4096, MEMORY = 16 << 20, ADDRESSES_MOST = 8 };
 static int
 complain(const char *verb, const char *what, int code)
 {
-	fprintf(stderr, "chainmail sts %s: %s\n", verb, what);
+	complaint("chainmail sts %s: %s", verb, what);
 	return code;
 }
 

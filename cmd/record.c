@@ -77,7 +77,7 @@ record_options(const char *dir, const struct option_row *rows, struct arena *are
 	if (ok)
 		ok = options_read(split(buf_slice(&text), words, arena), words, "verify", rows, &none, 0);
 	else
-		fprintf(stderr, "chainmail verify: %s\n", why.text);
+		complaint("chainmail verify: %s", why.text);
 	buf_free(&text);
 	free(path);
 	return ok;

@@ -16,7 +16,7 @@ enum { FILE_MOST = 32 << 20, MEMORY = 128 << 20, TEXT_MOST = 64 << 20 };
 static int
 complain(const char *file, const char *what, int code)
 {
-	fprintf(stderr, "chainmail report: %s: %s\n", file, what);
+	complaint("chainmail report: %s: %s", file, what);
 	return code;
 }
 

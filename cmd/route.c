@@ -102,7 +102,7 @@ find_kept(struct routing *r, struct slice domain)
 	r->kept = NONE;
 	if (!kept_begin(&kept, r->answers->conf, &why) ||
 	    !kept_ask(&kept, "show", domain, note_entry, r, &why))
-		fprintf(stderr, "chainmail route: the policies that are kept: %s\n", why.text);
+		complaint("chainmail route: the policies that are kept: %s", why.text);
 	kept_end(&kept);
 }
 
@@ -504,7 +504,7 @@ look_at_domain(struct answers *a, const struct request *request, struct slice do
 	int code;
 
 	if (!open_tools(&r, &why)) {
-		fprintf(stderr, "chainmail route: %s\n", why.text);
+		complaint("chainmail route: %s", why.text);
 		return EX_UNAVAILABLE;
 	}
 	make_plan(&r, domain);
@@ -567,7 +567,7 @@ read_address(struct slice text, struct arena *arena, struct address *address)
 {
 	if (address_parse(text, arena, address))
 		return true;
-	fprintf(stderr, "chainmail route: \"%.*s\" is no address\n", FMT(text));
+	complaint("chainmail route: \"%.*s\" is no address", FMT(text));
 	return false;
 }
 

@@ -25,7 +25,7 @@ struct options {
 static int
 complain(int code, const char *what, const char *word)
 {
-	fprintf(stderr, "chainmail seal: %s%s\n", what, word);
+	complaint("chainmail seal: %s%s", what, word);
 	return code;
 }
 
@@ -69,7 +69,7 @@ verify(struct arc *arc, struct signing *s, const struct answers_options *o)
 		judge(arc, s, &answers);
 	answers_end(&answers);
 	if (code == 0 && arc->temporary) {
-		fprintf(stderr, "chainmail seal: %.*s\n", FMT(arc->reason));
+		complaint("chainmail seal: %.*s", FMT(arc->reason));
 		return complain(EX_TEMPFAIL, "could not find out whether the chain is valid, "
 		    "nothing was sealed", "");
 	}
@@ -111,7 +111,7 @@ write_sealed(struct signing *s, const struct arc *arc, enum arc_sealing done, st
 		return signing_failed("seal", why);
 	}
 	if (arc->reason.n)
-		fprintf(stderr, "chainmail seal: arc=%s: %.*s\n", arc_result_name(arc->result),
+		complaint("chainmail seal: arc=%s: %.*s", arc_result_name(arc->result),
 		    FMT(arc->reason));
 	return signing_write(s, "seal", set);
 }

@@ -9,7 +9,7 @@
 static int
 complain(const char *command, int code, const char *what, const char *word)
 {
-	fprintf(stderr, "chainmail %s: %s%s\n", command, what, word);
+	complaint("chainmail %s: %s%s", command, what, word);
 	return code;
 }
 
@@ -31,7 +31,7 @@ read_key(struct signing *s, const char *command, const char *path)
 	else if (!signing_key_parse(&s->key, buf_slice(&text), &why))
 		code = complain(command, EX_DATAERR, why.text, "");
 	else if (s->key.type == KEY_RSA && s->key.bits < 2048)
-		fprintf(stderr, "chainmail %s: the key has only %u bits, RFC 8301 advises 2048\n", command,
+		complaint("chainmail %s: the key has only %u bits, RFC 8301 advises 2048", command,
 		    s->key.bits);
 	if (text.p != NULL)
 		explicit_bzero(text.p, text.room);

@@ -26,7 +26,7 @@ struct request {
 static bool
 complain(const char *what, const char *word)
 {
-	fprintf(stderr, "chainmail spf: %s%s%s\n", what, *word ? ": " : "", word);
+	complaint("chainmail spf: %s%s%s", what, *word ? ": " : "", word);
 	return false;
 }
 
@@ -136,19 +136,22 @@ print_term(const struct spf_place *term)
 	if (term->text.n == 0)
 		return;
 	shown_add(&b, term->text);
-	printf("%-12s %.*s   at position %zu in the record of %.*s\n", "term", FMT(buf_slice(&b)),
-	    term->at, FMT(term->domain));
+	buf_printf(&b, "   at position %zu in the record of ", term->at);
+	shown_add(&b, term->domain);
+	printf("%-12s %.*s\n", "term", FMT(buf_slice(&b)));
 	buf_free(&b);
 }
 
 static void
 print_query(const struct fact *f)
 {
-	struct buf b = BUF(TEXT);
+	struct buf b = BUF(TEXT), name = BUF(TEXT);
 
+	shown_add(&name, f->name);
 	shown_fact_add(&b, f);
-	printf("  %-5s %-30.*s %-9s %.*s\n", rr_name(f->type), FMT(f->name), answer_name(f->answer),
+	printf("  %-5s %-30.*s %-9s %.*s\n", rr_name(f->type), FMT(buf_slice(&name)), answer_name(f->answer),
 	    FMT(buf_slice(&b)));
+	buf_free(&name);
 	buf_free(&b);
 }
 

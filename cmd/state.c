@@ -13,7 +13,7 @@
 static int
 fail(const char *why)
 {
-	fprintf(stderr, "chainmail state: %s\n", why);
+	complaint("chainmail state: %s", why);
 	return EX_UNAVAILABLE;
 }
 

@@ -31,7 +31,7 @@ struct asking {
 static int
 complain(const char *verb, const char *what, int code)
 {
-	fprintf(stderr, "chainmail sts%s%s: %s\n", *verb ? " " : "", verb, what);
+	complaint("chainmail sts%s%s: %s", *verb ? " " : "", verb, what);
 	return code;
 }
 
@@ -162,7 +162,7 @@ about_domain(struct asking *a, struct slice domain)
 		if (!a->json)
 			printf("%.*s is forgotten\n", FMT(domain));
 	} else if (a->rows == 0) {
-		fprintf(stderr, "chainmail sts %s: nothing is kept of %.*s\n", a->verb, FMT(domain));
+		complaint("chainmail sts %s: nothing is kept of %.*s", a->verb, FMT(domain));
 		return EX_BAD;
 	}
 	return 0;
@@ -203,7 +203,7 @@ about_kept(struct asking *a, const struct words *words, const struct conf *conf)
 	int code;
 
 	if (!kept_begin(&a->kept, conf, &why))
-		code = complain("", why.text, EX_UNAVAILABLE);
+		code = complain(a->verb, why.text, EX_NOINPUT);
 	else if (strcmp(a->verb, "list") == 0)
 		code = list(a);
 	else

@@ -73,7 +73,7 @@ cmd_trust(int argc, char **argv)
 		return EX_USAGE;
 	if ((code = house_enter(&house, "trust", file)) == 0 &&
 	    !rows_ask(&house, &request, NULL, take_row, &a, &count, &why)) {
-		fprintf(stderr, "chainmail trust: %s\n", why.text);
+		complaint("chainmail trust: %s", why.text);
 		code = EX_UNAVAILABLE;
 	} else if (code == 0 && count == 0 && !a.json) {
 		puts("no sealer's word would have changed anything");

@@ -31,7 +31,7 @@ enum {
 
 struct request {
 	const char  *ip, *helo, *mail_from, *now, *authserv_id, *record, *world;
-	struct words trust;
+	struct words trust, policy;
 	struct answers_options answers;
 	bool         json, explain;
 };
@@ -43,6 +43,7 @@ struct verification {
 	struct arena  *steps;
 	struct answers answers;
 	struct trust  *trust;
+	struct policy  policy;
 	struct keys   *keys;
 	struct buf     message;
 	size_t         bare;            /* lines that ended with a bare LF */
@@ -59,7 +60,7 @@ struct verification {
 static int
 complain(int code, const char *what, const char *word)
 {
-	fprintf(stderr, "chainmail verify: %s%s\n", what, word);
+	complaint("chainmail verify: %s%s", what, word);
 	return code;
 }
 
@@ -72,7 +73,8 @@ complain(int code, const char *what, const char *word)
 	{ "--mail-from", OPTION_TEXT, &(r)->mail_from, "SENDER", "the one of MAIL FROM, <> for none" }, \
 	{ "--now", OPTION_TEXT, &(r)->now, "UNIX", "the time when it came, in seconds since 1970" }, \
 	{ "--authserv-id", OPTION_TEXT, &(r)->authserv_id, "ID", "who we are, in Authentication-Results" }, \
-	{ "--trust", OPTION_LIST, &(r)->trust, "DOMAIN", "believe this ARC sealer; may be repeated" }
+	{ "--trust", OPTION_LIST, &(r)->trust, "DOMAIN", "believe this ARC sealer; may be repeated" }, \
+	{ "--policy", OPTION_LIST, &(r)->policy, "NAME=WORD", "as dmarc_reject=never; may be repeated" }
 
 /* The words of a recorded case first, so that those on the command line win. */
 static int
@@ -197,6 +199,23 @@ read_trust(struct verification *v)
 	return code;
 }
 
+/* The switches of the configuration, but for those that the case or the command line sets. */
+static int
+read_policy(struct verification *v)
+{
+	const struct words *set = &v->request.policy;
+
+	v->policy = policy_configured(&v->answers.conf->policy);
+	for (size_t i = 0; i < set->n; i++) {
+		struct slice word = slice(set->word[i]), name;
+
+		slice_cut(&word, '=', &name);
+		if (!policy_set(&v->policy, name, word))
+			return complain(EX_USAGE, "this is no switch of the policy: ", set->word[i]);
+	}
+	return 0;
+}
+
 /* --- the message -------------------------------------------------------------------------- */
 
 /* What comes in; of a recorded case the recorded one, when nothing does. */
@@ -215,7 +234,7 @@ read_input(struct verification *v)
 	buf_free(&v->message);
 	path = record_path(world, "message");
 	if ((fd = open(path, O_RDONLY | O_CLOEXEC)) == -1)
-		fprintf(stderr, "chainmail verify: cannot open %s\n", path);
+		complaint("chainmail verify: cannot open %s", path);
 	ok = fd != -1 && message_from_file(fd, path, &v->message, MESSAGE_MOST, &v->bare);
 	if (fd != -1)
 		close(fd);
@@ -257,8 +276,7 @@ evaluate(void *arg, struct facts *facts)
 static void
 judge(struct verification *v)
 {
-	struct policy policy = policy_configured(&v->answers.conf->policy);
-	struct verdict_terms terms = { .policy = &policy, .trust = v->trust };
+	struct verdict_terms terms = { .policy = &v->policy, .trust = v->trust };
 	bool told = v->request.explain || !v->request.json;
 	struct authres results;
 
@@ -400,6 +418,8 @@ print_json(const struct verification *v, int code)
 	    "authentication_results", results_json(&v->results),
 	    "action", policy_action_name(v->verdict.decision.action), "exit", code);
 
+	if (v->verdict.dkim.left_out > 0)
+		json_object_set_new(json, "dkim_left_out", json_integer((json_int_t)v->verdict.dkim.left_out));
 	if (v->request.explain) {
 		json_t *story = v->story != NULL ? story_json(v->story) : json_null();
 
@@ -463,6 +483,18 @@ record_trust(const struct verification *v, struct buf *options)
 	}
 }
 
+/* All of them: what is the default here need not be it where the case is judged again. */
+static void
+record_policy(const struct verification *v, struct buf *options)
+{
+	for (size_t i = 0; i < POLICY_SWITCHES; i++) {
+		const char *name;
+		struct slice word = policy_switch(&v->policy, i, &name);
+
+		buf_printf(options, "--policy=%s=%.*s\n", name, FMT(word));
+	}
+}
+
 static int
 record(const struct verification *v)
 {
@@ -480,6 +512,7 @@ record(const struct verification *v)
 	record_option(&options, "--now", buf_slice(&now));
 	record_option(&options, "--authserv-id", v->authserv_id);
 	record_trust(v, &options);
+	record_policy(v, &options);
 	ok = record_write(r->record, buf_slice(&v->message), &v->answers.inquiry.facts, buf_slice(&options),
 	    &why);
 	buf_free(&options);
@@ -497,7 +530,7 @@ prepare(struct verification *v)
 
 	name_ourselves(v);
 	if ((code = read_client(v)) != 0 || (code = read_sender(v)) != 0 || (code = read_time(v)) != 0 ||
-	    (code = read_trust(v)) != 0)
+	    (code = read_trust(v)) != 0 || (code = read_policy(v)) != 0)
 		return code;
 	return read_message(v);
 }

@@ -60,7 +60,7 @@ struct asking {
 static bool
 complain(struct asking *a, const char *why, int code)
 {
-	fprintf(stderr, "chainmail why: %s\n", why);
+	complaint("chainmail why: %s", why);
 	a->code = code;
 	return false;
 }
@@ -432,13 +432,13 @@ tell_limits(struct asking *a)
 		if (slice_number(past_value(&a->left_out.line[i], "count"), UINT32_MAX, &number))
 			sum += number;
 	if (sum > 0)
-		fprintf(stderr, "chainmail why: %llu refusals were too many in their minute and are not kept,"
-		    " between %.19s and %.19s\n", (unsigned long long)sum, a->left_out.line[0].when.p,
+		complaint("chainmail why: %llu refusals were too many in their minute and are not kept,"
+		    " between %.19s and %.19s", (unsigned long long)sum, a->left_out.line[0].when.p,
 		    a->left_out.line[a->left_out.count - 1].when.p);
 	if (a->more)
-		fprintf(stderr, "chainmail why: there is more than this\n");
+		complaint("chainmail why: there is more than this");
 	if (a->house.conf->history == 0)
-		fprintf(stderr, "chainmail why: nothing is kept of the past (history never)\n");
+		complaint("chainmail why: nothing is kept of the past (history never)");
 }
 
 struct ordered {
@@ -484,7 +484,7 @@ tell(struct asking *a)
 	tell_limits(a);
 	if (told == 0) {
 		a->code = EX_BAD;
-		fprintf(stderr, "chainmail why: neither history nor queue know of %.*s\n", FMT(a->what));
+		complaint("chainmail why: neither history nor queue know of %.*s", FMT(a->what));
 	}
 }
 

@@ -40,7 +40,8 @@ struct log_conf {
 struct resolver_conf {
 	struct endpoint *servers;       /* none: those of /etc/resolv.conf */
 	size_t           server_count;
-	struct slice     anchor;
+	struct slice     anchor;        /* empty: nothing is validated */
+	struct place     anchor_place;
 	struct slice     facts;         /* not empty: nothing else is asked */
 };
 

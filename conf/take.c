@@ -151,8 +151,16 @@ TAKER(take_log)
 }
 
 TAKER(take_roots)  { UNUSED; b->conf->roots = first_file(b, s, FILE_ROOTS); }
-TAKER(take_anchor) { UNUSED; b->conf->resolver.anchor = first_file(b, s, FILE_ANCHOR); }
 TAKER(take_facts)  { UNUSED; b->conf->resolver.facts = first_file(b, s, FILE_FACTS); }
+
+TAKER(take_anchor)
+{
+	struct resolver_conf *r = field;
+
+	UNUSED;
+	r->anchor_place = place_of(b, s->words->next);
+	r->anchor = statement_says(s, "none") ? NONE : first_file(b, s, FILE_ANCHOR);
+}
 
 TAKER(take_server)
 {

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "conf/anchor.h"
 #include "conf/load.h"
 
 struct world {
@@ -187,6 +188,62 @@ check_roots(const struct world *w, const struct conf_file *f)
 		    FMT(f->name));
 }
 
+/* --- the trust anchor (RFC 7672 2.1) ------------------------------------------------------ */
+
+static void
+tell_anchor_line(const struct world *w, const struct file *file, struct slice line, unsigned number,
+    bool bad, const char *why)
+{
+	struct source source = { slice_of(file->name, file->name_length), buf_slice(&file->bytes) };
+	struct place place = { &source, line.p, number, (unsigned)line.n };
+
+	if (bad)
+		flaw_error(w->flaws, place, "%s", why);
+	else
+		flaw_warning(w->flaws, place, "the resolver does not know the algorithm of this record");
+}
+
+static void
+check_anchor_text(const struct world *w, const struct conf_file *f, const struct file *file)
+{
+	struct slice text = buf_slice(&file->bytes), line;
+	unsigned number = 0, bad = 0;
+	enum anchor_line got;
+	struct error why;
+
+	while ((got = anchor_next(&text, &line, &number, &why)) != ANCHOR_END) {
+		if (got == ANCHOR_BAD || got == ANCHOR_UNKNOWN)
+			tell_anchor_line(w, file, line, number, got == ANCHOR_BAD, why.text);
+		bad += got == ANCHOR_BAD;
+	}
+	if (bad == 0 && !anchor_covers_root(buf_slice(&file->bytes), &why))
+		flaw_error(w->flaws, f->place, "%s", why.text);
+}
+
+static void
+check_anchor(const struct world *w, const struct conf_file *f)
+{
+	const struct file *file = files_find(w->files, f->name, f->purpose);
+
+	if (file != NULL) {
+		check_anchor_text(w, f, file);
+		return;
+	}
+	flaw_error(w->flaws, f->place, "the trust anchor %.*s is not there: who has DANE could not be told",
+	    FMT(f->name));
+	flaw_hint(w->flaws, "install dns-root-data, or say \"resolver { anchor none }\"");
+}
+
+static void
+check_validation(const struct world *w)
+{
+	const struct resolver_conf *r = &w->conf->resolver;
+
+	if (r->facts.n == 0 && r->anchor.n == 0)
+		flaw_warning(w->flaws, r->anchor_place, "nothing is validated: mail to hosts with DANE goes "
+		    "out like any other");
+}
+
 /* A secret that everybody on the machine may read is none. */
 static void
 check_secret(const struct world *w, const struct conf_file *f)
@@ -221,6 +278,9 @@ check_files(const struct world *w)
 			break;
 		case FILE_ROOTS:
 			check_roots(w, f[i]);
+			break;
+		case FILE_ANCHOR:
+			check_anchor(w, f[i]);
 			break;
 		default:
 			break;
@@ -378,6 +438,7 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	struct world w = { conf, files, now, flaws };
 
 	check_files(&w);
+	check_validation(&w);
 	check_algorithms(&w);
 	check_listeners(&w);
 	check_web_hosts(&w);

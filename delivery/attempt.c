@@ -49,6 +49,7 @@ struct attempt {
 	size_t                  host, address;  /* of the plan, being tried */
 	bool                    in_clear;
 	bool                    reused, fresh;  /* the connection was idle; no idle one again */
+	bool                    begun;          /* the host took us in: a transaction is under way */
 	struct connection      *connection;
 	struct status          *status;         /* of each recipient of the order; class 0: undecided */
 	struct client_mail      mail;           /* those who are undecided, … */
@@ -356,6 +357,8 @@ on_ready(void *arg)
 	struct attempt *a = arg;
 
 	note_host(a);
+	a->begun = true;
+	a->result.refused = false;
 	bug_if(!begin_mail(a));
 	/* The plan knows who is free of it: reports, and our own neighbours (RFC 8689 5). */
 	a->mail.requiretls_needed = a->plan.hosts[a->host].requiretls;
@@ -414,6 +417,7 @@ on_over(void *arg, const struct connection_end *end)
 		go_on(a, &TALK);
 		return;
 	}
+	a->result.refused = !a->begun && why.reply != 0;
 	not_there(a, why);
 	if (end->text_sent) {                   /* it may have arrived: try later (A21.10) */
 		a->worst = why;
@@ -463,6 +467,7 @@ talk(struct attempt *a)
 	};
 	struct error why;
 
+	a->begun = false;
 	a->connection = a->in_clear || a->fresh ? NULL : idle_take(d, host, &peer);
 	a->reused = a->connection != NULL;
 	if (a->reused) {

@@ -9,7 +9,8 @@
 #include "dns/zone.h"
 #include "mail/domain.h"
 
-enum { ZONE_BYTES = 256 << 20, CNAMES_MOST = 12, RDATA_BYTES = 65535, NAME_TEXT = 1100 };
+enum { ZONE_BYTES = 256 << 20, CNAMES_MOST = 12, RDATA_BYTES = 65535, NAME_TEXT = 1100,
+       REASON_MOST = 4096 };
 
 /* One line: a record, or how the question for a type fails. */
 struct entry {
@@ -247,6 +248,22 @@ read_failure(struct slice word, struct entry *e)
 	return e->broken != NULL;
 }
 
+/* Other words of why it failed, in quotes behind the failure. */
+static bool
+read_reason(struct slice rest, struct arena *arena, struct entry *e)
+{
+	struct buf text = BUF(REASON_MOST);
+	bool ok = true;
+
+	rest = slice_trim(rest);
+	if (slice_starts(rest, S("\""))) {
+		ok = read_txt(rest, &text);
+		e->broken = arena_copy(arena, buf_slice(&text)).p;
+	}
+	buf_free(&text);
+	return ok && e->broken != NULL;
+}
+
 /* The records of a name and type are a set (RFC 2181 5.2): what is there is not added again. */
 static void
 add_entry(struct zone *z, struct node *n, uint16_t type, const struct entry *from)
@@ -277,6 +294,9 @@ read_record(struct zone *z, struct slice name, struct slice type_word, struct sl
 		return error_set(why, "%s:%u: \"%.*s\" is not a record type known here",
 		    at.file, at.line, FMT(slice_head(type_word, 40)));
 	if (slice_word(&words, &word) && read_failure(word, &entry)) {
+		if (!read_reason(words, z->arena, &entry))
+			return error_set(why, "%s:%u: this is no reason in quotes: %.*s", at.file, at.line,
+			    FMT(slice_head(slice_trim(words), 100)));
 		add_entry(z, node_at(z, name), type, &entry);
 		return true;
 	}
@@ -544,13 +564,6 @@ record_to_text(struct buf *b, uint16_t type, const struct record *r)
 	}
 }
 
-static const char *
-failure_word(const struct fact *f)
-{
-	return f->security == DNS_BOGUS ? "!bogus"
-	    : slice_eq(f->why, S("SERVFAIL")) ? "!servfail" : "!timeout";
-}
-
 static void
 begin_line(struct buf *b, struct slice name, const char *word)
 {
@@ -621,14 +634,31 @@ nxdomain_to_text(const struct fact *f, struct buf *b)
 	buf_add(b, S(" !nxdomain\n"));
 }
 
+/* The words of why too: they come up in reason= and in explanations. */
+static void
+failure_to_text(const struct fact *f, struct buf *b)
+{
+	const char *word = f->security == DNS_BOGUS ? "!bogus"
+	    : slice_eq(f->why, S("SERVFAIL")) ? "!servfail" : "!timeout";
+	struct entry usual = { 0 };
+
+	begin_line(b, f->name, rr_name(f->type));
+	buf_printf(b, " %s", word);
+	read_failure(slice(word), &usual);
+	if (!slice_eq(f->why, slice(usual.broken))) {
+		buf_byte(b, ' ');
+		add_string(b, slice_head(f->why, REASON_MOST));
+	}
+	buf_byte(b, '\n');
+}
+
 static void
 fact_to_text(const struct facts *fs, const struct fact *f, bool signed_world, struct buf *b)
 {
 	if (!domain_lengths_ok(f->name))
 		return;                 /* nobody asks for it: fact() knows the answer */
 	if (f->answer == ANSWER_BROKEN) {
-		begin_line(b, f->name, rr_name(f->type));
-		buf_printf(b, " %s\n", failure_word(f));
+		failure_to_text(f, b);
 		return;
 	}
 	alias_to_text(fs, f, b);

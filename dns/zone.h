@@ -5,7 +5,7 @@
  *
  *     example.org.   TXT   "v=spf1 " "-all"      strings are joined
  *     example.org.   MX    10 mx.example.org.    a TTL and IN may stand before the type
- *     slow.test.     TXT   !timeout              !servfail, !bogus
+ *     slow.test.     TXT   !timeout              !servfail, !bogus; why in other words: !timeout "no route"
  *     gone.test.     !nxdomain                   nothing at or below it
  *     odd.test.      TXT   !nxdomain             this question alone is answered so
  *     @secure        example.org.                all at and below it is DNSSEC-secure …

@@ -82,6 +82,7 @@ struct order_result {
 	struct slice tls;               /* "TLSv1.3"; empty: in the clear */
 	struct slice policy, trust;     /* "sts-enforce", "verified" */
 	bool         dsn_passed;        /* the host knows DSN and was told what the sender wants */
+	bool         refused;           /* spoken to, the host did not let us begin: "421 too many …" */
 	struct slice story;             /* lines for `why`: what was found and decided */
 };
 

@@ -236,7 +236,8 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	t = (place.alone ? schedule_add_alone : schedule_add)(&q->schedule, m, place.key, &place.terms,
 	    &number, 1, s ? s->until : 0, s ? s->attempts : 0);
 	m->open++;
-	m->warned = m->warned || (s != NULL && s->told & NOTIFY_DELAY);
+	if (s != NULL && s->told & NOTIFY_DELAY)
+		numbers_add(&m->warned, number);
 	if (t->stage == TASK_WAITING && (s != NULL ? s->stage == RECIPIENT_HELD : e->hold))
 		task_hold(&q->schedule, t);
 	arena_free(arena);

@@ -43,6 +43,7 @@ schedule_end(struct schedule *s)
 			next = t->next_of_message;
 			free_task(t);
 		}
+		numbers_free(&m->warned);
 		free(m);
 	}
 	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; ) {
@@ -139,7 +140,36 @@ schedule_forget(struct schedule *s, struct message *m)
 	while (m->tasks != NULL)
 		task_remove(s, m->tasks);
 	idmap_remove(&s->messages, m->id);
+	numbers_free(&m->warned);
 	free(m);
+}
+
+/* --- numbers ------------------------------------------------------------------------ */
+
+void
+numbers_add(struct numbers *n, uint32_t number)
+{
+	size_t byte = number / 8, room = n->room;
+
+	if (byte >= room) {
+		n->room = byte < 2 * room ? 2 * room : byte + 1;
+		n->bits = must_grow(n->bits, n->room);
+		memset(n->bits + room, 0, n->room - room);
+	}
+	n->bits[byte] |= (unsigned char)(1 << number % 8);
+}
+
+bool
+numbers_has(const struct numbers *n, uint32_t number)
+{
+	return number / 8 < n->room && (n->bits[number / 8] & 1 << number % 8) != 0;
+}
+
+void
+numbers_free(struct numbers *n)
+{
+	free(n->bits);
+	*n = (struct numbers){ NULL, 0 };
 }
 
 static struct destination *
@@ -165,12 +195,27 @@ destination_of(struct schedule *s, struct slice key, const struct destination_te
 	return d;
 }
 
-/* Nobody needs it now: what was learnt about it is kept only as long as it matters. */
+static void
+rest(struct schedule *s, struct destination *d, int64_t until)
+{
+	leave_turns(s, d);
+	d->rests_until = until;
+	heap_put(&s->resting, &d->rest, until);
+}
+
+/*
+ * Nobody needs it now: what was learnt about it is kept only as long as it matters.
+ * With a rate it rests until the next attempt is allowed, and is forgotten then.
+ */
 static void
 maybe_forget_destination(struct schedule *s, struct destination *d)
 {
 	if (d->waiting > 0 || d->active > 0 || d->rests_until != 0)
 		return;
+	if (d->allowance != 0) {
+		rest(s, d, d->allowance);
+		return;
+	}
 	leave_turns(s, d);
 	map_remove(&s->destinations, d->key);
 	free((void *)(uintptr_t)d->key.p);
@@ -336,6 +381,8 @@ wake_due(struct schedule *s, int64_t now)
 
 		heap_remove(&s->resting, e);
 		d->rests_until = 0;
+		if (d->allowance <= now)
+			d->allowance = 0;
 		join_turns(s, d);
 		maybe_forget_destination(s, d);
 	}
@@ -352,9 +399,7 @@ rate_allows(struct schedule *s, struct destination *d, int64_t now)
 	if (d->rate_count == 0)
 		return true;
 	if (d->allowance > now) {
-		leave_turns(s, d);
-		d->rests_until = d->allowance;
-		heap_put(&s->resting, &d->rest, d->allowance);
+		rest(s, d, d->allowance);
 		return false;
 	}
 	d->allowance = now + d->rate_per / d->rate_count;
@@ -479,15 +524,28 @@ destination_reached(struct schedule *s, struct destination *d)
 	join_turns(s, d);
 }
 
+static void
+fewer_at_once(struct destination *d)
+{
+	d->limit = d->limit > 2 ? d->limit / 2 : 1;
+}
+
+void
+destination_refused(struct schedule *s, struct destination *d, int64_t until)
+{
+	fewer_at_once(d);
+	if (!wants_turn(d))
+		leave_turns(s, d);
+	if (d->active <= 1 && until > d->rests_until)
+		rest(s, d, until);
+}
+
 void
 destination_unreachable(struct schedule *s, struct destination *d, int64_t until)
 {
-	d->limit = d->limit > 2 ? d->limit / 2 : 1;
-	if (until <= d->rests_until)
-		return;
-	leave_turns(s, d);
-	d->rests_until = until;
-	heap_put(&s->resting, &d->rest, until);
+	fewer_at_once(d);
+	if (until > d->rests_until)
+		rest(s, d, until);
 }
 
 void

@@ -48,6 +48,12 @@ struct task {
 	void               *work;               /* ACTIVE: of whoever does it */
 };
 
+/* Some recipients of a message, a bit each. */
+struct numbers {
+	unsigned char *bits;
+	size_t         room;            /* bytes */
+};
+
 struct message {
 	uint64_t     id;
 	int64_t      arrival;           /* ms */
@@ -56,7 +62,8 @@ struct message {
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* a post: people's mail goes before it; set before its tasks */
-	bool         warned;            /* the sender was told that it waits */
+	bool         alarmed;           /* it could not be read, and somebody was told */
+	struct numbers warned;          /* those of whom the sender was told that they wait */
 };
 
 struct destination {
@@ -70,7 +77,7 @@ struct destination {
 	struct heap_entry rest;         /* in the schedule's heap while it rests */
 	int64_t      rate_per;          /* ms for rate_count attempts; 0: no limit */
 	unsigned     rate_count;
-	int64_t      allowance;         /* when the next attempt may begin, for the rate */
+	int64_t      allowance;         /* when the next attempt may begin, for the rate; 0: at once */
 };
 
 struct schedule {
@@ -122,6 +129,12 @@ task_recipients(const struct task *t)
 /* Keep only these recipients, a part of those it has. */
 void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
 
+/* --- numbers ------------------------------------------------------------------- */
+
+void numbers_add(struct numbers *, uint32_t);
+bool numbers_has(const struct numbers *, uint32_t);
+void numbers_free(struct numbers *);
+
 /* --- time and turns -------------------------------------------------------------- */
 
 /*
@@ -143,6 +156,11 @@ void task_release(struct schedule *, struct task *);
 
 /* How an attempt went: for the number of attempts at once, and for rest. */
 void destination_reached(struct schedule *, struct destination *);
+/*
+ * It answered, but sent us away: fewer at once.  When this attempt was the only one it is not
+ * our number that it minds, and it rests; `until` 0: never.
+ */
+void destination_refused(struct schedule *, struct destination *, int64_t until);
 void destination_unreachable(struct schedule *, struct destination *, int64_t until);
 /* Somebody wants it tried now. */
 void destination_wake(struct schedule *, struct destination *);

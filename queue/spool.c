@@ -330,7 +330,11 @@ spool_content_begin(struct spool *s, struct spool_content *c, struct error *why)
 	c->number = ++s->contents;
 	spool_path(s, path, "content/new-%llu", (unsigned long long)c->number);
 	c->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return c->fd != -1 || error_sys(why, "cannot create %s", path);
+	if (c->fd != -1)
+		return true;
+	error_sys(why, "cannot create %s", path);
+	s->usage.refused++;
+	return false;
 }
 
 void

@@ -332,7 +332,7 @@ store(struct accept *a)
 static void
 log_dkim(struct log_line *l, const struct verdict *v)
 {
-	struct buf text = BUF(1000);
+	struct buf text = BUF(4000);
 
 	for (size_t i = 0; i < v->dkim.count; i++) {
 		const struct signature *s = &v->dkim.signatures[i];
@@ -340,6 +340,8 @@ log_dkim(struct log_line *l, const struct verdict *v)
 		buf_printf(&text, "%s%s:%.*s", i ? "," : "", dkim_result_name(dkim_result(s)),
 		    FMT(s->domain));
 	}
+	if (v->dkim.left_out > 0)
+		buf_printf(&text, ",left-out:%zu", v->dkim.left_out);
 	log_slice(l, "dkim", text.n > 0 ? buf_slice(&text) : S("none"));
 	buf_free(&text);
 }

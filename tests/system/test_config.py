@@ -186,6 +186,13 @@ def test_a_policy_needs_a_certificate_for_its_host(tmp_path):
     assert got.returncode == EX_CONFIG and ":4:50: error: certificate and key do not belong" in got.stderr
 
 
+DIGEST = "e06d44b80b8f1d39a95c0b0d7c65d08458e880409bbc683457104237c7f8ec8d"
+ANCHORS = {
+    "empty": "", "comment": "; the root\n", "foreign": f"example.com. IN DS 20326 8 2 {DIGEST}\n",
+    "unknown": f". IN DS 12345 253 2 {DIGEST}\n", "garbage": f". IN DS 20326 8 2 {DIGEST}\ngarbage\n",
+}
+
+
 @pytest.mark.parametrize("text, error", [
     ("listen mx { tls cert gone.pem key gone.key }", r":4:22: error: cannot open .*/gone.pem: No such file"),
     ("listen mx { tls cert empty key empty }", r":4:22: error: there is no certificate in PEM"),
@@ -198,11 +205,18 @@ def test_a_policy_needs_a_certificate_for_its_host(tmp_path):
     ("key k { domain a.test; file edwards.pem }", r":4:16: warning: a.test has no RSA key"),
     ("roots empty", r":4:7: error: there is no certificate in PEM"),
     ("roots gone", r":4:7: error: cannot open .*/gone: No such file"),
+    ("resolver { anchor empty }", r":4:19: error: there is no DS or DNSKEY record of the root zone in it"),
+    ("resolver { anchor comment }", r":4:19: error: there is no DS or DNSKEY record of the root zone in it"),
+    ("resolver { anchor foreign }", r":4:19: error: there is no DS or DNSKEY record of the root zone in it"),
+    ("resolver { anchor unknown }", r":4:19: error: there is no DS or DNSKEY record of the root zone in it"),
+    ("resolver { anchor garbage }", r"/garbage:2:1: error: this is no DS or DNSKEY record"),
+    ("resolver { anchor none }", r":4:19: warning: nothing is validated"),
     ("arc { trust from file gone }", r":4:23: error: cannot open .*/gone: No such file"),
     ("domain b.test { deliver to maildir /dev/null/%u; users x }", r":4:17: error: cannot look at|is not a directory"),
 ])
 def test_what_is_wrong_in_the_world(tmp_path, text, error):
-    (tmp_path / "empty").write_text("")
+    for name, anchor in ANCHORS.items():
+        (tmp_path / name).write_text(anchor)
     make_signing_key(tmp_path / "open.pem")
     (tmp_path / "open.pem").chmod(0o644)
     if "ec.pem" in text:

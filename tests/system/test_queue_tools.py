@@ -121,6 +121,35 @@ def test_a_record_that_rotted_is_named_and_the_others_stay(place):
     program.stop()
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_what_cannot_be_read_is_told_and_can_be_dropped(place, tmp_path, up):
+    """One message has lost its file, one its record, of which a start makes an end."""
+    program = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, expect=["alarm"], via=1)
+    program.start()
+    program.send("a@far.test", ["ben@far.test"], letter("long", body="a long line of it\n" * 20000))
+    program.send("a@far.test", ["ben@far.test"], letter("number 2"))
+    ids = [row["queue_id"] for row in program.queue()]
+    if not up:
+        program.stop()
+    [content] = (place / "state" / "queue" / "content").iterdir()
+    content.unlink()
+    [segment] = (place / "state" / "queue" / "seg").glob("0*")
+    data = segment.read_bytes()
+    with segment.open("r+b") as f:
+        f.seek(data.index(b"Subject: number 2"))
+        f.write(b"Gubject")
+    for verb in ("show", "--text"), ("export", tmp_path / "out"):
+        got = queue(program, verb[0], *verb[1:], ids[0])
+        assert (got.returncode, "content" in got.stderr) == (1, True), got
+    got = queue(program, "hold", ids[1])
+    assert got.returncode == 1 and ids[1] in got.stderr or "of segment 1 is damaged" in got.stderr, got
+    got = queue(program, "drop", "all")
+    assert (got.returncode, got.stdout) == (0, "drop: 2 messages\n" if up else "drop: 1 message\n"), got
+    assert queue(program, "list").stdout == "the queue is empty\n"
+    if up:
+        program.stop()
+
+
 # --- copies ---------------------------------------------------------------------------------
 
 
@@ -198,6 +227,7 @@ def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
             '{"table":"tlsrpt","key":"größe","value":"\\"quoted\\""}\n')
     assert run(waiting, "state", "load", text=rows).returncode == 0
     assert run(waiting, "state", "dump").stdout.splitlines() == rows.splitlines()[::1]
-    for bad in '{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]":
+    for bad in ('{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]",
+                '{"table":"sts","key":"a","value":"b","expires":"z"}'):
         got = run(waiting, "state", "load", text=bad)
         assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr

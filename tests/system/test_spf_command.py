@@ -123,14 +123,13 @@ def test_files(tmp_path):
 
 def test_a_configuration_says_who_answers(tmp_path, zone):
     """Its facts, or its servers, which are really asked; a server that is silent is a temperror."""
-    config, anchor = tmp_path / "chainmail.conf", tmp_path / "anchor"
-    anchor.write_text("")
+    config = tmp_path / "chainmail.conf"
     words = ["--ip", "192.0.2.7", "--helo", "h.test", "--mail-from", "bob@example.org", "-c", str(config), "--json"]
     config.write_text(f"hostname mx.here.test\nstate {tmp_path}\nresolver {{ facts {zone} }}\n")
     assert json.loads(run(*words).stdout)["result"] == "pass"
     with NameServer({("example.org.", "TXT"): '"v=spf1 ip4:192.0.2.7 -all"'}) as server:
         config.write_text(f"hostname mx.here.test\nstate {tmp_path}\n"
-                          f"resolver {{ server 127.0.0.1:{server.port}; anchor {anchor} }}\n")
+                          f"resolver {{ server 127.0.0.1:{server.port}; anchor none }}\n")
         done = run(*words)
         assert (done.returncode, json.loads(done.stdout)["result"]) == (0, "pass"), done.stderr
         assert server.asked == [("example.org.", "TXT")]
@@ -140,3 +139,10 @@ def test_a_configuration_says_who_answers(tmp_path, zone):
     config.write_text("hostnam mx.here.test\n")
     done = run(*words)
     assert done.returncode == 78 and "did you mean \"hostname\"" in done.stderr
+
+
+def test_nothing_of_a_strangers_zone_reaches_the_terminal(tmp_path):
+    file = tmp_path / "zone"
+    file.write_text("x.test. A \x1b]0;owned\x07\n")
+    done = run("--ip", "192.0.2.7", "--helo", "h.test", "--mail-from", "a@x.test", "--dns", str(file))
+    assert done.returncode == 65 and done.stderr.rstrip("\n").isprintable() and r"\x1B]0;owned\x07" in done.stderr

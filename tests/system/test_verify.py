@@ -276,6 +276,35 @@ def test_nothing_a_stranger_wrote_reaches_the_terminal(world):
         assert done.stdout.decode().replace("\n", "").replace("\t", "").isprintable()
 
 
+def test_the_authors_signature_is_seen_below_any_number_of_others(world):
+    foreign = b"".join(b"DKIM-Signature: v=1; a=rsa-sha256; d=x%d.test; s=s; h=from; bh=; b=\r\n" % i for i in range(12))
+    answer = json.loads(run(*world.options(), "--json", "--explain", data=foreign + world.signed).stdout)
+    assert answer["dmarc"]["result"] == "pass" and answer["dkim_left_out"] == 3
+    assert [s["domain"] for s in answer["dkim"]] == [f"x{i}.test" for i in range(9)] + ["bank.test"]
+    steps = [s for s in answer["explain"]["steps"] if s["step"] == "dkim" and s["result"] == "left out"]
+    assert [s["left_out"] for s in steps] == [3]
+    assert b"3 more signatures are not looked at" in run(*world.options(), "--explain", data=foreign + world.signed).stdout
+    assert "dkim_left_out" not in json.loads(run(*world.options(), "--json", data=world.signed).stdout)
+
+
+@pytest.mark.parametrize("options", ["--mail-from=\x1b]0;owned\x07", "--ip=\x1b]0;owned\x07", "--\x1b]0;owned\x07=1",
+                                     "--now=\x9b31m", "--trust=\x1b[2J", "--policy=\x1b[2J", "--authserv-id=a\n\x1b"])
+def test_nothing_of_a_strangers_case_reaches_the_terminal(world, tmp_path, options):
+    case = tmp_path / "case"
+    run(*world.options(), "--record", str(case), data=world.signed)
+    (case / "options").write_text(options + "\n", encoding="latin-1")
+    done = run("verify", "--world", str(case), data=b"")
+    assert done.returncode in (64, 66) and b"chainmail verify: " in done.stderr
+    assert not set(done.stderr.replace(b"\n", b"")) & {*range(32), *range(127, 256)}
+
+
+def test_nothing_of_a_strangers_zone_reaches_the_terminal(world, tmp_path):
+    (tmp_path / "zone").write_bytes(b"x.test. A \x1b]0;owned\x07\n")
+    done = run(*world.options(), "--dns", str(tmp_path / "zone"))
+    assert done.returncode == 65 and rb"\x1B]0;owned\x07" in done.stderr
+    assert not set(done.stderr.rstrip(b"\n")) & {*range(32), *range(127, 256)}
+
+
 # --- recorded cases -------------------------------------------------------------
 
 @pytest.mark.parametrize("message, more", [row[1:3] for row in CODES], ids=[row[0] for row in CODES])
@@ -292,6 +321,42 @@ def test_a_recorded_case_has_the_same_verdict(world, tmp_path, message, more):
         assert (other.returncode, other.stdout) == (first.returncode, first.stdout), other.stderr
 
 
+@pytest.mark.parametrize("words", ["dmarc reject never", "dmarc reject strict", "dmarc temperror defer",
+                                   "several-authors accept", "spf fail reject", "arc temperror accept"])
+@pytest.mark.parametrize("message, zone", [("letter", "zone"), ("listed", "silent"), ("slow", "zone"), ("two authors", "zone"),
+                                           ("nobody", "zone")])
+def test_a_recorded_case_has_the_policy_it_was_judged_by(world, tmp_path, words, message, zone):
+    case, config = str(tmp_path / "case"), tmp_path / "chainmail.conf"
+    config.write_text(f"hostname mx.here.test\nresolver {{ facts {world.folder / zone} }}\npolicy {{ {words} }}\n")
+    asked = ["verify", "-c", str(config), "--ip", "192.0.2.99", "--helo", "h.test", "--mail-from", "a@bank.test", "--now", NOW]
+    first = run(*asked, "--json", "--record", case, data=world.message(message))
+    assert first.stderr == b"" and first.stdout != b""
+    assert run("verify", "--world", case, "--json", data=b"").stdout == first.stdout
+
+
+@pytest.mark.parametrize("line, why", [
+    ("s1._domainkey.bank.test. CNAME c.test.\nc.test. CNAME s1._domainkey.bank.test.", "the CNAMEs form a loop"),
+    ('s1._domainkey.bank.test. TXT !timeout "no answer in time"', "no answer in time"),
+    ("s1._domainkey.bank.test. TXT !timeout", "timeout"), ("s1._domainkey.bank.test. TXT !servfail", "SERVFAIL")])
+def test_a_recorded_failure_keeps_its_words(world, tmp_path, line, why):
+    zone, case = tmp_path / "zone", str(tmp_path / "case")
+    zone.write_text(re.sub(r"s1\S+ TXT.*", lambda _: line, world.zone.read_text()))
+    first = run(*world.options(), "--dns", str(zone), "--json", "--explain", "--record", case, data=world.signed)
+    assert f'reason="{why}"' in json.loads(first.stdout)["authentication_results"].replace(f"={why} ", f'="{why}" ')
+    assert run("verify", "--world", case, "--json", "--explain", data=b"").stdout == first.stdout
+
+
+def test_a_switch_can_be_tried_upon_a_case(world, tmp_path):
+    case = str(tmp_path / "case")
+    asked = [*world.options(sender="a@other.test"), "--json"]
+    answer = json.loads(run(*asked, "--policy", "dmarc_reject=never", "--record", case).stdout)
+    assert answer["action"] == "quarantine"
+    for switch, action in (("never", "quarantine"), ("strict", "reject"), ("evidence", "reject")):
+        done = run("verify", "--world", case, "--json", "--policy", f"dmarc_reject={switch}", data=b"")
+        assert json.loads(done.stdout)["action"] == action
+    assert run(*asked, "--policy", "dmarc_reject=often").returncode == 64
+
+
 def test_a_case_recorded_from_servers_needs_none(world, tmp_path):
     """Asked over the network, then judged again when nobody answers any more."""
     records = {}
@@ -301,11 +366,10 @@ def test_a_case_recorded_from_servers_needs_none(world, tmp_path):
             # character-strings of at most 255 octets, as zone files want them
             records[name, kind] = " ".join(f'"{data.strip(chr(34))[at:at + 250]}"'
                                            for at in range(0, len(data.strip('"')), 250)) if kind == "TXT" else data
-    (tmp_path / "anchor").write_text("")
     config, case = tmp_path / "conf", str(tmp_path / "case")
     with NameServer(records) as server:
         config.write_text(f"hostname mx.here.test\nstate {tmp_path}\narc {{ trust lists.example }}\n"
-                          f"resolver {{ server 127.0.0.1:{server.port}; anchor {tmp_path}/anchor }}\n")
+                          f"resolver {{ server 127.0.0.1:{server.port}; anchor none }}\n")
         words = [word for word in world.options() if word not in ("--dns", str(world.zone))]
         live = run(*words, "-c", str(config), "--json", "--record", case, data=world.listed)
         assert ("_dmarc.bank.test.", "TXT") in server.asked

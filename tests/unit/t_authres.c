@@ -335,6 +335,25 @@ static const struct { struct slice payload; bool claims; } claim_cases[] = {
 	{ BYTES("@mx.example.net; dkim=pass"), true },
 	{ BYTES("=?us-ascii?q?mx=2Eexample=2Enet?=; dkim=pass"), true },
 	{ BYTES("=?utf-8?b?bXguZXhhbXBsZS5uZXQ=?=; dkim=pass"), true },
+	/* white space of Unicode, and of Latin-1 */
+	{ BYTES("mx.example.net\xc2\xa0; dkim=pass"), true },
+	{ BYTES("\xc2\xa0mx.example.net; dkim=pass"), true },
+	{ BYTES("mx.example.net\xe3\x80\x80; dkim=pass"), true },
+	{ BYTES("\xe3\x80\x80mx.example.net; dkim=pass"), true },
+	{ BYTES("mx.example.net\xe2\x80\x83; dkim=pass"), true },
+	{ BYTES("mx.example.net\xe2\x80\x8b 1; dkim=pass"), true },
+	{ BYTES("mx.example.net\xe2\x80\xa8\xe2\x80\xaf\xe1\x9a\x80\xe2\x81\x9f; dkim=pass"), true },
+	{ BYTES("mx.example.net\xc2\x85; dkim=pass"), true },
+	{ BYTES("mx.example.net\x0b; dkim=pass"), true },
+	{ BYTES("mx.example.net\x1f; dkim=pass"), true },
+	{ BYTES("mx.example.net\xa0; dkim=pass"), true },
+	{ BYTES("\x85mx.example.net; dkim=pass"), true },
+	{ BYTES("mx.exam\xc2\xa0ple.net; dkim=pass"), true },
+	{ BYTES("(\xe2\x80\x83mx.example.net\xc2\xa0) x; dkim=pass"), true },
+	{ BYTES("\"mx.example.net\xc2\xa0\"; dkim=pass"), true },
+	{ BYTES("\xc2\xa0; dkim=pass"), true },
+	{ BYTES("b\xc3\xa0r.test\xc2\xa0; dkim=pass"), false },                /* a letter that ends with 0xA0 */
+	{ BYTES("mx.example.net\xe2\x80\x90; dkim=pass"), false },            /* U+2010 is a hyphen */
 	/* names nobody */
 	{ BYTES(""), true },
 	{ BYTES(" (x) ; dkim=pass"), true },

@@ -100,7 +100,7 @@ look(struct slice message, const char *zone_text, const char *want)
 
 	assert_string_equal(why.text, "");
 	assert_true(judge_begin(&judged, message));
-	assert_true(dkim_begin(&judged.dkim, &judged.header, &judged.bodies, judged.arena));
+	assert_true(dkim_begin(&judged.dkim, &judged.header, NONE, &judged.bodies, judged.arena));
 	judge_body(&judged, message);
 	judge_dkim(&judged, zone, NOW);
 	assert_true(judged.rounds <= 1);        /* all keys are asked for at once */
@@ -431,12 +431,51 @@ there_is_an_end_to_signatures(void **state)
 		buf_printf(&message, "DKIM-Signature: v=1; d=d%d.example; s=s\r\n", i);
 	buf_add(&message, S("From: a@example.org\r\n\r\n"));
 	assert_true(judge_begin(&judged, buf_slice(&message)));
-	assert_true(dkim_begin(&judged.dkim, &judged.header, &judged.bodies, judged.arena));
+	assert_true(dkim_begin(&judged.dkim, &judged.header, NONE, &judged.bodies, judged.arena));
 	assert_int_equal(judged.dkim.count, DKIM_SIGNATURES);
-	assert_int_equal(judged.dkim.ignored, 3);
+	assert_int_equal(judged.dkim.left_out, 3);
 	assert_slice(judged.dkim.signatures[9].domain, "d9.example");
 	judge_end(&judged);
 	buf_free(&message);
+}
+
+/* What stands behind ten foreign ones, or behind a hundred, is looked at when it is nearest. */
+static void
+the_nearest_to_the_author_come_first(void **state)
+{
+	static const struct { const char *author, *signed_by, *chosen; } cases[] = {
+		{ "b.test", "b.test", "b.test" }, { "b.test", "B.Test.", "b.test" },
+		{ "b.test", "x.b.test", "x.b.test" }, { "a.b.test", "b.test", "b.test" },
+		{ "a.b.test", "x.b.test", "x.b.test" }, { "a.b.test", "x.b.test|a.b.test", "a.b.test" },
+		{ "a.b.test", "x.y.a.b.test|b.test", "x.y.a.b.test" },
+		{ "b.xn--bcher-kva.test", "b\xc3\xbc" "cher.test", "xn--bcher-kva.test" },
+		{ "b.test", "ab.test", NULL }, { "b.test", "b.test.evil", NULL }, { "b.test", "test", NULL },
+		{ "", "b.test", NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct slice names = slice(cases[i].signed_by), name;
+		struct buf message = BUF(1 << 20);
+		const struct signature *first;
+
+		for (int j = 0; j < 100; j++)
+			buf_printf(&message, "DKIM-Signature: v=1; d=d%d.test; s=s\r\n", j);
+		while (slice_cut(&names, '|', &name))
+			buf_printf(&message, "DKIM-Signature: v=1; d=%.*s; s=s\r\n", FMT(name));
+		buf_add(&message, S("From: a@b.test\r\n\r\n"));
+		assert_true(judge_begin(&judged, buf_slice(&message)));
+		assert_true(dkim_begin(&judged.dkim, &judged.header, slice(cases[i].author), &judged.bodies,
+		    judged.arena));
+		assert_int_equal(judged.dkim.count, DKIM_SIGNATURES);
+		first = &judged.dkim.signatures[judged.dkim.turns[0]];
+		assert_case(slice_eq(first->domain, slice(cases[i].chosen ? cases[i].chosen : "d0.test")), i,
+		    cases[i].signed_by);
+		assert_int_equal(judged.dkim.turns[0], cases[i].chosen ? judged.dkim.count - 1 -
+		    (strchr(cases[i].signed_by, '|') && slice_eqi(first->domain, S("x.y.a.b.test"))) : 0);
+		judge_end(&judged);
+		buf_free(&message);
+	}
 }
 
 static void
@@ -534,7 +573,7 @@ a_full_arena_is_an_outcome(void **state)
 		bool begun;
 
 		assert_true(judge_begin(&judged, slice(RFC8463)));
-		begun = dkim_begin(&d, &judged.header, &bodies, small);
+		begun = dkim_begin(&d, &judged.header, NONE, &bodies, small);
 		assert_true(begun || !fits);
 		for (size_t i = 0; begun && i < d.count; i++)   /* never taken for a flaw of the signature */
 			assert_int_equal(d.signatures[i].state, SIGNATURE_OPEN);
@@ -583,7 +622,7 @@ a_tag_in_the_subject_is_found(void **state)
 			buf_byte(&message, '\0');
 			replaced(message.p, "Joe.\r\n", body ? "Joe.\r\n--\r\nfooter\r\n" : "Joe.\r\n", &both);
 			assert_true(judge_begin(&judged, buf_slice(&both)));
-			assert_true(dkim_begin(&judged.dkim, &judged.header, &judged.bodies, judged.arena));
+			assert_true(dkim_begin(&judged.dkim, &judged.header, NONE, &judged.bodies, judged.arena));
 			judge_body(&judged, buf_slice(&both));
 			judge_dkim(&judged, zone, NOW);
 			s = judged.dkim.signatures;
@@ -624,6 +663,7 @@ main(void)
 		cmocka_unit_test(true_signatures_of_every_shape_pass),
 		cmocka_unit_test(fields_are_taken_from_the_bottom),
 		cmocka_unit_test(there_is_an_end_to_signatures),
+		cmocka_unit_test(the_nearest_to_the_author_come_first),
 		cmocka_unit_test(there_is_an_end_to_body_hashes),
 		cmocka_unit_test(there_is_an_end_to_signed_names),
 		cmocka_unit_test(there_is_an_end_to_work),

@@ -85,6 +85,9 @@ static const char ZONE[] =
     "slow.test.      TXT  !timeout\n"
     "bad.test.       TXT  !bogus\n"
     "fail.test.      A    !servfail\n"
+    "late.test.      A    !timeout \"no answer \\\"in\\\" time; \\010\"  ; in other words\n"
+    "mute.test.      A    !timeout \"\"\n"
+    "forged.test.    A    !bogus \"no signature by \" \"mute.test\"\n"
     "gone.test.      !nxdomain\n"
     "odd.test.       TXT  !nxdomain\n"
     "odd.test.       A    192.0.2.8\n"
@@ -113,6 +116,9 @@ static const struct {
 	{ "slow.test", RR_A, ANSWER_NODATA, DNS_INSECURE, 0, NULL },
 	{ "bad.test", RR_TXT, ANSWER_BROKEN, DNS_BOGUS, 0, NULL },
 	{ "fail.test", RR_A, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
+	{ "late.test", RR_A, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
+	{ "mute.test", RR_A, ANSWER_BROKEN, DNS_INSECURE, 0, NULL },
+	{ "forged.test", RR_A, ANSWER_BROKEN, DNS_BOGUS, 0, NULL },
 	{ "gone.test", RR_A, ANSWER_NXDOMAIN, DNS_INSECURE, 0, NULL },
 	{ "odd.test", RR_TXT, ANSWER_NXDOMAIN, DNS_INSECURE, 0, NULL },
 	{ "odd.test", RR_A, ANSWER_FOUND, DNS_INSECURE, 1, NULL },
@@ -144,6 +150,10 @@ a_text_answers_like_the_dns(void **state)
 		if (zone_cases[i].first != NULL)
 			assert_slice(f->records[0].data, zone_cases[i].first);
 	}
+	assert_slice(fact(&facts, S("slow.test"), RR_TXT)->why, "timeout");
+	assert_slice(fact(&facts, S("late.test"), RR_A)->why, "no answer \"in\" time; \n");
+	assert_slice(fact(&facts, S("mute.test"), RR_A)->why, "");
+	assert_slice(fact(&facts, S("forged.test"), RR_A)->why, "no signature by mute.test");
 	assert_slice(fact(&facts, S("alias.test"), RR_A)->canonical, "mx.example.test");
 	assert_slice(fact(&facts, S("example.test"), RR_TXT)->records[1].data, "second \"quoted\" A");
 	zone_free(z);
@@ -157,6 +167,7 @@ a_bad_line_is_named(void **state)
 		{ "a.test. A 1.2.3\n", "z:1: this is not the data of a A record" },
 		{ "a.test.\n", "z:1: a line is NAME TYPE DATA" },
 		{ "a.test. TXT \"open\n", "z:1:" },
+		{ "a.test. TXT !timeout \"open\n", "z:1: this is no reason in quotes" },
 		{ "a..test. A 1.2.3.4\n", "z:1: \"a..test\" is not a domain name" },
 	};
 
@@ -192,6 +203,8 @@ recorded_facts_can_be_replayed(void **state)
 		f = fact(&second, slice(zone_cases[i].name), zone_cases[i].type);
 		assert_case(f->answer == zone_cases[i].answer, i, zone_cases[i].name);
 		assert_case(f->count == zone_cases[i].count, i, zone_cases[i].name);
+		assert_case(slice_eq(f->why, fact(&facts, slice(zone_cases[i].name), zone_cases[i].type)->why), i,
+		    zone_cases[i].name);
 	}
 	buf_free(&text);
 	zone_free(z);

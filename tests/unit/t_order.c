@@ -131,7 +131,8 @@ a_result(void)
 {
 	return (struct order_result){ .number = 9, .id = 10, .outcomes = OUTCOMES, .count = 2,
 	    .host = S("mx.x.test"), .peer = S("192.0.2.1:25"), .tls = S("TLSv1.3"), .policy = S("dane"),
-	    .trust = S("verified"), .dsn_passed = true, .story = S("mx.x.test: it took it\n") };
+	    .trust = S("verified"), .dsn_passed = true, .refused = true,
+	    .story = S("mx.x.test: it took it\n") };
 }
 
 static void
@@ -142,7 +143,7 @@ test_result_round_trip(void **state)
 	(void)state;
 	order_result_pack(&in, &bytes);
 	assert_true(order_result_unpack(&got, buf_slice(&bytes), arena));
-	assert_true(got.number == 9 && got.id == 10 && got.count == 2 && got.dsn_passed);
+	assert_true(got.number == 9 && got.id == 10 && got.count == 2 && got.dsn_passed && got.refused);
 	assert_slice(got.host, "mx.x.test");
 	assert_slice(got.peer, "192.0.2.1:25");
 	assert_slice(got.tls, "TLSv1.3");

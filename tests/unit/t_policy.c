@@ -183,6 +183,28 @@ every_row_of_the_table(void **state)
 	}
 }
 
+static void
+every_switch_says_its_word(void **state)
+{
+	static const char *const set[POLICY_SWITCHES][2] = {
+		{ "dmarc_reject", "never" }, { "dmarc_dns_temperror", "defer" }, { "from_multiple", "accept" },
+		{ "spf_fail", "reject" }, { "arc_dns_temperror", "accept" },
+	};
+	static const char *const defaults[] = { "evidence", "accept", "reject", "mark", "defer-once" };
+	struct policy p = { 0 };
+
+	(void)state;
+	for (size_t i = 0; i < POLICY_SWITCHES; i++) {
+		const char *name;
+
+		assert_slice(policy_switch(&p, i, &name), defaults[i]);
+		assert_string_equal(name, set[i][0]);
+		assert_true(policy_set(&p, slice(name), slice(set[i][1])));
+		assert_slice(policy_switch(&p, i, &name), set[i][1]);
+		assert_false(policy_set(&p, slice(name), S("often")));
+	}
+}
+
 /* --- what holds for every combination ------------------------------------- */
 
 struct combination {
@@ -392,6 +414,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(every_row_of_the_table, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_always_holds, setup, teardown),
 		cmocka_unit_test_setup_teardown(replies_and_reasons_tell_what_happened, setup, teardown),
+		cmocka_unit_test(every_switch_says_its_word),
 		cmocka_unit_test(switches_have_these_words_and_no_other),
 		cmocka_unit_test(the_configuration_sets_every_switch),
 		cmocka_unit_test_setup_teardown(traces_of_somebody_in_between, setup, teardown),

@@ -260,6 +260,43 @@ test_concurrency(void **state)
 	assert_ptr_not_equal(t, first);
 }
 
+/*
+ * "421 too many connections": fewer at once, until there is nobody but the one who hears it;
+ * then it rests.  Somebody who is let in ends the rest.
+ */
+static void
+test_refusals_shrink(void **state)
+{
+	static const struct { unsigned limit, active; bool rests; } cases[] = {
+		{ 2, 4, false }, { 1, 3, false }, { 1, 2, false }, { 1, 1, false }, { 1, 0, true },
+	};
+	struct destination *d = NULL;
+	struct task *t, *active[5];
+
+	(void)state;
+	for (uint64_t i = 1; i <= 20; i++)
+		add(i, "mx a.test", 0, 0);
+	for (size_t i = 0; i < COUNT(active); i++)
+		d = (active[i] = next())->destination;
+	assert_null(next());
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		destination_refused(&schedule, d, 6000);
+		task_wait(&schedule, active[i], 6000);
+		assert_case(d->limit == cases[i].limit && d->active == cases[i].active, i, "limit");
+		assert_case((d->rests_until == 6000) == cases[i].rests, i, "rest");
+		assert_null(next());
+	}
+	now = 6000;
+	t = next();
+	assert_non_null(t);
+	assert_null(next());
+	destination_refused(&schedule, d, 0);   /* said in the middle of one message: no rest */
+	task_wait(&schedule, t, 9000);
+	assert_non_null(next());
+	destination_reached(&schedule, d);
+	assert_int_equal(d->limit, 2);
+}
+
 static void
 test_one_at_a_time_when_terms_say_so(void **state)
 {
@@ -297,6 +334,41 @@ test_rate(void **state)
 		assert_int_equal(next_id(), cases[i].id);
 		assert_case(schedule_wake(&schedule, now) == cases[i].wake, i, "wake");
 	}
+}
+
+/*
+ * The rate holds between messages that never wait together: what is allowed when is known
+ * until it is allowed, and no longer.
+ */
+static void
+test_rate_of_single_messages(void **state)
+{
+	static const struct destination_terms slow = { .most = 20, .rate_count = 2, .rate_per = 1000 };
+	static const struct { int64_t now; bool adds; uint64_t id; bool known; } cases[] = {
+		{ 1000, true, 1, true }, { 1001, true, 0, true }, { 1499, false, 0, true },
+		{ 1500, false, 2, true }, { 1999, false, 0, true }, { 2000, false, 0, false },
+		{ 2001, true, 7, true }, { 9000, false, 0, false },
+	};
+	uint32_t r = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t id = i + 1;
+		struct task *t;
+
+		now = cases[i].now;
+		if (cases[i].adds)
+			schedule_add(&schedule, schedule_message(&schedule, id, now), S("mx slow.test"), &slow,
+			    &r, 1, 0, 0);
+		t = next();
+		assert_int_equal(t != NULL ? t->message->id : 0, cases[i].id);
+		if (t != NULL) {
+			destination_reached(&schedule, t->destination);
+			schedule_forget(&schedule, t->message);
+		}
+		assert_case(knows("mx slow.test") == cases[i].known, i, "known");
+	}
+	assert_int_equal(schedule_wake(&schedule, now), INT64_MAX);
 }
 
 /* --- rest -------------------------------------------------------------------------- */
@@ -596,18 +668,19 @@ model_back(int i)
 static void
 model_reach(int p, struct destination *d)
 {
+	int64_t until = now + 1 + (int64_t)rng_below(&rng, 300);
+	bool refused = rng_below(&rng, 3) == 0;
+
 	if (rng_below(&rng, 2)) {
 		destination_reached(&schedule, d);
 		places[p].limit += places[p].limit < MOST;
 		places[p].rests_until = 0;
-	} else {
-		int64_t until = now + 1 + (int64_t)rng_below(&rng, 300);
-
-		destination_unreachable(&schedule, d, until);
-		places[p].limit = places[p].limit > 2 ? places[p].limit / 2 : 1;
-		if (until > places[p].rests_until)
-			places[p].rests_until = until;
+		return;
 	}
+	(refused ? destination_refused : destination_unreachable)(&schedule, d, until);
+	places[p].limit = places[p].limit > 2 ? places[p].limit / 2 : 1;
+	if (until > places[p].rests_until && (!refused || places[p].active == 1))
+		places[p].rests_until = until;
 }
 
 static void
@@ -738,8 +811,9 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_order_of_time), T(test_many_due_at_once), T(test_tasks_are_joined), T(test_nothing_when_stopped),
 		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_round),
-		T(test_dead_destination_delays_nobody), T(test_concurrency),
-		T(test_one_at_a_time_when_terms_say_so), T(test_rate), T(test_rest),
+		T(test_dead_destination_delays_nobody), T(test_concurrency), T(test_refusals_shrink),
+		T(test_one_at_a_time_when_terms_say_so), T(test_rate),
+		T(test_rate_of_single_messages), T(test_rest),
 		T(test_rest_ends_when_it_is_reached), T(test_destinations_are_forgotten), T(test_retry),
 		T(test_hold), T(test_newest_wish), T(test_take), T(test_model),
 	};

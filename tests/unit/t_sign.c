@@ -81,7 +81,7 @@ verify(struct slice message, const struct signing_key *key)
 	buf_add(&text, S("\"\n"));
 	zone = zone_parse(buf_slice(&text), "zone", NULL);
 	assert_true(judge_begin(&j, message));
-	assert_true(dkim_begin(&j.dkim, &j.header, &j.bodies, j.arena));
+	assert_true(dkim_begin(&j.dkim, &j.header, NONE, &j.bodies, j.arena));
 	judge_body(&j, message);
 	judge_dkim(&j, zone, NOW);
 	result = dkim_result(&j.dkim.signatures[0]);

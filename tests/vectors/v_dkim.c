@@ -38,7 +38,7 @@ judge(struct slice message, const struct zone *zone, struct buf *results)
 		judge_end(&j);
 		return;
 	}
-	dkim_begin(&j.dkim, &j.header, &j.bodies, j.arena);
+	dkim_begin(&j.dkim, &j.header, NONE, &j.bodies, j.arena);
 	judge_body(&j, message);
 	judge_dkim(&j, zone, now);
 	for (size_t i = 0; i < j.dkim.count; i++)
