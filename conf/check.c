@@ -80,7 +80,9 @@ check_keys(const struct conf *conf, struct flaws *flaws)
 static void
 check_listen(const struct conf *conf, const struct listen_conf *l, struct flaws *flaws)
 {
-	if (l->tls_implicit && l->tls_cert.n == 0) {
+	if (l->tls_count > CERTIFICATES_MOST)
+		flaw_error(flaws, l->place, "a listener takes at most %d certificates", CERTIFICATES_MOST);
+	if (l->tls_implicit && l->tls_count == 0) {
 		flaw_error(flaws, l->place, "\"tls implicit\" needs a certificate");
 		flaw_hint(flaws, "tls cert FILE key FILE");
 	}
@@ -241,7 +243,7 @@ static bool
 offers_starttls(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->listen_count; i++)
-		if (conf->listen[i].tls_cert.n > 0 && !conf->listen[i].tls_implicit)
+		if (conf->listen[i].tls_count > 0 && !conf->listen[i].tls_implicit)
 			return true;
 	return false;
 }

@@ -45,13 +45,20 @@ struct resolver_conf {
 	struct slice     facts;         /* not empty: nothing else is asked */
 };
 
+/* A certificate with its chain, and its key. */
+struct identity_conf {
+	struct slice cert, key;
+	struct place place;
+};
+
 /* A door for clients. */
 struct listen_conf {
 	struct slice     name;          /* "mx" */
 	struct place     place;
 	struct endpoint *on;
 	size_t           on_count;
-	struct slice     tls_cert, tls_key;     /* both or neither */
+	struct identity_conf *tls;      /* none: no TLS is offered */
+	size_t           tls_count;
 	bool             tls_implicit;
 	struct network  *relay;         /* who may send to any domain */
 	size_t           relay_count;
@@ -61,11 +68,6 @@ struct listen_conf {
 	bool             seal_arc;
 	struct slice     sign_dkim;     /* a domain that has a key, or empty */
 	struct place     sign_place;
-};
-
-/* A certificate with its chain, and its key. */
-struct identity_conf {
-	struct slice cert, key;
 };
 
 /* The door for HTTPS. It is there when the block is; see conf_serves(). */

@@ -117,10 +117,8 @@ check_dates(const struct world *w, const struct conf_file *f, const X509 *x)
 		flaw_warning(w->flaws, f->place, "the certificate is not valid yet");
 }
 
-/* `host`: whom it shall be for; empty: others look at that. */
 static void
-check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file,
-    struct slice host)
+check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file)
 {
 	X509 *x = certificate(w, cert_file);
 	EVP_PKEY *key = private_key(w, key_file);
@@ -129,8 +127,6 @@ check_pair(const struct world *w, const struct conf_file *cert_file, const struc
 		tell_pair(w, cert_file, X509_get0_pubkey(x), key);
 	if (x != NULL)
 		check_dates(w, cert_file, x);
-	if (x != NULL && host.n > 0 && X509_check_host(x, host.p, host.n, 0, NULL) != 1)
-		flaw_warning(w->flaws, cert_file->place, "the certificate is not for %.*s", FMT(host));
 	X509_free(x);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
@@ -282,11 +278,8 @@ check_files(const struct world *w)
 	for (size_t i = 0; i < w->conf->file_count; i++)
 		switch (f[i]->purpose) {
 		case FILE_TLS_CERTIFICATE:
-			/* its key is named behind it */
-			check_pair(w, f[i], f[i + 1], w->conf->hostname);
-			break;
 		case FILE_WEB_CERTIFICATE:
-			check_pair(w, f[i], f[i + 1], NONE);
+			check_pair(w, f[i], f[i + 1]);  /* its key is named behind it */
 			break;
 		case FILE_TLS_KEY:
 		case FILE_WEB_KEY:
@@ -307,16 +300,18 @@ check_files(const struct world *w)
 		}
 }
 
-/* --- policy hosts --------------------------------------------------------------------- */
+/* --- whom certificates are for --------------------------------------------------------------------- */
 
-/* As a sender looks at it: the SAN and nothing but the SAN (RFC 8461 3.3). */
+/* As a sender of that policy looks at it: the SAN and nothing but the SAN (RFC 8461 3.3). */
+enum { SAN_ALONE = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS };
+
 static bool
-is_for(const struct world *w, const struct identity_conf *identity, struct slice host)
+is_for(const struct world *w, const struct identity_conf *identity, enum file_purpose purpose,
+    unsigned flags, struct slice host)
 {
-	BIO *bio = bytes_of(w, identity->cert, FILE_WEB_CERTIFICATE);
+	BIO *bio = bytes_of(w, identity->cert, purpose);
 	X509 *x = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
-	bool good = x != NULL && X509_check_host(x, host.p, host.n, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-	    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+	bool good = x != NULL && X509_check_host(x, host.p, host.n, flags, NULL) == 1;
 
 	X509_free(x);
 	BIO_free(bio);
@@ -330,9 +325,29 @@ has_certificate(const struct world *w, struct slice host)
 	const struct web_conf *web = &w->conf->web;
 
 	for (size_t i = 0; i < web->tls_count; i++)
-		if (is_for(w, &web->tls[i], host))
+		if (is_for(w, &web->tls[i], FILE_WEB_CERTIFICATE, SAN_ALONE, host))
 			return true;
 	return false;
+}
+
+/* Whoever asks for no name is shown the first one, so there it is told. */
+static void
+check_listener(const struct world *w, const struct listen_conf *l)
+{
+	for (size_t i = 0; i < l->tls_count; i++)
+		if (is_for(w, &l->tls[i], FILE_TLS_CERTIFICATE, 0, w->conf->hostname))
+			return;
+	if (l->tls_count > 0)
+		flaw_warning(w->flaws, l->tls[0].place, l->tls_count == 1 ? "the certificate is not for %.*s"
+		    : "none of these certificates is for %.*s", FMT(w->conf->hostname));
+}
+
+/* What cannot be read has been told. */
+static void
+check_listeners(const struct world *w)
+{
+	for (size_t i = 0; w->flaws->errors == 0 && i < w->conf->listen_count; i++)
+		check_listener(w, &w->conf->listen[i]);
 }
 
 static void
@@ -439,6 +454,7 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	check_validation(&w);
 	check_algorithms(&w);
 	check_reports(&w);
+	check_listeners(&w);
 	check_web_hosts(&w);
 	check_directories(&w);
 	check_user(&w);

@@ -196,6 +196,7 @@ begin_tls(struct connection *c)
 	}
 	if (c->options.sessions != NULL)
 		sessions_resume(c->options.sessions, ssl, &c->host, &c->peer);
+	tls_watch(ssl);
 	stream_secure_client(c->stream, ssl);
 }
 
@@ -411,6 +412,18 @@ on_secured(void *arg)
 	react(c);
 }
 
+/* Who has only older versions of TLS says so in an alert, and people need both sides of it. */
+static void
+tell_break(struct connection *c, const struct error *why)
+{
+	struct buf words = BUF(1024);
+
+	buf_printf(&words, "%s; ", why->text);
+	tls_versions_add(&words, stream_ssl(c->stream));
+	show_words(c->found.broke, buf_slice(&words));
+	buf_free(&words);
+}
+
 static void
 on_closed(void *arg, const struct error *why)
 {
@@ -418,10 +431,10 @@ on_closed(void *arg, const struct error *why)
 
 	if (c->client.want == CLIENT_TLS) {
 		c->found.starttls = true;
-		show_words(c->found.broke, slice(why->text));
+		tell_break(c, why);
 		verify_read(stream_ssl(c->stream), &c->found);
 		if (judge(c))
-			over(c, status_make(0, 4, 7, 5, slice(why->text)));
+			over(c, status_make(0, 4, 7, 5, slice(c->found.broke)));
 		return;
 	}
 	over(c, status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));

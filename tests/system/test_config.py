@@ -160,6 +160,16 @@ def test_certificate_and_key_must_belong_together(tmp_path):
     assert got.returncode == 0 and "warning: the certificate is not for other.a.test" in got.stderr
 
 
+def test_one_of_several_certificates_must_be_for_the_hostname(tmp_path):
+    make_pair(tmp_path, "a", "mx.b.test")
+    make_pair(tmp_path, "b", "mx.a.test")
+    text = OURS + "state .\nlisten mx { tls cert a.pem key a.key; tls cert b.pem key b.key }\n"
+    got = check(text, tmp_path)
+    assert (got.returncode, got.stderr) == (0, "")
+    got = check(text.replace("mx.a.test", "other.a.test"), tmp_path)
+    assert got.returncode == 0 and ":4:22: warning: none of these certificates is for other.a.test" in got.stderr
+
+
 def test_a_policy_needs_a_certificate_for_its_host(tmp_path):
     """RFC 8461 3.3: the SAN of one of them names mta-sts and the domain."""
     make_pair(tmp_path, "mx", "mx.a.test")

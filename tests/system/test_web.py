@@ -174,12 +174,22 @@ def test_a_death_is_repaired_and_no_mail_is_lost(hosts):
     (b"GET /" + b"x" * 3000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
     (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 100000, 431), (b"\0" * 20000, 431),
-    (b"GET http://mta-sts.local.test/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-], ids=range(13))
+    (b"GET ftp://mta-sts.local.test/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: tea\r\n\r\n", 417),
+], ids=range(15))
 def test_malformed_and_oversized_requests(hosts, request_, status):
     with serve(hosts) as program:
         assert ask(program, request_).startswith(f"HTTP/1.1 {status} ".encode())
         assert TESTING.encode() in ask(program, GOOD)
+
+
+def test_other_forms_of_the_same_request(hosts):
+    """RFC 9112 3.2.2: the whole URI, whose host counts; RFC 9110 6.2: a later 1.x."""
+    with serve(hosts) as program:
+        for request in (f"GET https://mta-sts.local.test{PATH} HTTP/1.1\r\nHost: a\r\n\r\n",
+                        f"GET {PATH} HTTP/1.2\r\nHost: mta-sts.local.test\r\n\r\n"):
+            assert TESTING.encode() in ask(program, request.encode()), request
 
 
 def test_noise_instead_of_tls(hosts):

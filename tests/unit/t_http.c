@@ -44,7 +44,8 @@ static const struct {
 	{ "GET https://u@b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },            /* RFC 9110 4.2.4 */
 	{ "GET https://b.test:x/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET https:/b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
-	{ "GET ftp://b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL }, { "GET b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET ftp://b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET /\x80 HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "PUT / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL }, { "HEADS / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },
 	{ "get / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },                           /* case counts */
