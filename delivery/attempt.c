@@ -386,8 +386,8 @@ is_silent(struct attempt *a)
 	if (age < 0)
 		return false;
 	peer_text(&peer, text);
-	why = (struct status){ 0, 4, 4, 1, arena_printf(a->arena,
-	    "nobody answered there %lld s ago: not tried again so soon", (long long)(age / 1000)) };
+	why = status_make(0, 4, 4, 1, arena_printf(a->arena,
+	    "nobody answered there %lld s ago: not tried again so soon", (long long)(age / 1000)));
 	buf_printf(&a->story, "%.*s [%s]: 4.4.1 %.*s\n", FMT(h->name), text, FMT(why.text));
 	a->result.host = h->name;
 	a->result.peer = arena_copy(a->arena, slice(text));
