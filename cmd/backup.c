@@ -130,7 +130,8 @@ copy_open_file(const struct copying *c, int in, const char *from, const char *to
 	ok = copy_bytes(in, out, size, &zeros, why);
 	close(out);
 	if (zeros > 0) {
-		snprintf(what, sizeof what, "%llu bytes of %s cannot be read", (unsigned long long)zeros, from);
+		snprintf(what, sizeof what, "%llu bytes of %s cannot be read",
+		    (unsigned long long)zeros, from);
 		say_lack(c->outcome, what);
 		c->outcome->lacks++;
 	}
