@@ -130,7 +130,8 @@ copy_open_file(const struct copying *c, int in, const char *from, const char *to
 	ok = copy_bytes(in, out, size, &zeros, why);
 	close(out);
 	if (zeros > 0) {
-		snprintf(what, sizeof what, "%llu bytes of %s cannot be read", (unsigned long long)zeros, from);
+		snprintf(what, sizeof what, "%llu bytes of %s cannot be read",
+		    (unsigned long long)zeros, from);
 		say_lack(c->outcome, what);
 		c->outcome->lacks++;
 	}
@@ -321,7 +322,7 @@ backup(struct house *h, const char *to, struct outcome *o, struct error *why)
 
 /* --- restore ------------------------------------------------------------------------------------ */
 
-/* Nobody runs, and nothing waits that would be lost. */
+/* Nobody runs, and nothing waits or was set aside that would be lost: the queue goes. */
 static bool
 nothing_here(struct house *h, struct error *why)
 {
@@ -332,8 +333,11 @@ nothing_here(struct house *h, struct error *why)
 		return false;
 	spool_usage(s, &usage);
 	spool_close(s);
-	return usage.messages == 0 ||
-	    error_set(why, "%zu messages wait in the queue here; export or drop them first", usage.messages);
+	if (usage.messages > 0)
+		return error_set(why, "%zu messages wait in the queue here; export or drop them first",
+		    usage.messages);
+	return rmdir("queue/damaged") == 0 || errno == ENOENT ||
+	    error_sys(why, "queue/damaged has what was set aside; move it away first");
 }
 
 static bool

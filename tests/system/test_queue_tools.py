@@ -281,6 +281,17 @@ def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm,
     assert run(four, "restore", "--damaged", saved).stdout == f"restore: {left} messages\n"
 
 
+def test_what_was_set_aside_is_not_lost_by_a_restoration(four, tmp_path):
+    assert run(four, "backup", tmp_path / "saved").returncode == 0
+    assert run(four, "queue", "drop", "all").returncode == 0
+    aside = four.directory / "state" / "queue" / "damaged" / "00000007"
+    aside.write_text("perhaps mail")
+    got = run(four, "restore", tmp_path / "saved")
+    assert got.returncode == EX_UNAVAILABLE and "queue/damaged has what was set aside" in got.stderr
+    aside.rename(tmp_path / "aside")
+    assert run(four, "restore", tmp_path / "saved").stdout == "restore: 4 messages\n"
+
+
 def test_a_list_that_was_cut_is_none_and_without_one_a_backup_stands_for_itself(four, tmp_path):
     saved = tmp_path / "saved"
     assert run(four, "backup", saved).returncode == 0
