@@ -95,7 +95,7 @@ is_active(const struct queue *q, uint64_t id)
 	const struct message *m = schedule_find(&q->schedule, id);
 
 	for (const struct task *t = m != NULL ? m->tasks : NULL; t != NULL; t = t->next_of_message)
-		if (t->stage == TASK_ACTIVE || t->stage == TASK_IN_LINE)
+		if (t->stage == TASK_ACTIVE)
 			return true;
 	return false;
 }
