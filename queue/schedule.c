@@ -72,7 +72,8 @@ schedule_end(struct schedule *s)
 static bool
 wants_turn(const struct destination *d)
 {
-	return d->rests_until == 0 && d->active < d->limit && (d->line[0].first != NULL || d->line[1].first != NULL);
+	return d->rests_until == 0 && d->active < d->limit &&
+	    (d->line[0].first != NULL || d->line[1].first != NULL);
 }
 
 static void

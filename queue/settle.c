@@ -282,7 +282,8 @@ state_after(const struct settling *x, uint32_t number, enum recipient_stage stag
 	return (struct recipient_state){ .recipient = number, .stage = stage,
 	    .tried = x->tried->late ? 0 : x->now,
 	    .until = stage == RECIPIENT_WAITING ? x->next : 0, .attempts = x->attempts,
-	    .told = numbers_has(&x->message->warned, number) ? NOTIFY_DELAY : 0, .host = x->tried->result->host, .last = s };
+	    .told = numbers_has(&x->message->warned, number) ? NOTIFY_DELAY : 0,
+	    .host = x->tried->result->host, .last = s };
 }
 
 /* Who said so, for the sender: another host.  Our mailboxes are nobody's business. */

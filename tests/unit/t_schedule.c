@@ -743,7 +743,8 @@ model_add(int i)
 	uint32_t r = 0;
 
 	*t = (struct model_task){ .stage = WAITS, .arrival = now, .place = (int)rng_below(&rng, PLACES),
-	    .bulk = rng_below(&rng, 2), .sender = (uint32_t)rng_below(&rng, SENDERS), .due = now + (int64_t)rng_below(&rng, 3) * 50 };
+	    .bulk = rng_below(&rng, 2), .sender = (uint32_t)rng_below(&rng, SENDERS),
+	    .due = now + (int64_t)rng_below(&rng, 3) * 50 };
 	snprintf(name, sizeof name, "mx %d.test", t->place);
 	m = schedule_message(&schedule, (uint64_t)i + 1, now);
 	m->bulk = t->bulk;
