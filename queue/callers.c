@@ -95,7 +95,7 @@ is_active(const struct queue *q, uint64_t id)
 	const struct message *m = schedule_find(&q->schedule, id);
 
 	for (const struct task *t = m != NULL ? m->tasks : NULL; t != NULL; t = t->next_of_message)
-		if (t->stage == TASK_ACTIVE || t->stage == TASK_IN_LINE)
+		if (t->stage == TASK_ACTIVE)
 			return true;
 	return false;
 }
@@ -277,6 +277,8 @@ send_end(struct link *link, size_t count, bool ok, const struct error *why)
 static void
 end_about_messages(struct answering *a)
 {
+	if (a->request.verb == QUEUE_RETRY && a->queue->schedule.stopped)
+		error_set(&a->why, "delivery is held by the configuration (hold on): nothing is tried");
 	const struct error *why = a->why.text[0] != '\0' ? &a->why : &a->selection.why;
 
 	send_end(a->link, a->done, why == &a->selection.why && !a->selection.missed, why);

@@ -21,6 +21,7 @@ enum {
 	TOGETHER_MOST = 100,            /* recipients of one order (RFC 5321 4.5.3.1.8) */
 	LOOK_MOST = 400,                /* recipients looked at for one order */
 	WORK_MEMORY = 8 << 20,
+	LATE_AT_ONCE = 20,              /* tasks without a turn are looked at by one call */
 	ORDER_MOST = LINK_FRAME_MOST,
 	HEAD_MOST = 1 << 20,
 };
@@ -49,6 +50,7 @@ struct work {
 	const struct recipient **recipients;    /* in the order of the task's */
 	struct outgoing      *outgoing;
 	int64_t               begun;
+	bool                  late;     /* it had no turn, and is not tried */
 };
 
 static void
@@ -127,7 +129,7 @@ settle_here(struct work *w, struct status status)
 	r.outcomes = must_alloc(t->count * sizeof *r.outcomes);
 	for (uint32_t i = 0; i < t->count; i++)
 		r.outcomes[i] = (struct order_outcome){ task_recipients(t)[i], status };
-	settle(q, &(struct tried){ t, &w->stored.envelope, w->recipients, &r, NULL });
+	settle(q, &(struct tried){ t, &w->stored.envelope, w->recipients, &r, NULL, true, w->late });
 	free(r.outcomes);
 	free_work(w);
 	queue_work_over(q);
@@ -393,17 +395,49 @@ begin(struct queue *q, struct task *t)
 	}
 }
 
+static struct status
+why_late(const struct destination *d)
+{
+	if (d->rests_until != 0 && d->rests_until != d->allowance)
+		return STATUS(0, 4, 4, 1, "nobody could be reached there of late; it had no turn");
+	return STATUS(0, 4, 4, 5, "too many messages wait for this destination; it had no turn");
+}
+
+/* Its destination has no turn for it, and its time has come: a warning, or the end. */
+static void
+begin_late(struct queue *q, struct task *t)
+{
+	struct work *w = new_work(q, t);
+	struct error why = { 0 };
+
+	spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why);
+	if (w->stored.envelope.count > 0)
+		w->recipients = plan_find_recipients(q, &w->stored.envelope, task_recipients(t), t->count,
+		    w->arena);
+	if (w->recipients == NULL) {
+		free_work(w);
+		not_readable(q, t, why.text);
+		return;
+	}
+	w->late = true;
+	settle_here(w, why_late(t->destination));
+}
+
 bool
 dispatch_turn(struct queue *q, int64_t now)
 {
+	int late = LATE_AT_ONCE;
 	struct task *t;
 
 	if (!q->loaded || q->draining || deliverers(q) == 0)
 		return false;
 	while (q->under_way + q->expanding < WORKS_MOST) {
-		if ((t = schedule_next(&q->schedule, now)) == NULL)
+		if ((t = schedule_next(&q->schedule, now)) != NULL)
+			begin(q, t);
+		else if (late > 0 && (t = schedule_late(&q->schedule, now)) != NULL)
+			late--, begin_late(q, t);
+		else
 			return schedule_wake(&q->schedule, now) <= now;
-		begin(q, t);
 	}
 	return false;
 }
@@ -450,7 +484,8 @@ take_result(struct delivery_link *d, struct slice payload)
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
 		keep_seal(w, &r);
-		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w) });
+		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w),
+		    false, false });
 		free_work(w);
 		queue_work_over(q);
 		queue_look(q);

@@ -214,6 +214,8 @@ struct tried {
 	const struct recipient *const *recipients;      /* in the order of the task's */
 	const struct order_result     *result;
 	const char                    *kind;            /* "maildir", "lmtp"; NULL: SMTP */
+	bool                           here;            /* no deliverer was asked */
+	bool                           late;            /* nor was it tried: it had no turn */
 };
 
 void settle(struct queue *, const struct tried *);

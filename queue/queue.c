@@ -233,6 +233,8 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	history_begin(q);
 	q->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
 	schedule_begin(&q->schedule);
+	q->schedule.patience = (struct patience){ o->conf->delivery.warn, conf_patience(o->conf, false),
+	    conf_patience(o->conf, true) };
 	q->arena = arena_new(SECRETS_MEMORY);
 	secrets_read(&q->secrets, o->files, q->arena);
 	q->sealed_post = (struct sealed_post){ 0, BUF(1000), BUF(HEAD_MOST) };

@@ -49,7 +49,7 @@ count_one(void *arg, uint32_t number, const struct recipient *r, const struct re
 	(void)r;
 	c->open++;
 	c->held += s != NULL ? s->stage == RECIPIENT_HELD : c->held_at_first;
-	c->tried += s != NULL && s->attempts > 0;
+	c->tried += s != NULL && (s->attempts > 0 || s->last.class != 0);
 	return true;
 }
 

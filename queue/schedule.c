@@ -63,6 +63,7 @@ schedule_end(struct schedule *s)
 	idmap_free(&s->messages);
 	map_free(&s->destinations);
 	free(s->waiting.entries);
+	free(s->late.entries);
 	free(s->resting.entries);
 }
 
@@ -71,7 +72,8 @@ schedule_end(struct schedule *s)
 static bool
 wants_turn(const struct destination *d)
 {
-	return d->rests_until == 0 && d->active < d->limit && (d->line[0].first != NULL || d->line[1].first != NULL);
+	return d->rests_until == 0 && d->active < d->limit &&
+	    (d->line[0].first != NULL || d->line[1].first != NULL);
 }
 
 static void
@@ -142,9 +144,21 @@ lane_of(struct line *l, uint32_t sender)
 	return lane;
 }
 
+static int64_t
+late_at(const struct schedule *s, const struct task *t)
+{
+	const struct message *m = t->message;
+	int64_t end = m->report ? s->patience.report : s->patience.message, warn = s->patience.warn;
+
+	if (warn > 0 && !m->report && !t->late && (end == 0 || warn < end))
+		return m->arrival + warn;
+	return end > 0 ? m->arrival + end : INT64_MAX;
+}
+
 static void
 put_in_line(struct schedule *s, struct task *t)
 {
+	int64_t late = late_at(s, t);
 	struct destination *d = t->destination;
 	struct lane *lane = lane_of(&d->line[t->message->bulk], t->message->sender);
 
@@ -154,14 +168,17 @@ put_in_line(struct schedule *s, struct task *t)
 	t->back = lane->last;
 	*lane->last = t;
 	lane->last = &t->next;
+	if (late < INT64_MAX)
+		heap_put(&s->late, &t->due, late);
 	join_turns(s, d);
 }
 
 static void
-take_from_line(struct task *t)
+take_from_line(struct schedule *s, struct task *t)
 {
 	struct lane *lane = t->lane;
 
+	heap_remove(&s->late, &t->due);
 	if ((*t->back = t->next) != NULL)
 		t->next->back = t->back;
 	else
@@ -408,7 +425,7 @@ leave_stage(struct schedule *s, struct task *t)
 		heap_remove(&s->waiting, &t->due);
 		break;
 	case TASK_IN_LINE:
-		take_from_line(t);
+		take_from_line(s, t);
 		if (!wants_turn(d))
 			leave_turns(s, d);
 		break;
@@ -526,9 +543,24 @@ schedule_next(struct schedule *s, int64_t now)
 	while (!rate_allows(s, d, now));
 	leave_turns(s, d);
 	t = first_in_line(d);
-	take_from_line(t);
+	take_from_line(s, t);
 	activate(s, t);
 	join_turns(s, d);                       /* behind the others */
+	return t;
+}
+
+struct task *
+schedule_late(struct schedule *s, int64_t now)
+{
+	struct heap_entry *e = heap_first(&s->late);
+	struct task *t;
+
+	if (s->stopped || e == NULL || e->when > now)
+		return NULL;
+	t = task_of(e);
+	leave_stage(s, t);
+	activate(s, t);
+	t->late = true;
 	return t;
 }
 
@@ -536,6 +568,7 @@ int64_t
 schedule_wake(const struct schedule *s, int64_t now)
 {
 	const struct heap_entry *task = heap_first(&s->waiting), *rest = heap_first(&s->resting);
+	const struct heap_entry *late = heap_first(&s->late);
 	int64_t when = INT64_MAX;
 
 	if (s->turns != NULL && !s->stopped)
@@ -544,6 +577,8 @@ schedule_wake(const struct schedule *s, int64_t now)
 		when = task->when;
 	if (rest != NULL && rest->when < when)
 		when = rest->when;
+	if (late != NULL && late->when < when && !s->stopped)
+		when = late->when;
 	return when;
 }
 

@@ -14,6 +14,9 @@
  *     WAITING --time--> IN LINE --turn--> ACTIVE --result--> WAITING or gone
  *     HELD: until somebody releases it
  *
+ * A message's patience is its own: a task that stands in line when its sender is to be
+ * warned, or when the message has had its time, is late, and leaves the line for that.
+ *
  * A destination that could not be reached rests: nothing is tried before its
  * time, not even the next message.  How many attempts may run to it at once
  * grows with success and shrinks with failure.
@@ -34,7 +37,7 @@ enum task_stage { TASK_WAITING, TASK_IN_LINE, TASK_ACTIVE, TASK_HELD };
 enum task_wish { WISH_NONE, WISH_RETRY, WISH_HOLD };
 
 struct task {
-	struct heap_entry   due;        /* WAITING: its place in time */
+	struct heap_entry   due;        /* WAITING: its place in time; IN LINE: when it is late */
 	struct message     *message;
 	struct task        *next_of_message;
 	struct destination *destination;
@@ -42,6 +45,7 @@ struct task {
 	struct lane        *lane;               /* … and there in this one */
 	enum task_stage     stage;
 	enum task_wish      wish;
+	bool                late;       /* it was once: the next time is the last */
 	uint32_t            attempts;
 	uint32_t            count;              /* recipients */
 	union {
@@ -98,10 +102,18 @@ struct destination {
 	int64_t      allowance;         /* when the next attempt may begin, for the rate; 0: at once */
 };
 
+/* How long after its arrival a message is late, in ms; 0: never. */
+struct patience {
+	int64_t warn;                   /* its sender is told, unless it is a report */
+	int64_t message, report;        /* the end */
+};
+
 struct schedule {
+	struct patience patience;       /* set before there are tasks */
 	struct idmap messages;
 	struct map   destinations;
 	struct heap  waiting;           /* tasks by due */
+	struct heap  late;              /* those in line, by the time when they are late */
 	struct heap  resting;           /* destinations by rests_until */
 	struct destination *turns, **turns_last;
 	size_t       tasks, active, held;
@@ -160,6 +172,8 @@ void numbers_free(struct numbers *);
  * that are due at once it looks at some: schedule_wake() tells whether there are more.
  */
 struct task *schedule_next(struct schedule *, int64_t now);
+/* When none is next: one that stands in line and is late, which is now ACTIVE; or NULL. */
+struct task *schedule_late(struct schedule *, int64_t now);
 /* Make a task active out of turn, because it is being worked on already; false: it is. */
 bool         schedule_take(struct schedule *, struct task *);
 /* When to ask again, or INT64_MAX. */

@@ -279,9 +279,11 @@ settle_owed(struct queue *q, struct message *m, const struct recipient_state *st
 static struct recipient_state
 state_after(const struct settling *x, uint32_t number, enum recipient_stage stage, struct status s)
 {
-	return (struct recipient_state){ .recipient = number, .stage = stage, .tried = x->now,
+	return (struct recipient_state){ .recipient = number, .stage = stage,
+	    .tried = x->tried->late ? 0 : x->now,
 	    .until = stage == RECIPIENT_WAITING ? x->next : 0, .attempts = x->attempts,
-	    .told = numbers_has(&x->message->warned, number) ? NOTIFY_DELAY : 0, .host = x->tried->result->host, .last = s };
+	    .told = numbers_has(&x->message->warned, number) ? NOTIFY_DELAY : 0,
+	    .host = x->tried->result->host, .last = s };
 }
 
 /* Who said so, for the sender: another host.  Our mailboxes are nobody's business. */
@@ -418,6 +420,8 @@ settle_destination(const struct settling *x)
 	struct destination *d = x->tried->task->destination;
 	const struct order_result *r = x->tried->result;
 
+	if (x->tried->here)
+		return;
 	if (unreachable(r))
 		destination_unreachable(s, d, x->next);
 	else if (r->refused)
@@ -439,7 +443,7 @@ settle_task(struct settling *x)
 		task_remove(s, t);
 		return;
 	}
-	t->attempts++;
+	t->attempts = x->attempts;
 	task_keep(t, x->waiting, x->left);
 	task_wait(s, t, x->next);
 	maybe_warn(x);
@@ -462,7 +466,7 @@ settle(struct queue *q, const struct tried *tried)
 {
 	struct task *t = tried->task;
 	struct settling x = { .queue = q, .message = t->message, .tried = tried,
-	    .attempts = t->attempts + 1, .now = clock_now(q->loop->clock) };
+	    .attempts = t->attempts + !tried->late, .now = clock_now(q->loop->clock) };
 	int64_t end = x.message->arrival + conf_patience(q->options.conf, x.message->report);
 	uint32_t count = t->count;
 

@@ -351,3 +351,13 @@ def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
                 '{"table":"sts","key":"a","value":"b","expires":"z"}'):
         got = run(waiting, "state", "load", text=bad)
         assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
+
+
+def test_drain_says_that_delivery_is_held(place):
+    with Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1) as program:
+        program.send("ann@local.test", ["b@far.test"], letter("one"))
+        for verb in ("retry", "drain"):
+            got = queue(program, verb, *(["all"] if verb == "retry" else []))
+            assert got.returncode != 0 and "delivery is held by the configuration (hold on)" in got.stderr
+        assert got.stdout == "drain: 1 message is left\n"
+        assert [row["queue_name"] for row in program.queue()] == ["incoming"]

@@ -458,6 +458,66 @@ test_rest(void **state)
 	assert_null(next());                    /* the limit was halved twice: 5, 2, 1 */
 }
 
+/*
+ * In line behind a destination that rests: first the warning's time, then the end, by the
+ * message's own arrival.  Who can go is not late; who waits for his time is not either.
+ */
+static void
+test_late(void **state)
+{
+	static const struct { int64_t now; uint64_t id; int64_t wake; } cases[] = {
+		{ 2999, 0, 3000 },
+		{ 3000, 3, 3500 },                      /* the report: its end */
+		{ 3499, 0, 3500 },
+		{ 3500, 2, 9000 },                      /* its warning; then it waits again */
+		{ 8999, 0, 9000 },
+		{ 9000, 2, 90000 },                     /* its end */
+		{ 89999, 0, 90000 },
+	};
+	struct task *t;
+
+	(void)state;
+	schedule.patience = (struct patience){ .warn = 1500, .message = 7000, .report = 1000 };
+	add(1, "mx a.test", 0, 0);
+	t = next();
+	destination_unreachable(&schedule, t->destination, 90000);
+	task_wait(&schedule, t, 200000);
+	now = 2000;
+	add(2, "mx a.test", 0, 0);
+	schedule_message(&schedule, 3, now)->report = true;
+	add(3, "mx a.test", 0, 0);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		now = cases[i].now;
+		assert_null(next());
+		t = schedule_late(&schedule, now);
+		assert_case((t != NULL ? t->message->id : 0) == cases[i].id, i, "late");
+		assert_null(schedule_late(&schedule, now));
+		if (t != NULL && i == 3)
+			task_wait(&schedule, t, 4000);
+		else if (t != NULL)
+			schedule_forget(&schedule, t->message);
+		next();
+		assert_case(schedule_wake(&schedule, now) == (i == 3 ? 4000 : cases[i].wake), i, "wake");
+	}
+}
+
+/* While everything is stopped nobody is late, and afterwards who can go goes. */
+static void
+test_nobody_is_late_when_stopped(void **state)
+{
+	(void)state;
+	schedule.patience = (struct patience){ .message = 7000 };
+	add(1, "mx a.test", 0, 0);
+	schedule.stopped = true;
+	now = 90000;
+	assert_null(next());
+	assert_null(schedule_late(&schedule, now));
+	assert_int_equal(schedule_wake(&schedule, now), INT64_MAX);
+	schedule.stopped = false;
+	assert_int_equal(next_id(), 1);
+	assert_null(schedule_late(&schedule, now));
+}
+
 /* One of several attempts failed; another one shows that somebody is there. */
 static void
 test_rest_ends_when_it_is_reached(void **state)
@@ -620,7 +680,8 @@ struct model_task {
 	int          stage, place;
 	bool         bulk;
 	uint32_t     sender;
-	int64_t      due;
+	int64_t      due, arrival;
+	bool         late;
 	enum task_wish wish;
 };
 
@@ -634,6 +695,8 @@ struct model_place {
 static struct model_task  tasks[TASKS];
 static struct model_place places[PLACES];
 static struct rng rng;
+
+enum { PATIENCE = 400, WARN = 200 };
 
 static void
 model_forget(int p)
@@ -651,6 +714,14 @@ can_go(const struct model_task *t)
 	const struct model_place *p = &places[t->place];
 
 	return t->stage == WAITS && t->due <= now && p->rests_until <= now && p->active < p->limit;
+}
+
+/* It stands in line, and its message has had its time, or half of it for the first time. */
+static bool
+is_late(const struct model_task *t)
+{
+	return t->stage == WAITS && t->due <= now && !can_go(t) &&
+	    now >= t->arrival + (t->late ? PATIENCE : WARN);
 }
 
 static bool
@@ -671,8 +742,9 @@ model_add(int i)
 	char name[32];
 	uint32_t r = 0;
 
-	*t = (struct model_task){ .stage = WAITS, .place = (int)rng_below(&rng, PLACES),
-	    .bulk = rng_below(&rng, 2), .sender = (uint32_t)rng_below(&rng, SENDERS), .due = now + (int64_t)rng_below(&rng, 3) * 50 };
+	*t = (struct model_task){ .stage = WAITS, .arrival = now, .place = (int)rng_below(&rng, PLACES),
+	    .bulk = rng_below(&rng, 2), .sender = (uint32_t)rng_below(&rng, SENDERS),
+	    .due = now + (int64_t)rng_below(&rng, 3) * 50 };
 	snprintf(name, sizeof name, "mx %d.test", t->place);
 	m = schedule_message(&schedule, (uint64_t)i + 1, now);
 	m->bulk = t->bulk;
@@ -730,6 +802,24 @@ model_sender(const struct model_task *t, uint32_t sender)
 	assert_true(*waits < SENDERS);
 }
 
+/* Nobody can go: then somebody who is late has a turn of another kind. */
+static void
+model_late(void)
+{
+	struct task *got = schedule_late(&schedule, now);
+	struct model_task *t = got != NULL ? &tasks[got->message->id - 1] : NULL;
+
+	for (int j = 0; j < TASKS && t == NULL; j++)
+		assert_false(is_late(&tasks[j]));
+	if (t == NULL)
+		return;
+	assert_true(is_late(t));
+	t->late = true;
+	t->stage = ACTIVE;
+	places[t->place].active++;
+	model_leaves_line(t);
+}
+
 /* The turn of somebody who may go, and of nobody while somebody may. */
 static void
 model_turn(void)
@@ -744,8 +834,10 @@ model_turn(void)
 		}
 	for (int j = 0; j < TASKS && got == NULL; j++)
 		assert_false(can_go(&tasks[j]));
-	if (got == NULL)
+	if (got == NULL) {
+		model_late();
 		return;
+	}
 	assert_true(can_go(&tasks[i]));
 	model_line(&tasks[i]);
 	for (uint32_t sender = 0; sender < SENDERS; sender++)
@@ -826,7 +918,7 @@ model_wake(void)
 	int64_t wake = schedule_wake(&schedule, now), before = now;
 
 	for (int i = 0; i < TASKS; i++)
-		if (can_go(&tasks[i]))
+		if (can_go(&tasks[i]) || is_late(&tasks[i]))
 			assert_true(wake <= now);
 	if (wake <= now) {
 		now += 5;
@@ -837,7 +929,7 @@ model_wake(void)
 	for (int step = 0; step < 4; step++) {
 		now = before + (wake - 1 - before) * step / 4;
 		for (int i = 0; i < TASKS && now > before; i++)
-			assert_false(can_go(&tasks[i]));
+			assert_false(can_go(&tasks[i]) || is_late(&tasks[i]));
 	}
 	now = wake;
 }
@@ -897,6 +989,7 @@ test_model(void **state)
 	for (uint64_t seed = 1; seed <= 60; seed++) {
 		setup(state);
 		rng = rng_seeded(seed);
+		schedule.patience = (struct patience){ .warn = WARN, .message = PATIENCE };
 		memset(tasks, 0, sizeof tasks);
 		for (int p = 0; p < PLACES; p++)
 			places[p] = (struct model_place){ .limit = 5 };
@@ -925,7 +1018,8 @@ main(void)
 		T(test_dead_destination_delays_nobody), T(test_concurrency), T(test_refusals_shrink),
 		T(test_one_at_a_time_when_terms_say_so), T(test_rate),
 		T(test_rate_of_single_messages), T(test_rest),
-		T(test_rest_ends_when_it_is_reached), T(test_destinations_are_forgotten), T(test_retry),
+		T(test_rest_ends_when_it_is_reached),
+		T(test_late), T(test_nobody_is_late_when_stopped), T(test_destinations_are_forgotten), T(test_retry),
 		T(test_hold), T(test_newest_wish), T(test_take), T(test_model),
 	};
 

@@ -572,9 +572,39 @@ test_warned_about_untried(void **state)
 		world_run(&w, 10 * SECOND);
 	}
 	assert_int_equal(times_said("kind=delayed"), 1);
-	assert_int_equal(reports_naming("rfc822; y@two.test\r\nAction: delayed\r\nStatus: 4.4.0\r\n"
+	assert_int_equal(reports_naming("rfc822; y@two.test\r\nAction: delayed\r\nStatus: 4.4.5\r\n"
 	    "Will-Retry-Until: "), 1);
 	assert_int_equal(reports_naming("rfc822; x@one.test\r\nAction: delayed\r\nStatus: 4.3.0\r\n"), 1);
+}
+
+/* Behind a destination that rests each has his own warning and his own end, and no try. */
+static void
+test_late_behind_a_dead_host(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 1h; expire after 30s; expire reports after 10s; warn sender after 5s }\n");
+	world_store(&w, "first@sender.test", "x@one.test");
+	world_unreachable(&w, 0);
+	world_run(&w, SECOND);
+	world_store(&w, "ann@local.test", "y@one.test");
+	world_store(&w, "", "z@one.test");
+	assert_int_equal(w.count, 1);
+	assert_int_equal(queue_messages(w.queue), 3);
+	world_run(&w, 6 * SECOND);
+	assert_int_equal(reports_naming("rfc822; y@one.test\r\nAction: delayed\r\nStatus: 4.4.1\r\n"
+	    "Will-Retry-Until: "), 1);
+	assert_false(world_said(&w, "event=expired"));
+	world_run(&w, 5 * SECOND);
+	assert_int_equal(times_said("null-sender"), 1);         /* z has had its time */
+	world_answer(&w, 1, "250 ok");                          /* the warning */
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 2);
+	assert_int_equal(w.count, 2);
+	world_compare(&w);
+	world_run(&w, 19 * SECOND);                             /* the rest ends with x's time */
+	assert_int_equal(w.count, 4);
 }
 
 /* --- deliverers that come and go ---------------------------------------------------------- */
@@ -1118,7 +1148,7 @@ main(void)
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
 		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
-		T(test_warned_about_after_the_others), T(test_warned_about_untried),
+		T(test_warned_about_after_the_others), T(test_warned_about_untried), T(test_late_behind_a_dead_host),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
