@@ -159,9 +159,14 @@ ending_keep(const struct ending *e)
 			late_keep(q, m, e->told, e->count);
 		return;
 	}
-	for (size_t i = 0; i < e->count; i++)
-		if ((m = schedule_find(&q->schedule, e->id)) != NULL)
+	for (size_t i = 0; i < e->count; i++) {
+		if ((m = schedule_find(&q->schedule, e->id)) == NULL)
+			return;
+		if (e->states[i].stage == RECIPIENT_EXPANDED)
+			expand_told(q, m, e->states[i].recipient);
+		else
 			plan_recipient_over(q, m, &e->states[i]);
+	}
 }
 
 static void
@@ -253,20 +258,36 @@ settle_end(struct queue *q)
 	q->endings = NULL;
 }
 
+bool
+settle_owes(const struct recipient_state *s)
+{
+	if (s->stage == RECIPIENT_EXPANDED)
+		return s->last.class != 0 && (s->told & NOTIFY_SUCCESS) == 0;
+	return s->stage == RECIPIENT_FAILED && (s->told & NOTIFY_FAILURE) == 0;
+}
+
+/* RFC 3461 5.2.7: what a list has taken is delivered, an alias of several is expanded. */
+static void
+ending_add_owed(struct ending *e, struct recipient_state state)
+{
+	bool failed = state.stage == RECIPIENT_FAILED;
+
+	state.told |= failed ? NOTIFY_FAILURE : NOTIFY_SUCCESS;
+	ending_add(e, failed ? REPORT_FAILED : state.count > 0 ? REPORT_EXPANDED : REPORT_DELIVERED, state,
+	    NONE);
+}
+
 void
 settle_owed(struct queue *q, struct message *m, const struct recipient_state *states, size_t n)
 {
 	struct ending *e = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		struct recipient_state state = states[i];
-
-		if (state.stage != RECIPIENT_FAILED || (state.told & NOTIFY_FAILURE) != 0)
+		if (!settle_owes(&states[i]))
 			continue;
 		if (e == NULL)
 			e = ending_new(q, m->id, n);
-		state.told |= NOTIFY_FAILURE;
-		ending_add(e, REPORT_FAILED, state, NONE);
+		ending_add_owed(e, states[i]);
 	}
 	if (e == NULL)
 		return;
