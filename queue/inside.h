@@ -228,7 +228,7 @@ void settle_end(struct queue *);                        /* nobody is told any mo
 bool late_untold(const struct message *, uint32_t number, const struct recipient *);
 
 /*
- * All others of a message that wait and are untold, from now on counted as told.  Who is
+ * All of a message that wait and are untold, from now on counted as told.  Who is
  * being tried just now is not among them; his own result will tell.
  */
 struct late {

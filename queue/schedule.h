@@ -63,6 +63,7 @@ struct message {
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* a post: people's mail goes before it; set before its tasks */
 	struct numbers warned;          /* those of whom the sender was told that they wait */
+	bool         warning;           /* he will be told of others in a moment */
 };
 
 struct destination {
