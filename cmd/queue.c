@@ -542,7 +542,8 @@ about_messages(struct asking *a)
 		    a->request.verb <= QUEUE_SHOW ? answer_one : change_one, a, NULL);
 	if (!spool_drain(a->spool))
 		ok = error_set(&why, "the disk does not take the change");
-	take_end(a, a->request.verb <= QUEUE_SHOW ? s.count : a->changed, !ok ? why.text : selection.missed ? selection.why.text : NULL);
+	take_end(a, a->request.verb <= QUEUE_SHOW ? s.count : a->changed,
+	    !ok ? why.text : selection.missed ? selection.why.text : NULL);
 	queue_selection_end(&selection);
 	free(s.ids);
 }
@@ -713,7 +714,7 @@ cmd_queue(int argc, char **argv)
 		{ "--from", OPTION_TEXT, &from, "ADDRESS", "only with this sender, or of this domain" },
 		{ "--to", OPTION_TEXT, &to, "ADDRESS", "only with this recipient, or of this domain" },
 		{ "--text", OPTION_FLAG, &a.request.text, NULL, "show: the whole message" },
-		{ "--envelope", OPTION_FLAG, &a.envelope, NULL, "show: from whom, to whom and how it stands" },
+		{ "--envelope", OPTION_FLAG, &a.envelope, NULL, "show: from, to, and how it stands" },
 		{ "--header", OPTION_FLAG, &a.header, NULL, "show: its header" },
 		{ "--body", OPTION_FLAG, &a.body, NULL, "show: its text without the header" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
