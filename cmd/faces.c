@@ -6,8 +6,10 @@
  *     postqueue -p | -j           queue list [--json]
  *     postqueue -f | -i ID        queue retry all | ID
  *     postqueue -s SITE           queue retry --to SITE
- *     postsuper -h|-H|-d|-r ID    queue hold|release|drop|retry ID; ALL is all, - reads IDs
+ *     postsuper -h|-H|-d ID       queue hold|release|drop ID; ALL is all, - reads IDs
+ *     postsuper -r ID             queue release ID, then queue retry ID
  *     postcat -q ID               queue show --text ID
+ *     postcat -ehbq ID            the same with --envelope, --header, --body
  *
  * -c FILE names our configuration.  Names of Postfix's queues are refused: there
  * is one queue, and "-d ALL deferred" must not drop all of it.
@@ -104,22 +106,45 @@ postqueue(int argc, char **argv)
 static int
 postcat(int argc, char **argv)
 {
-	const char *file = NULL;
-	bool queue = false;
+	static const char usage[] = "[-c FILE] [-e] [-h] [-b] -q ID";
+	struct line l = { .n = 0 };
+	bool queue = false, parts = false;
 
-	for (int c; (c = getopt(argc, argv, "c:qv")) != -1;)
+	add(&l, "queue");
+	add(&l, "show");
+	for (int c; (c = getopt(argc, argv, "c:qehbv")) != -1;) {
+		if (c == '?')
+			return misused("postcat", usage);
+		queue = queue || c == 'q';
+		parts = parts || c == 'e' || c == 'h' || c == 'b';
 		if (c == 'c')
-			file = optarg;
-		else if (c == '?')
-			return misused("postcat", "[-c FILE] -q ID");
-		else
-			queue = queue || c == 'q';
+			add(&l, "-c"), add(&l, optarg);
+		else if (c == 'e' || c == 'h' || c == 'b')
+			add(&l, c == 'e' ? "--envelope" : c == 'h' ? "--header" : "--body");
+	}
 	if (!queue || optind + 1 != argc)
-		return misused("postcat", "[-c FILE] -q ID");
-	return ask(file, "show", "--text", argv[optind]);
+		return misused("postcat", usage);
+	if (!parts)
+		add(&l, "--text");
+	add(&l, argv[optind]);
+	return cmd_queue(l.n, l.word);
 }
 
 /* --- changing ------------------------------------------------------------------------------ */
+
+/* What is held is requeued too: released first, then tried. */
+static const char REQUEUE[] = "requeue";
+
+static int
+ask_to(const char *file, const char *verb, const char *what)
+{
+	int code;
+
+	if (verb != REQUEUE)
+		return ask(file, verb, NULL, what);
+	code = ask(file, "release", NULL, what);
+	return code != 0 ? code : ask(file, "retry", NULL, what);
+}
 
 /* IDs on standard input, one a line. */
 static int
@@ -132,7 +157,7 @@ ask_for_lines(const char *file, const char *verb)
 		int code;
 
 		line[strcspn(line, "\r\n")] = '\0';
-		if (line[0] != '\0' && (code = ask(file, verb, NULL, line)) != 0)
+		if (line[0] != '\0' && (code = ask_to(file, verb, line)) != 0)
 			worst = code;
 	}
 	return worst;
@@ -143,7 +168,7 @@ ask_for(const char *file, const char *verb, const char *what)
 {
 	if (strcmp(what, "-") == 0)
 		return ask_for_lines(file, verb);
-	return ask(file, verb, NULL, strcmp(what, "ALL") == 0 ? "all" : what);
+	return ask_to(file, verb, strcmp(what, "ALL") == 0 ? "all" : what);
 }
 
 static int
@@ -151,7 +176,7 @@ postsuper(int argc, char **argv)
 {
 	static const char usage[] = "[-c FILE] [-h|-H|-d|-r ID|ALL|-]...";
 	static const struct { int letter; const char *verb; } verbs[] = {
-		{ 'h', "hold" }, { 'H', "release" }, { 'd', "drop" }, { 'r', "retry" },
+		{ 'h', "hold" }, { 'H', "release" }, { 'd', "drop" }, { 'r', REQUEUE },
 	};
 	struct { const char *verb, *what; } asked[WORDS_MOST];
 	size_t n = 0;

@@ -28,10 +28,12 @@ enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000, TEXT_AT_ONCE
 struct asking {
 	struct queue_request request;
 	bool          json;
+	bool          envelope, header, body;   /* show: these parts; none: the usual ones */
+	size_t        ends;             /* of the message that is shown: octets of the empty line */
 	struct house  house;
 	struct spool *spool;            /* when nobody runs */
 	struct error  flaw, why;        /* of the message it is about now; of any */
-	size_t        rows;
+	size_t        rows, done;
 	int64_t       bytes, oldest;
 	int           code;
 	struct buf    text;             /* of rows, not written yet */
@@ -351,6 +353,12 @@ show_row(struct asking *a, const struct queue_row *row)
 		write_text(a);
 }
 
+static bool
+in_parts(const struct asking *a)
+{
+	return a->request.verb == QUEUE_SHOW && (a->envelope || a->header || a->body);
+}
+
 static void
 take_row(struct asking *a, const struct queue_row *row)
 {
@@ -360,8 +368,9 @@ take_row(struct asking *a, const struct queue_row *row)
 		count_untried(a, row);
 	else if (a->export != NULL)
 		export_row(a, row);
-	else
+	else if (!in_parts(a) || a->envelope)
 		show_row(a, row);
+	a->ends = 2;                            /* the text begins like a line */
 	a->rows++;
 	a->bytes += (int64_t)e->size;
 	if (a->oldest == 0 || e->arrival / 1000 < a->oldest)
@@ -380,11 +389,35 @@ take_stats(struct asking *a, json_t *row)
 	json_decref(row);
 }
 
+/* What of these bytes belongs to the header, which the first empty line ends. */
+static size_t
+header_part(struct asking *a, struct slice bytes)
+{
+	static const char end[] = "\r\n\r\n";
+	size_t n = 0;
+
+	for (; n < bytes.n && a->ends < sizeof end - 1; n++)
+		a->ends = bytes.p[n] == end[a->ends] ? a->ends + 1 : bytes.p[n] == '\r';
+	return n;
+}
+
+static struct slice
+asked_part(struct asking *a, struct slice bytes)
+{
+	size_t header = header_part(a, bytes);
+
+	if (!a->header)
+		bytes = slice_skip(bytes, header);
+	return a->body ? bytes : a->header ? slice_head(bytes, header) : NONE;
+}
+
 static void
 take_bytes(void *arg, struct slice bytes)
 {
-	const struct asking *a = arg;
+	struct asking *a = arg;
 
+	if (in_parts(a))
+		bytes = asked_part(a, bytes);
 	if (a->export != NULL && a->out != NULL)
 		fwrite(bytes.p, 1, bytes.n, a->out);
 	else if (a->export == NULL && !a->json)
@@ -485,11 +518,14 @@ change_one(void *arg, const struct found *f)
 {
 	struct asking *a = arg;
 
-	queue_change(a->spool, a->request.verb, f);
+	if (queue_changes(a->request.verb, f)) {
+		queue_change(a->spool, a->request.verb, f);
+		a->done++;
+	}
 	return true;
 }
 
-static bool
+static void
 about_one(struct asking *a, uint64_t id)
 {
 	a->flaw.text[0] = '\0';
@@ -497,7 +533,8 @@ about_one(struct asking *a, uint64_t id)
 	    a->request.verb == QUEUE_SHOW ? answer_one : change_one, a, &a->flaw);
 	if (a->flaw.text[0] != '\0')
 		a->why = a->flaw;
-	return a->flaw.text[0] == '\0';
+	else if (a->request.verb == QUEUE_SHOW)
+		a->done++;
 }
 
 static void
@@ -506,17 +543,16 @@ about_messages(struct asking *a)
 	struct selected s = { .ids = NULL };
 	struct queue_selection selection = { 0 };
 	bool listing = a->request.verb == QUEUE_LIST;
-	size_t done = 0;
 
 	queue_select(a->spool, &a->request, &selection, listing ? answer_one : gather,
 	    listing ? (void *)a : &s);
 	for (size_t i = 0; i < s.count; i++)
-		done += about_one(a, s.ids[i]);
+		about_one(a, s.ids[i]);
 	if (selection.missed && a->why.text[0] == '\0')
 		a->why = selection.why;
 	if (!spool_drain(a->spool))
 		error_set(&a->why, "the disk does not take the change");
-	take_end(a, done, a->why.text[0] != '\0' ? a->why.text : NULL);
+	take_end(a, a->done, a->why.text[0] != '\0' ? a->why.text : NULL);
 	queue_selection_end(&selection);
 	free(s.ids);
 }
@@ -690,6 +726,9 @@ cmd_queue(int argc, char **argv)
 		{ "--from", OPTION_TEXT, &from, "ADDRESS", "only with this sender, or of this domain" },
 		{ "--to", OPTION_TEXT, &to, "ADDRESS", "only with this recipient, or of this domain" },
 		{ "--text", OPTION_FLAG, &a.request.text, NULL, "show: the whole message" },
+		{ "--envelope", OPTION_FLAG, &a.envelope, NULL, "show: from, to, and how it stands" },
+		{ "--header", OPTION_FLAG, &a.header, NULL, "show: its header" },
+		{ "--body", OPTION_FLAG, &a.body, NULL, "show: its text without the header" },
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	struct words words = { .n = 0 };
@@ -701,6 +740,7 @@ cmd_queue(int argc, char **argv)
 		return EX_USAGE;
 	a.request.from = slice(from);
 	a.request.to = slice(to);
+	a.request.text = a.request.text || a.body;
 	arena = arena_new(REQUEST_MOST);
 	if (read_words(&a, &words, arena))
 		code = ask(&a, file);

@@ -12,7 +12,10 @@
  *     -i, -oi     a line with a dot alone is a line
  *     -f, -r A    the envelope's sender
  *     -bs         SMTP on standard input and output
+ *     -N LIST     never, or some of success, failure and delay: reports (RFC 3461 4.1)
  *     -bp         the queue
+ *     -q          everything in the queue is tried now
+ *     -bi         nothing to do: aliases are read anew by themselves
  *     -C FILE     the configuration; other options are taken and mean nothing
  */
 #include <sys/socket.h>
@@ -26,6 +29,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -46,13 +50,15 @@ struct sending {
 	struct arena *arena;
 	struct files  files;
 	struct conf  *conf;             /* NULL: it cannot be read; then port 25 of this machine */
-	const char   *file, *from;
-	bool          from_header, dots_stay, smtp, list;
+	const char   *file, *from, *notify;
+	char          mode;             /* of -b */
+	bool          from_header, dots_stay, flush;
 	struct address sender;
 	struct address to[RECIPIENTS];
 	size_t        count;
 	struct buf    message;          /* with CRLF and dots doubled */
 	int           fd;
+	bool          dsn;              /* the listener offers DSN */
 	FILE         *answers;
 	char          line[LINE];       /* the newest answer */
 };
@@ -296,6 +302,13 @@ connect_out(struct sending *s, struct error *why)
 
 /* --- SMTP --------------------------------------------------------------------------------------- */
 
+static bool
+offers_dsn(const char *line)
+{
+	return (line[3] == '-' || line[3] == ' ') && strncasecmp(line + 4, "DSN", 3) == 0 &&
+	    strspn(line + 7, "\r\n") == strlen(line + 7);
+}
+
 /* The code of a reply; its last line stays in s->line.  0: the connection is lost. */
 static int
 reply(struct sending *s)
@@ -303,6 +316,7 @@ reply(struct sending *s)
 	do {
 		if (fgets(s->line, sizeof s->line, s->answers) == NULL)
 			return 0;
+		s->dsn = s->dsn || (strlen(s->line) > 6 && offers_dsn(s->line));
 	} while (strlen(s->line) > 3 && s->line[3] == '-');
 	s->line[strcspn(s->line, "\r\n")] = '\0';
 	return (int)strtol(s->line, NULL, 10);
@@ -330,16 +344,27 @@ refused(const struct sending *s, int code, struct slice about)
 	return exit_code;
 }
 
+/* What stands behind the path in RCPT. */
+static void
+end_of_rcpt(const struct sending *s, char *text, size_t size)
+{
+	bool said = s->dsn && s->notify != NULL;
+
+	snprintf(text, size, ">%s%s", said ? " NOTIFY=" : "", said ? s->notify : "");
+}
+
 static int
 hand_over(struct sending *s)
 {
+	char end[64];
 	int code;
 
 	if ((code = reply(s)) != 220 || (code = say(s, "EHLO ", our_domain(s), "")) != 250 ||
 	    (code = say(s, "MAIL FROM:<", s->sender.text, ">")) != 250)
 		return refused(s, code, NONE);
+	end_of_rcpt(s, end, sizeof end);
 	for (size_t i = 0; i < s->count; i++)
-		if ((code = say(s, "RCPT TO:<", s->to[i].text, ">")) / 100 != 2)
+		if ((code = say(s, "RCPT TO:<", s->to[i].text, end)) / 100 != 2)
 			return refused(s, code, s->to[i].text);
 	if ((code = say(s, "DATA", NONE, "")) != 354)
 		return refused(s, code, NONE);
@@ -378,6 +403,39 @@ pass_on(const struct sending *s)
 /* --- the command line ---------------------------------------------------------------------------- */
 
 static bool
+is_notify(const char *list)
+{
+	static const char *const words[] = { "success", "failure", "delay" };
+	struct slice rest = slice(list), word;
+
+	if (strcasecmp(list, "never") == 0)
+		return true;
+	if (rest.n == 0 || slice_endsi(rest, S(",")) || rest.n > 40)
+		return false;
+	while (slice_cut(&rest, ',', &word)) {
+		bool known = false;
+
+		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+			known = known || slice_eqi(word, slice(words[i]));
+		if (!known)
+			return false;
+	}
+	return true;
+}
+
+/* -bm, -bs, -bp, -bi; others are for somebody who is not here. */
+static bool
+read_mode(struct sending *s, const char *word)
+{
+	if (strlen(word) != 1 || strchr("mspi", word[0]) == NULL) {
+		fail(0, word, "-b knows m, s, p and i; to ask about an address: chainmail route ADDRESS");
+		return false;
+	}
+	s->mode = word[0];
+	return true;
+}
+
+static bool
 read_options(struct sending *s, int argc, char **argv)
 {
 	for (int c; (c = getopt(argc, argv, "+itvUmnf:r:F:b:o:B:C:N:R:V:X:O:p:h:q::A:")) != -1;)
@@ -388,16 +446,30 @@ read_options(struct sending *s, int argc, char **argv)
 		case 'r': s->from = optarg; break;
 		case 'C': s->file = optarg; break;
 		case 'o': s->dots_stay = s->dots_stay || strcmp(optarg, "i") == 0; break;
+		case 'q': s->flush = true; break;
+		case 'N':
+			if (!is_notify(s->notify = optarg)) {
+				fail(0, optarg, "-N takes never, or some of success,failure,delay");
+				return false;
+			}
+			break;
 		case 'b':
-			s->smtp = strcmp(optarg, "s") == 0;
-			s->list = strcmp(optarg, "p") == 0;
-			if (!s->smtp && !s->list && strcmp(optarg, "m") != 0)
+			if (!read_mode(s, optarg))
 				return false;
 			break;
 		case '?': return false;
 		default: break;                         /* of no meaning here */
 		}
 	return true;
+}
+
+static int
+ask_queue(const struct sending *s, const char *verb, const char *what)
+{
+	char *words[] = { (char *)"queue", (char *)(uintptr_t)verb, (char *)"-c",
+	    (char *)(uintptr_t)s->file, (char *)(uintptr_t)what, NULL };
+
+	return cmd_queue(what != NULL ? 5 : 4, words);
 }
 
 static int
@@ -429,13 +501,13 @@ static int
 send_it(struct sending *s, int argc, char **argv)
 {
 	struct error why = { 0 };
-	int code = s->smtp ? 0 : prepare(s, argc, argv);
+	int code = s->mode == 's' ? 0 : prepare(s, argc, argv);
 
 	if (code != 0)
 		return code;
 	if (!connect_out(s, &why))
 		return fail(EX_TEMPFAIL, why.text, "");
-	if (s->smtp)
+	if (s->mode == 's')
 		return pass_on(s);
 	if ((s->answers = fdopen(dup(s->fd), "r")) == NULL)
 		return fail(EX_OSERR, strerror(errno), "");
@@ -455,12 +527,10 @@ face_sendmail(int argc, char **argv)
 	    .message = BUF(2 * MESSAGE_MOST), .arena = arena_new(MEMORY) };
 	if (!read_options(&s, argc, argv))
 		return EX_USAGE;
-	if (s.list) {
-		char *words[] = { (char *)"queue", (char *)"list", (char *)"-c",
-		    (char *)(uintptr_t)s.file, NULL };
-
-		return cmd_queue(4, words);
-	}
+	if (s.mode == 'i')
+		return 0;
+	if (s.mode == 'p' || s.flush)
+		return s.flush ? ask_queue(&s, "retry", "all") : ask_queue(&s, "list", NULL);
 	flaws_begin(&flaws);
 	if (access(s.file, R_OK) == 0)
 		s.conf = conf_load(s.file, &s.files, &flaws);

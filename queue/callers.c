@@ -217,7 +217,7 @@ change(struct answering *a, const struct found *f)
 	struct queue *q = a->queue;
 	struct message *m = schedule_find(&q->schedule, f->summary.id);
 
-	if (!may_change(a, m))
+	if (!queue_changes(a->request.verb, f) || !may_change(a, m))
 		return;
 	a->done++;
 	queue_change(q->spool, a->request.verb, f);

@@ -328,6 +328,22 @@ queue_change_each(enum queue_verb verb, const struct found *f,
 	found_each_open(f, change_recipient, &c);
 }
 
+static void
+note_change(void *arg, const struct recipient_state *s)
+{
+	(void)s;
+	*(bool *)arg = true;
+}
+
+bool
+queue_changes(enum queue_verb verb, const struct found *f)
+{
+	bool changes = verb != QUEUE_RETRY;
+
+	queue_change_each(verb, f, note_change, &changes);
+	return changes;
+}
+
 struct keeping {
 	struct spool *spool;
 	uint64_t      id;

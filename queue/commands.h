@@ -103,6 +103,8 @@ bool queue_verify(struct spool *, enum queue_verb, struct error *why);
 bool queue_text(struct spool *, uint64_t id, bool all, void (*piece)(void *arg, struct slice),
     void *arg, struct error *why);
 
+/* Does it change anything?  RETRY leaves alone what is held. */
+bool queue_changes(enum queue_verb, const struct found *);
 /* RETRY, HOLD, RELEASE, DROP, BOUNCE, as far as the disk is concerned. */
 void queue_change(struct spool *, enum queue_verb, const struct found *);
 /* How the recipients stand after it, but for DROP. */

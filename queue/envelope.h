@@ -114,7 +114,7 @@ enum recipient_stage {
 /*
  * A recipient without a state is waiting since its arrival, never tried.
  * EXPANDED brings recipients of its own: they are numbered from `first` on,
- * and their parent is this one.
+ * and their parent is this one.  It has a status when its sender is to hear of it.
  */
 struct recipient_state {
 	uint32_t             recipient; /* its number in the message */

@@ -68,13 +68,47 @@ expanded(void *arg, struct status status)
 	for (size_t i = 0; m != NULL && i < w->state.count; i++)
 		plan_recipient(q, m, &w->stored.envelope, w->state.first + (uint32_t)i,
 		    &w->state.made[i], NULL);
-	if (m != NULL && --m->open == 0) {
-		spool_gone(q->spool, m->id, NULL, NULL);
-		schedule_forget(&q->schedule, m);
-	}
+	if (m != NULL && settle_owes(&w->state))
+		settle_owed(q, m, &w->state, 1);
+	else if (m != NULL)
+		plan_last(q, m);
 	free_expansion(w);
 	queue_work_over(q);
 	queue_look(q);
+}
+
+static bool
+mark_told(void *arg, const struct found *f)
+{
+	const struct expansion_work *w = arg;
+	const struct recipient_state *found = state_find(f->states, f->count, w->recipient);
+	struct recipient_state s;
+
+	if (found == NULL || found->stage != RECIPIENT_EXPANDED)
+		return true;
+	s = *found;
+	s.told |= NOTIFY_SUCCESS;
+	spool_state(w->queue->spool, w->id, &s, NULL, NULL);
+	return true;
+}
+
+void
+expand_told(struct queue *q, struct message *m, uint32_t recipient)
+{
+	struct expansion_work w = { .queue = q, .id = m->id, .recipient = recipient };
+
+	if (!plan_last(q, m))
+		spool_look(q->spool, w.id, mark_told, &w, NULL);
+}
+
+/* RFC 3461 5.2.7: its end as far as the sender is concerned, who asked for it. */
+static void
+owe_report(struct expansion_work *w, const struct recipient *from, struct status status)
+{
+	if (from->notify & NOTIFY_SUCCESS) {
+		w->state.tried = clock_now(w->queue->loop->clock);
+		w->state.last = status;
+	}
 }
 
 static void
@@ -127,8 +161,9 @@ seen_before(struct expansion_work *w, const struct reached *r)
 }
 
 /*
- * NOTIFY and ORCPT go on with a single target; several would report too much
- * (A13.8).  The parent is always one of the envelope: whom a stranger wrote to.
+ * RFC 3461 5.2.7, aliases: to a single target all goes on that the sender asked for; of
+ * several none reports success, for their alias does.  A wish for nothing but success is
+ * then one for nothing.  The parent is always one of the envelope: whom a stranger wrote to.
  */
 static bool
 make_recipients(struct expansion_work *w, const struct expansion *x, struct message *m,
@@ -148,11 +183,10 @@ make_recipients(struct expansion_work *w, const struct expansion *x, struct mess
 			continue;
 		n++;
 		*to = (struct recipient){ .address = r->path->address.text, .parent = parent,
-		    .notify = from->notify };
-		if (x->count == 1)
-			to->orcpt = from->orcpt;
-		else if (from->notify != NOTIFY_NEVER)
-			to->notify = from->notify & ~(unsigned)NOTIFY_SUCCESS;
+		    .orcpt = from->orcpt, .notify = from->notify };
+		if (x->count > 1 && from->notify & NOTIFY_SUCCESS)
+			to->notify = from->notify == NOTIFY_SUCCESS ? NOTIFY_NEVER
+			    : from->notify & ~(unsigned)NOTIFY_SUCCESS;
 	}
 	w->state.count = n;
 	m->total += (uint32_t)n;
@@ -171,6 +205,8 @@ expand_alias(struct expansion_work *w, struct message *m, const struct recipient
 		try_later(w);
 		return;
 	}
+	if (x.count > 1)
+		owe_report(w, from, STATUS(0, 2, 0, 0, "it was passed on to several addresses"));
 	spool_state(w->queue->spool, w->id, &w->state, expanded, w);
 }
 
@@ -207,6 +243,7 @@ expand_now(struct expansion_work *w, struct message *m, const struct recipient *
 	if (expands && place.instead.text.n > 0) {
 		expand_alias(w, m, r, &place.instead);
 	} else if (expands && place.route.kind == ROUTE_LIST) {
+		owe_report(w, r, STATUS(0, 2, 0, 0, "the mailing list has taken it"));
 		list_post(q, &w->stored, w->recipient, place.route.list, posted, w);
 	} else if (expands) {
 		log_bounce(q, e, &place.route, &a, w->arena);

@@ -170,6 +170,10 @@ void plan_recipient(struct queue *, struct message *, const struct envelope *, u
 
 /* expand.c: PLACE_EXPAND: replace the recipients by what the configuration makes of them. */
 void plan_expand(struct queue *, struct task *);
+/* The sender was told of the expansion: so says its state from now on. */
+void expand_told(struct queue *, struct message *, uint32_t recipient);
+/* A recipient needs no more; the message goes when it was the last one: true. */
+bool plan_last(struct queue *, struct message *);
 
 /* A recipient is finished for good; the message goes when it was the last one. */
 void plan_recipient_over(struct queue *, struct message *, const struct recipient_state *);
@@ -219,7 +223,9 @@ struct tried {
 };
 
 void settle(struct queue *, const struct tried *);
-/* Tell the sender of those who were failed by a command, then they are finished. */
+/* He was failed by a command, or expanded, and his sender does not know it yet. */
+bool settle_owes(const struct recipient_state *);
+/* Tell the sender of those who owe it, then they are finished. */
 void settle_owed(struct queue *, struct message *, const struct recipient_state *, size_t n);
 void settle_end(struct queue *);                        /* nobody is told any more */
 
@@ -229,7 +235,7 @@ void settle_end(struct queue *);                        /* nobody is told any mo
 bool late_untold(const struct message *, uint32_t number, const struct recipient *);
 
 /*
- * All others of a message that wait and are untold, from now on counted as told.  Who is
+ * All of a message that wait and are untold, from now on counted as told.  Who is
  * being tried just now is not among them; his own result will tell.
  */
 struct late {

@@ -221,13 +221,6 @@ is_over(const struct recipient_state *s)
 	    s->stage == RECIPIENT_EXPANDED);
 }
 
-/* It was failed by a command, and nobody has told the sender yet. */
-static bool
-owes_report(const struct recipient_state *s)
-{
-	return s != NULL && s->stage == RECIPIENT_FAILED && (s->told & NOTIFY_FAILURE) == 0;
-}
-
 void
 plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uint32_t number,
     const struct recipient *r, const struct recipient_state *s)
@@ -282,7 +275,7 @@ plan_message(struct queue *q, const struct envelope *e, const struct recipient_s
 	}
 	plan_made(q, m, e, states, n);
 	for (size_t i = 0; i < n; i++)
-		m->open += owes_report(&states[i]);
+		m->open += settle_owes(&states[i]);
 	settle_owed(q, m, states, n);
 	if (m->open == 0) {                     /* all was done but the last word */
 		schedule_forget(&q->schedule, m);
@@ -303,16 +296,24 @@ plan_all(struct queue *q)
 	spool_each(q->spool, plan_found, q);
 }
 
+bool
+plan_last(struct queue *q, struct message *m)
+{
+	bug_if(m->open == 0);
+	if (--m->open > 0)
+		return false;
+	spool_gone(q->spool, m->id, NULL, NULL);
+	schedule_forget(&q->schedule, m);
+	return true;
+}
+
 void
 plan_recipient_over(struct queue *q, struct message *m, const struct recipient_state *state)
 {
-	bug_if(m->open == 0);
-	if (--m->open > 0) {
-		spool_state(q->spool, m->id, state, NULL, NULL);
-		return;
-	}
-	spool_gone(q->spool, m->id, NULL, NULL);
-	schedule_forget(&q->schedule, m);
+	uint64_t id = m->id;
+
+	if (!plan_last(q, m))
+		spool_state(q->spool, id, state, NULL, NULL);
 }
 
 /* --- recipients by their numbers ------------------------------------------------------------ */

@@ -21,7 +21,7 @@ struct report_recipient {
 	struct slice       address;     /* where it was last sent to */
 	struct slice       orcpt;       /* "rfc822;…" as the sender gave it; may be empty */
 	enum report_action action;
-	struct status      status;      /* its reply is 0 when no server said it; transient and failed: expired */
+	struct status      status;      /* its reply is 0 when no server said it */
 	struct slice       host;        /* the server that said it; may be empty */
 	int64_t            tried;       /* ms; 0: never */
 };

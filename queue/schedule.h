@@ -71,6 +71,7 @@ struct message {
 	bool         alarmed;           /* it could not be read, and somebody was told */
 	uint32_t     sender;            /* a hash of the envelope's; set before its tasks */
 	struct numbers warned;          /* those of whom the sender was told that they wait */
+	bool         warning;           /* he will be told of others in a moment */
 };
 
 enum { LANES_MOST = 32, PEOPLE_BEFORE_BULK = 4 };

@@ -15,6 +15,7 @@
 enum {
 	ENDING_MEMORY = 8 << 20,
 	LATE_MOST = 200,                /* named in one warning */
+	LATE_MS = 2000,                 /* who becomes late within that goes into it too */
 };
 
 struct settling {
@@ -25,8 +26,8 @@ struct settling {
 	int64_t               now, next;        /* ms */
 	bool                  expired;
 	uint32_t             *waiting;          /* those who are tried again */
-	struct recipient_state *late;           /* those of them the sender shall hear of */
-	uint32_t              left, lates;
+	uint32_t              left;
+	bool                  late;             /* the sender shall hear of one of them */
 	struct recipient_state *done;           /* those who are finished at once */
 	uint32_t              delivered;
 	struct ending        *failed, *succeeded;       /* those whose sender is told first */
@@ -159,9 +160,25 @@ ending_keep(const struct ending *e)
 			late_keep(q, m, e->told, e->count);
 		return;
 	}
-	for (size_t i = 0; i < e->count; i++)
-		if ((m = schedule_find(&q->schedule, e->id)) != NULL)
+	for (size_t i = 0; i < e->count; i++) {
+		if ((m = schedule_find(&q->schedule, e->id)) == NULL)
+			return;
+		if (e->states[i].stage == RECIPIENT_EXPANDED)
+			expand_told(q, m, e->states[i].recipient);
+		else
 			plan_recipient_over(q, m, &e->states[i]);
+	}
+}
+
+static void
+ending_over(struct ending *e)
+{
+	struct queue *q = e->queue;
+
+	ending_leave(e);
+	ending_free(e);
+	q->telling--;
+	queue_work_over(q);
 }
 
 static void
@@ -180,10 +197,7 @@ ending_told(void *arg, struct status status)
 		return;
 	}
 	ending_keep(e);
-	ending_leave(e);
-	ending_free(e);
-	q->telling--;
-	queue_work_over(q);
+	ending_over(e);
 }
 
 static void
@@ -226,7 +240,6 @@ ending_join(struct ending *e)
 	if (e->next != NULL)
 		e->next->previous = e;
 	q->endings = e;
-	q->telling++;
 }
 
 static void
@@ -235,6 +248,7 @@ ending_start(struct ending *e)
 	if (e == NULL)
 		return;
 	ending_join(e);
+	e->queue->telling++;
 	tell_ending(e);
 }
 
@@ -253,24 +267,41 @@ settle_end(struct queue *q)
 	q->endings = NULL;
 }
 
+bool
+settle_owes(const struct recipient_state *s)
+{
+	if (s->stage == RECIPIENT_EXPANDED)
+		return s->last.class != 0 && (s->told & NOTIFY_SUCCESS) == 0;
+	return s->stage == RECIPIENT_FAILED && (s->told & NOTIFY_FAILURE) == 0;
+}
+
+/* RFC 3461 5.2.7: what a list has taken is delivered, an alias of several is expanded. */
+static void
+ending_add_owed(struct ending *e, struct recipient_state state)
+{
+	bool failed = state.stage == RECIPIENT_FAILED;
+
+	state.told |= failed ? NOTIFY_FAILURE : NOTIFY_SUCCESS;
+	ending_add(e, failed ? REPORT_FAILED : state.count > 0 ? REPORT_EXPANDED : REPORT_DELIVERED, state,
+	    NONE);
+}
+
 void
 settle_owed(struct queue *q, struct message *m, const struct recipient_state *states, size_t n)
 {
 	struct ending *e = NULL;
 
 	for (size_t i = 0; i < n; i++) {
-		struct recipient_state state = states[i];
-
-		if (state.stage != RECIPIENT_FAILED || (state.told & NOTIFY_FAILURE) != 0)
+		if (!settle_owes(&states[i]))
 			continue;
 		if (e == NULL)
 			e = ending_new(q, m->id, n);
-		state.told |= NOTIFY_FAILURE;
-		ending_add(e, REPORT_FAILED, state, NONE);
+		ending_add_owed(e, states[i]);
 	}
 	if (e == NULL)
 		return;
 	ending_join(e);
+	q->telling++;
 	timer_set(q->loop, &e->again, 0, tell_ending, e);
 }
 
@@ -332,8 +363,7 @@ settle_deferred(struct settling *x, uint32_t number, const struct recipient *r, 
 
 	log_outcome(x, &EVENT_DEFERRED, r, &s);
 	spool_state(x->queue->spool, x->message->id, &state, NULL, NULL);
-	if (late_untold(x->message, number, r))
-		x->late[x->lates++] = state;
+	x->late = x->late || late_untold(x->message, number, r);
 	x->waiting[x->left++] = number;
 }
 
@@ -355,22 +385,38 @@ settle_recipient(struct settling *x, uint32_t number, const struct recipient *r)
 /* --- the task ------------------------------------------------------------------------------------ */
 
 static void
-warn_of(struct ending *e, const struct recipient_state *state, struct slice host)
+warn_of(void *arg, const struct late *l)
 {
-	if (e->count < LATE_MOST)
-		ending_add(e, REPORT_DELAYED, *state, host);
-}
-
-static void
-warn_of_other(void *arg, const struct late *l)
-{
+	struct ending *e = arg;
 	const struct recipient_state state = { .recipient = l->number, .last = l->status,
 	    .tried = l->tried };
 
-	warn_of(arg, &state, l->host);
+	if (e->count < LATE_MOST)
+		ending_add(e, REPORT_DELAYED, state, l->host);
 }
 
-/* One report about all that are late by now (RFC 5321 4.5.4.1), whatever they wait for. */
+/* Nobody may be left who waits. */
+static void
+warn_now(void *arg)
+{
+	struct ending *e = arg;
+	struct message *m = schedule_find(&e->queue->schedule, e->id);
+
+	e->queue->telling++;
+	if (m != NULL) {
+		m->warning = false;
+		late_each(e->queue, m, warn_of, e);
+	}
+	if (e->count > 0)
+		tell_ending(e);
+	else
+		ending_over(e);
+}
+
+/*
+ * One report about all that are late by now (RFC 5321 4.5.4.1), whatever they wait for;
+ * what is being tried at the same time has a moment to end.
+ */
 static void
 maybe_warn(const struct settling *x)
 {
@@ -378,16 +424,13 @@ maybe_warn(const struct settling *x)
 	struct message *m = x->message;
 	struct ending *e;
 
-	if (x->lates == 0 || m->report || warn == 0 || x->now - m->arrival < warn)
+	if (!x->late || m->warning || m->report || warn == 0 || x->now - m->arrival < warn)
 		return;
+	m->warning = true;
 	e = ending_new(x->queue, m->id, LATE_MOST);
 	e->warning = true;
-	for (uint32_t i = 0; i < x->lates; i++) {
-		numbers_add(&m->warned, x->late[i].recipient);
-		warn_of(e, &x->late[i], host_to_tell(x));
-	}
-	late_each(x->queue, m, warn_of_other, e);
-	ending_start(e);
+	ending_join(e);
+	timer_set(x->queue->loop, &e->again, LATE_MS, warn_now, e);
 }
 
 /* Nobody could be spoken to: it is about the destination, not about this message. */
@@ -475,13 +518,11 @@ settle(struct queue *q, const struct tried *tried)
 	if (x.next > end)
 		x.next = end;
 	x.waiting = must_alloc(count * sizeof *x.waiting);
-	x.late = must_alloc(count * sizeof *x.late);
 	x.done = must_alloc(count * sizeof *x.done);
 	for (uint32_t i = 0; i < count; i++)
 		settle_recipient(&x, task_recipients(t)[i], tried->recipients[i]);
 	settle_task(&x);
 	settle_message(&x);
 	free(x.waiting);
-	free(x.late);
 	free(x.done);
 }

@@ -42,6 +42,9 @@ def test_postsuper_holds_releases_and_drops(waiting):
     assert [row["queue_id"] for row in waiting.queue()] == [first, third]
     assert face(waiting, "postsuper", "-d", "-", text=f"{third}\n").returncode == 0
     assert [row["queue_id"] for row in waiting.queue()] == [first]
+    assert face(waiting, "postsuper", "-h", first).returncode == 0
+    assert waiting.command("queue", "retry", "all").stdout.startswith("retry: 0 ") and names(waiting) == ["hold"]
+    assert face(waiting, "postsuper", "-r", first).returncode == 0 and "hold" not in names(waiting)
     got = face(waiting, "postsuper", "-d", "ALL", "deferred")
     assert got.returncode == EX_USAGE and len(waiting.queue()) == 1
     assert face(waiting, "postsuper", "-d", "ALL").returncode == 0 and waiting.queue() == []
@@ -50,11 +53,21 @@ def test_postsuper_holds_releases_and_drops(waiting):
 def test_postqueue_retries_and_postcat_shows(waiting):
     shown = face(waiting, "postcat", "-q", waiting.ids[1]).stdout
     assert "Subject: two\r\n" in shown or "Subject: two\n" in shown
+    header, body = face(waiting, "postcat", "-hq", waiting.ids[1]).stdout, face(waiting, "postcat", "-bq", waiting.ids[1]).stdout
+    assert "Subject: two" in header and waiting.ids[1] not in header and body.strip() and "Subject" not in body
+    assert face(waiting, "postcat", "-hbq", waiting.ids[1]).stdout == header + "\n" + body
+    envelope = face(waiting, "postcat", "-eq", waiting.ids[1]).stdout
+    assert waiting.ids[1] in envelope and "Subject" not in envelope
+    assert shown == envelope + header + "\n" + body
     waiting.far.reply = None
+    assert face(waiting, "sendmail", "-bi", option="-C").returncode == 0
+    got = face(waiting, "sendmail", "-bv", "ann@local.test", option="-C")
+    assert got.returncode == EX_USAGE and "chainmail route" in got.stderr
     assert face(waiting, "postqueue", "-i", waiting.ids[0]).returncode == 0
     if waiting.up:
         waiting.far.wait(program=waiting)
     assert face(waiting, "postqueue", "-f").returncode == 0
+    assert face(waiting, "sendmail", "-q", option="-C").returncode == 0
     assert face(waiting, "postqueue", "-x").returncode == EX_USAGE
 
 
@@ -100,6 +113,15 @@ def test_sendmail_is_all_or_nothing(site):
     assert sendmail(site, text="x\n").returncode == EX_USAGE
     assert sendmail(site, "a b@c", text="x\n").returncode == EX_NOUSER
     assert site.maildir("ann") == [] and site.queue() == []
+
+
+def test_sendmail_passes_on_who_shall_be_told(site):
+    site.far.reply = lambda verb, argument: "550 5.1.1 no" if verb == "RCPT" else None
+    assert sendmail(site, "-N", "sometimes", "ben@far.test", text="x\n").returncode == EX_USAGE
+    assert sendmail(site, "-N", "never", "-f", "ann@local.test", "ben@far.test", text="Subject: x\n\nx\n").returncode == 0
+    site.wait("bounced")
+    site.wait_empty()
+    assert site.events("dropped")[-1]["reason"] == "notify" and site.maildir("ann") == []
 
 
 def test_sendmail_speaks_smtp(site):

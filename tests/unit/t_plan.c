@@ -8,6 +8,7 @@ static struct world w;
 static const char CONF[] =
     "domain local.test { deliver to maildir /m/%u; users ann, ben;\n"
     "  alias postmaster -> ann; alias team -> ann, ben, x@far.test; alias fwd -> x@far.test;\n"
+    "  alias two -> y@far.test, y@other.test;\n"
     "  alias deep -> team, x@far.test, y@far.test; alias self -> self, y@far.test; alias toall -> staff;\n"
     "  list staff -> ann, m@far.test, n@far.test;\n"
     "  list empty { members from file /c/empty } }\n"
@@ -167,9 +168,12 @@ test_wishes_behind_aliases(void **state)
 {
 	static const struct { const char *to; unsigned notify, passed; bool orcpt; } cases[] = {
 		{ "fwd@local.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, NOTIFY_SUCCESS | NOTIFY_FAILURE, true },
-		{ "team@local.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, NOTIFY_FAILURE, false },
-		{ "team@local.test", NOTIFY_NEVER, NOTIFY_NEVER, false },
-		{ "team@local.test", 0, 0, false },
+		{ "team@local.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, NOTIFY_FAILURE, true },
+		{ "team@local.test", NOTIFY_SUCCESS, NOTIFY_NEVER, true },
+		{ "team@local.test", NOTIFY_NEVER, NOTIFY_NEVER, true },
+		{ "team@local.test", 0, 0, true },
+		{ "staff@local.test", NOTIFY_SUCCESS | NOTIFY_FAILURE, 0, false },
+		{ "toall@local.test", NOTIFY_NEVER, 0, false },
 	};
 
 	(void)state;
@@ -184,12 +188,97 @@ test_wishes_behind_aliases(void **state)
 		for (size_t j = before; j < w.count; j++) {
 			const struct order_recipient *r = w.orders[j].order.recipients;
 
+			if (w.orders[j].order.sender.n == 0)    /* a report */
+				continue;
 			assert_case(r->notify == cases[i].passed, i, "notify");
 			assert_case((r->orcpt.n > 0) == cases[i].orcpt, i, "orcpt");
 		}
 		answer_all("250 ok");
 		answer_all("250 ok");           /* and reports, where they were asked for */
 	}
+}
+
+/* The report that lies in ben's mailbox as the newest order, or nothing. */
+static struct slice
+report_to_ben(void)
+{
+	for (size_t i = w.count; i-- > 0; )
+		if (slice_eq(w.orders[i].order.place, S("/m/ben")) && w.orders[i].order.sender.n == 0)
+			return w.orders[i].order.body;
+	return NONE;
+}
+
+/* RFC 3461 5.2.7: who asked for it hears of the address he wrote to, once and of no other. */
+static void
+test_success_behind_aliases(void **state)
+{
+	static const struct { const char *to; unsigned notify; const char *said; } cases[] = {
+		{ "fwd@local.test", NOTIFY_SUCCESS, "rfc822; x@far.test\r\nAction: relayed\r\n" },
+		{ "two@local.test", NOTIFY_SUCCESS, "rfc822; two@local.test\r\nAction: expanded\r\nStatus: 2.0.0\r\n" },
+		{ "two@local.test", NOTIFY_SUCCESS | NOTIFY_DELAY, "rfc822; two@local.test\r\nAction: expanded\r\n" },
+		{ "two@local.test", NOTIFY_FAILURE, NULL },
+		{ "two@local.test", 0, NULL },
+		{ "staff@local.test", NOTIFY_SUCCESS, "rfc822; staff@local.test\r\nAction: delivered\r\nStatus: 2.0.0\r\n" },
+		{ "toall@local.test", NOTIFY_SUCCESS, "rfc822; staff@local.test\r\nAction: delivered\r\n" },
+		{ "staff@local.test", NOTIFY_NEVER, NULL },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct slice report;
+		struct envelope e;
+
+		teardown(NULL);
+		setup(NULL);
+		e = world_envelope(&w, "ben@local.test", cases[i].to);
+		e.recipients[0].notify = cases[i].notify;
+		world_store_envelope(&w, &e);
+		for (int round = 0; round < 3; round++)
+			answer_all("250 ok");
+		report = report_to_ben();
+		if (cases[i].said == NULL)
+			assert_case(report.n == 0, i, cases[i].to);
+		else
+			assert_case(memmem(report.p, report.n, cases[i].said, strlen(cases[i].said)) != NULL &&
+			    memmem(report.p, report.n, "rfc822; y@", 10) == NULL, i, cases[i].to);
+		assert_int_equal(queue_messages(w.queue), 0);
+		world_compare(&w);
+	}
+}
+
+static void
+answer_reports(const char *others)
+{
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered)
+			world_answer(&w, i, w.orders[i].order.sender.n == 0 ? "250 ok" : others);
+	world_run(&w, 100);
+}
+
+/* What the sender was told of an alias he is not told again, and what is owed is told. */
+static void
+test_expanded_across_restarts(void **state)
+{
+	struct recipient_state owes = { .stage = RECIPIENT_EXPANDED, .last = STATUS(0, 2, 0, 0, "passed on") };
+	struct envelope e = world_envelope(&w, "ben@local.test", "two@local.test ann@local.test");
+
+	(void)state;
+	e.recipients[0].notify = NOTIFY_SUCCESS;
+	world_store_envelope(&w, &e);
+	assert_true(report_to_ben().n > 0);
+	answer_reports("450 4.2.0 later");
+	world_restart(&w);
+	deliverer_ready(&w);
+	w.count = 0;
+	world_run(&w, 100);
+	assert_int_equal(report_to_ben().n, 0);
+	assert_int_equal(schedule_find(&w.queue->schedule, e.id)->open, 3);
+	spool_state(w.queue->spool, e.id, &owes, NULL, NULL);   /* as if the end had come before the report */
+	world_run(&w, 100);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_true(report_to_ben().n > 0);
 }
 
 /* An alias target fails: the sender hears of the address he wrote to, and of the other one. */
@@ -316,7 +405,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_places), T(test_one_hop_for_many_domains), T(test_expansion_is_kept),
-		T(test_wishes_behind_aliases), T(test_failure_behind_alias), T(test_list), T(test_list_loop),
+		T(test_wishes_behind_aliases), T(test_success_behind_aliases),
+		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list), T(test_list_loop),
 		T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
 	};
 
