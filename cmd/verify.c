@@ -71,6 +71,7 @@ complain(int code, const char *what, const char *word)
 	{ "--ip", OPTION_TEXT, &(r)->ip, "ADDRESS", "the client's address; without it no SPF, no iprev" }, \
 	{ "--helo", OPTION_TEXT, &(r)->helo, "NAME", "what it said in HELO or EHLO" }, \
 	{ "--mail-from", OPTION_TEXT, &(r)->mail_from, "SENDER", "the one of MAIL FROM, <> for none" }, \
+	{ "--from", OPTION_TEXT, &(r)->mail_from, "SENDER", "the same" }, \
 	{ "--now", OPTION_TEXT, &(r)->now, "UNIX", "the time when it came, in seconds since 1970" }, \
 	{ "--authserv-id", OPTION_TEXT, &(r)->authserv_id, "ID", "who we are, in Authentication-Results" }, \
 	{ "--trust", OPTION_LIST, &(r)->trust, "DOMAIN", "believe this ARC sealer; may be repeated" }, \
