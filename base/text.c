@@ -225,16 +225,17 @@ utf8_harmless(struct slice c)
 static bool
 is_plain(char c)
 {
-	return c >= ' ' && c <= '~' && c != '\\';
+	return c >= ' ' && c <= '~';
 }
 
-void
-shown_add(struct buf *b, struct slice s)
+/* `escaped` is printable, and shown as \xHH all the same. */
+static void
+add_shown(struct buf *b, struct slice s, char escaped)
 {
 	while (s.n) {
 		size_t n = 0, letter;
 
-		while (n < s.n && is_plain(s.p[n]))
+		while (n < s.n && is_plain(s.p[n]) && s.p[n] != escaped)
 			n++;
 		buf_add(b, slice_head(s, n));
 		if ((s = slice_skip(s, n)).n == 0)
@@ -248,6 +249,18 @@ shown_add(struct buf *b, struct slice s)
 		}
 		s = slice_skip(s, letter);
 	}
+}
+
+void
+shown_add(struct buf *b, struct slice s)
+{
+	add_shown(b, s, '\\');
+}
+
+void
+harmless_add(struct buf *b, struct slice s)
+{
+	add_shown(b, s, '\0');
 }
 
 unsigned

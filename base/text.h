@@ -32,6 +32,8 @@ bool id_parse(struct slice text, uint64_t *id_r);
  * backslash too, as \xHH.  Nothing in the result ends a line.
  */
 void shown_add(struct buf *, struct slice bytes);
+/* The same, but a backslash stays as it is: for words that shall stay what they are. */
+void harmless_add(struct buf *, struct slice bytes);
 
 /* RFC 3629, strictly: no overlong forms, surrogates or values above 10FFFF. */
 bool utf8_valid(struct slice);

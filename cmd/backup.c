@@ -5,10 +5,16 @@
  *
  *     DIR/queue/seg, DIR/queue/content     a spool (queue/spool.h)
  *     DIR/state                            rows (cmd/rows.h)
+ *     DIR/holds                            what there is to be (cmd/holdings.h)
  *
  * The queue keeps still while the copy is made: segments first, up to what was
  * acknowledged when it began, then the content, which none of them lacks then.
  * A backup is opened as any spool before it is called one.
+ *
+ * What cannot be copied is named and left out, bytes of a file that cannot be read
+ * are zeros, and all else is copied: a backup is wanted most when a disk is dying.
+ * Then it ends with EX_DATAERR, as does a restoration of what is not whole: that puts
+ * nothing in place, unless --damaged says that what is left is better than nothing.
  *
  * Root writes a backup, and reads one, as root; what it does to the state directory
  * it does as its owner (cmd/owner.h).
@@ -32,11 +38,25 @@
 #include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/control.h"
+#include "cmd/holdings.h"
 #include "cmd/owner.h"
 #include "cmd/rows.h"
 #include "config.h"
 
-enum { PATH_BYTES = 4096, PIECE = 1 << 20 };
+enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096 };
+
+/* What became of it, besides true and false. */
+struct outcome {
+	const char *command;
+	bool        damaged;            /* what is not whole is taken, too */
+	size_t      messages, lacks;
+};
+
+static void
+say_lack(const struct outcome *o, const char *what)
+{
+	fprintf(stderr, "chainmail %s: %s\n", o->command, what);
+}
 
 /* --- copying -------------------------------------------------------------------------------- */
 
@@ -51,52 +71,105 @@ open_source(const char *from)
 	return fd;
 }
 
-/* At most so many bytes; what has vanished meanwhile is fine when `may_vanish`. */
-static bool
-copy_file(const char *from, const char *to, uint64_t most, bool may_vanish, struct error *why)
+/* What the disk does not give is zeros, block by block. */
+static size_t
+read_or_zero(int fd, char *piece, size_t n, off_t at)
 {
-	int in = open_source(from), out;
-	char *piece;
-	ssize_t n = 1;
+	size_t zeros = 0;
+
+	if (file_read_at(fd, piece, n, at, NULL))
+		return 0;
+	for (size_t done = 0; done < n; done += BLOCK) {
+		size_t part = n - done < BLOCK ? n - done : BLOCK;
+
+		if (!file_read_at(fd, piece + done, part, at + (off_t)done, NULL)) {
+			memset(piece + done, 0, part);
+			zeros += part;
+		}
+	}
+	return zeros;
+}
+
+static bool
+copy_bytes(int in, int out, uint64_t size, uint64_t *zeros_r, struct error *why)
+{
+	char *piece = must_alloc(PIECE);
 	bool ok = true;
 
-	if (in == -1)
-		return (may_vanish && errno == ENOENT) || error_sys(why, "cannot open %s", from);
-	if ((out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600)) == -1) {
-		close(in);
-		return error_sys(why, "cannot create %s", to);
+	for (uint64_t at = 0; ok && at < size; at += PIECE) {
+		size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
+
+		*zeros_r += read_or_zero(in, piece, n, (off_t)at);
+		ok = file_write(out, slice_of(piece, n), why);
 	}
-	piece = must_alloc(PIECE);
-	while (ok && most > 0 && (n = read(in, piece, most < PIECE ? (size_t)most : PIECE)) > 0) {
-		ok = file_write(out, slice_of(piece, (size_t)n), why);
-		most -= (uint64_t)n;
-	}
-	if (n == -1)
-		ok = error_sys(why, "cannot read %s", from);
-	ok = ok && file_flush(out, why);
 	free(piece);
-	close(in);
-	close(out);
-	return ok;
+	return ok && file_flush(out, why);
 }
 
 struct copying {
-	const char *from, *to;          /* directories */
-	uint32_t    segment;            /* the last one, … */
-	uint64_t    bytes;              /* … and what is copied of it */
+	const char     *from, *to;      /* directories */
+	uint32_t        segment;        /* the last one, … */
+	uint64_t        bytes;          /* … and what is copied of it */
+	struct outcome *outcome;
 };
+
+/* False when it cannot be written; what cannot be read is a lack. */
+static bool
+copy_open_file(const struct copying *c, int in, const char *from, const char *to, uint64_t most,
+    struct error *why)
+{
+	int out = open(to, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	uint64_t zeros = 0, size;
+	char what[PATH_BYTES + 80];
+	struct stat st;
+	bool ok;
+
+	if (out == -1)
+		return error_sys(why, "cannot create %s", to);
+	size = fstat(in, &st) == -1 ? 0 : (uint64_t)st.st_size < most ? (uint64_t)st.st_size : most;
+	ok = copy_bytes(in, out, size, &zeros, why);
+	close(out);
+	if (zeros > 0) {
+		snprintf(what, sizeof what, "%llu bytes of %s cannot be read", (unsigned long long)zeros, from);
+		say_lack(c->outcome, what);
+		c->outcome->lacks++;
+	}
+	return ok;
+}
+
+/* At most so many bytes; what has vanished meanwhile is fine when `may_vanish`. */
+static bool
+copy_file(const struct copying *c, const char *from, const char *to, uint64_t most, bool may_vanish,
+    struct error *why)
+{
+	int in = open_source(from);
+	struct error local = { 0 };
+	bool ok;
+
+	if (in == -1) {
+		if (may_vanish && errno == ENOENT)
+			return true;
+		error_sys(&local, "cannot open %s", from);
+		say_lack(c->outcome, local.text);
+		c->outcome->lacks++;
+		return true;
+	}
+	ok = copy_open_file(c, in, from, to, most, why);
+	close(in);
+	return ok;
+}
 
 static bool
 copy_segment(const struct copying *c, const char *name, struct error *why)
 {
 	char from[PATH_BYTES], to[PATH_BYTES];
-	uint64_t number;
+	uint32_t number;
 
-	if (strlen(name) != 8 || !slice_number(slice(name), 99999999, &number) || number > c->segment)
+	if (!segment_number(slice(name), &number) || number > c->segment)
 		return true;                    /* a spare, or begun since */
 	snprintf(from, sizeof from, "%s/seg/%s", c->from, name);
 	snprintf(to, sizeof to, "%s/seg/%s", c->to, name);
-	return copy_file(from, to, number == c->segment ? c->bytes : UINT64_MAX, false, why);
+	return copy_file(c, from, to, number == c->segment ? c->bytes : UINT64_MAX, false, why);
 }
 
 static bool
@@ -109,7 +182,7 @@ copy_content(const struct copying *c, const char *name, struct error *why)
 		return true;                    /* it is being received */
 	snprintf(from, sizeof from, "%s/content/%s", c->from, name);
 	snprintf(to, sizeof to, "%s/content/%s", c->to, name);
-	return copy_file(from, to, UINT64_MAX, true, why);
+	return copy_file(c, from, to, UINT64_MAX, true, why);
 }
 
 static bool
@@ -142,22 +215,36 @@ copy_spool(const struct copying *c, struct error *why)
 	    copy_all(c, "seg", copy_segment, why) && copy_all(c, "content", copy_content, why);
 }
 
-/* It is a spool, and says so itself. */
-static bool
-prove(struct house *h, const char *dir, size_t *messages_r, struct error *why)
+static void
+hear(void *arg, enum spool_news what, const char *sentence)
 {
-	struct spool_options o = { .dir = dir, .clock = &h->clock, .threadless = true };
+	if (what == SPOOL_DAMAGE)
+		say_lack(arg, sentence);
+}
+
+/* It is a spool, and says so itself; and what of it is damaged. */
+static bool
+prove(struct house *h, const char *dir, struct outcome *o, struct error *why)
+{
+	struct spool_options options = { .dir = dir, .clock = &h->clock, .threadless = true,
+		.news = hear, .arg = o };
 	struct spool_usage usage;
-	struct spool *s = spool_open(&o, why);
-	bool ok;
+	struct error unsound = { 0 };
+	struct spool *s = spool_open(&options, why);
+	bool sound;
 
 	if (s == NULL)
 		return false;
-	ok = spool_drain(s) && spool_verify(s, why);
+	sound = spool_drain(s) && spool_verify(s, &unsound);
 	spool_usage(s, &usage);
-	*messages_r = usage.messages;
+	o->messages = usage.messages;
+	o->lacks += usage.damages;
 	spool_close(s);
-	return ok && (usage.damages == 0 || error_set(why, "%zu records of it are damaged", usage.damages));
+	if (!sound && usage.damages == 0) {
+		say_lack(o, unsound.text);
+		o->lacks++;
+	}
+	return true;
 }
 
 /* --- backup ------------------------------------------------------------------------------------- */
@@ -182,9 +269,9 @@ copy_now(void *arg, json_t *row)
 }
 
 static bool
-copy_of_the_house(struct house *h, const char *to, struct error *why)
+copy_of_the_house(struct house *h, const char *to, struct outcome *o, struct error *why)
 {
-	struct backing_up b = { .copying = { "queue", to, 0, 0 }, .why = why };
+	struct backing_up b = { .copying = { "queue", to, 0, 0, o }, .why = why };
 	const struct answer_user user = { .row = copy_now, .arg = &b };
 	const struct queue_request ask = { .verb = QUEUE_BACKUP };
 	size_t count;
@@ -221,14 +308,15 @@ write_state(struct house *h, const char *path, struct error *why)
 }
 
 static bool
-backup(struct house *h, const char *to, size_t *messages_r, struct error *why)
+backup(struct house *h, const char *to, struct outcome *o, struct error *why)
 {
 	char spool[PATH_BYTES], state[PATH_BYTES];
 
 	snprintf(spool, sizeof spool, "%s/queue", to);
 	snprintf(state, sizeof state, "%s/state", to);
-	return copy_of_the_house(h, spool, why) && prove(h, spool, messages_r, why) &&
-	    write_state(h, state, why) && dir_flush(to, why);
+	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
+	    write_state(h, state, why) && holdings_write(to, o->messages, o->lacks, why) &&
+	    dir_flush(to, why);
 }
 
 /* --- restore ------------------------------------------------------------------------------------ */
@@ -263,18 +351,63 @@ restore_state(struct house *h, const char *path, struct error *why)
 	return ok;
 }
 
+static void
+say_difference(void *arg, const char *sentence)
+{
+	say_lack(arg, sentence);
+}
+
+/* It is still what it was when it was made. */
+static bool
+compare(const char *from, struct outcome *o, uint64_t *messages_r, struct error *why)
+{
+	struct owner owner = owner_leave();
+	bool ok = holdings_compare(from, say_difference, o, messages_r, &o->lacks, why);
+
+	owner_return(owner);
+	return ok;
+}
+
+/* Nothing is put in place that lacks something, unless that is wanted. */
+static bool
+whole_enough(const struct outcome *o, struct error *why)
+{
+	return o->lacks == 0 || o->damaged || error_set(why,
+	    "it is not whole and was not put in place; with --damaged what is left of it is");
+}
+
 /* The new spool takes its place in one step. */
 static bool
-restore(struct house *h, const char *from, size_t *messages_r, struct error *why)
+take_place(struct house *h, const char *from, uint64_t saved, struct outcome *o, struct error *why)
 {
-	char spool[PATH_BYTES], state[PATH_BYTES];
-	const struct copying c = { spool, "queue-restored", UINT32_MAX, 0 };
+	char spool[PATH_BYTES], what[80];
+	const struct copying c = { spool, "queue-restored", UINT32_MAX, UINT64_MAX, o };
 
 	snprintf(spool, sizeof spool, "%s/queue", from);
+	if (!dir_remove(c.to, why) || !copy_spool(&c, why) || !prove(h, c.to, o, why))
+		return false;
+	if (o->messages < saved) {
+		snprintf(what, sizeof what, "%zu messages of %llu are left", o->messages,
+		    (unsigned long long)saved);
+		say_lack(o, what);
+		o->lacks++;
+	}
+	if (!whole_enough(o, why)) {
+		dir_remove(c.to, NULL);
+		return false;
+	}
+	return dir_remove("queue", why) && file_rename(c.to, "queue", why) && dir_flush(".", why);
+}
+
+static bool
+restore(struct house *h, const char *from, struct outcome *o, struct error *why)
+{
+	char state[PATH_BYTES];
+	uint64_t saved = 0;
+
 	snprintf(state, sizeof state, "%s/state", from);
-	return nothing_here(h, why) && dir_remove(c.to, why) && copy_spool(&c, why) &&
-	    prove(h, c.to, messages_r, why) && dir_remove("queue", why) &&
-	    file_rename(c.to, "queue", why) && dir_flush(".", why) && restore_state(h, state, why);
+	return nothing_here(h, why) && compare(from, o, &saved, why) && whole_enough(o, why) &&
+	    take_place(h, from, saved, o, why) && restore_state(h, state, why);
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */
@@ -282,12 +415,9 @@ restore(struct house *h, const char *from, size_t *messages_r, struct error *why
 static const char default_file[] = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf";
 
 static bool
-read_place(int argc, char **argv, const char *synopsis, const char **file, const char **place)
+read_place(int argc, char **argv, const char *synopsis, const struct option_row *rows,
+    const char **place)
 {
-	const struct option_row rows[] = {
-		{ "-c", OPTION_TEXT, file, "FILE", "the configuration" },
-		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
-	};
 	struct words words = { .n = 0 };
 
 	if (!options_read(argc, argv, synopsis, rows, &words, 1))
@@ -305,22 +435,23 @@ fail(const char *command, const char *why)
 
 /* In the house, with a directory that was named before we went there. */
 static int
-with_directory(const char *command, const char *file, const char *place,
-    bool (*act)(struct house *, const char *, size_t *, struct error *))
+with_directory(struct outcome *o, const char *file, const char *place,
+    bool (*act)(struct house *, const char *, struct outcome *, struct error *))
 {
 	char directory[PATH_BYTES];
 	struct house h;
 	struct error why = { 0 };
-	size_t messages = 0;
 	int code;
 
 	if (realpath(place, directory) == NULL)
-		return fail(command, strerror(errno));
-	if ((code = house_enter(&h, command, file)) == 0) {
-		if (act(&h, directory, &messages, &why))
-			printf("%s: %zu message%s\n", command, messages, messages == 1 ? "" : "s");
+		return fail(o->command, strerror(errno));
+	if ((code = house_enter(&h, o->command, file)) == 0) {
+		if (act(&h, directory, o, &why))
+			printf("%s: %zu message%s\n", o->command, o->messages, o->messages == 1 ? "" : "s");
 		else
-			code = fail(command, why.text);
+			code = fail(o->command, why.text);
+		if (o->lacks > 0 && !o->damaged)
+			code = EX_DATAERR;
 	}
 	house_leave(&h);
 	return code;
@@ -330,20 +461,31 @@ int
 cmd_backup(int argc, char **argv)
 {
 	const char *file = default_file, *place = NULL;
+	const struct option_row rows[] = {
+		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
+		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
+	};
+	struct outcome o = { .command = "backup" };
 
-	if (!read_place(argc, argv, "backup DIR", &file, &place) || place == NULL)
+	if (!read_place(argc, argv, "backup DIR", rows, &place) || place == NULL)
 		return place == NULL ? fail("backup", "into which new directory?"), EX_USAGE : EX_USAGE;
 	if (mkdir(place, 0700) == -1)
 		return fail("backup", strerror(errno));
-	return with_directory("backup", file, place, backup);
+	return with_directory(&o, file, place, backup);
 }
 
 int
 cmd_restore(int argc, char **argv)
 {
 	const char *file = default_file, *place = NULL;
+	struct outcome o = { .command = "restore" };
+	const struct option_row rows[] = {
+		{ "--damaged", OPTION_FLAG, &o.damaged, NULL, "also of a backup that is not whole" },
+		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
+		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
+	};
 
-	if (!read_place(argc, argv, "restore DIR", &file, &place) || place == NULL)
+	if (!read_place(argc, argv, "restore DIR", rows, &place) || place == NULL)
 		return place == NULL ? fail("restore", "from which directory?"), EX_USAGE : EX_USAGE;
-	return with_directory("restore", file, place, restore);
+	return with_directory(&o, file, place, restore);
 }

@@ -62,7 +62,7 @@ tell(struct log *log, struct slice file, int64_t end, int64_t left)
 static void
 add(struct certificates *c, struct slice name, enum file_purpose purpose, const struct files *files)
 {
-	if (name.n == 0 || c->count == CERTIFICATES_MOST)
+	if (c->count == CERTIFICATES_MOST)
 		return;
 	c->each[c->count].file = name;
 	c->each[c->count].end = end_of(files, name, purpose);
@@ -75,7 +75,8 @@ certificates_begin(struct certificates *c, const struct conf *conf, const struct
 {
 	c->count = 0;
 	for (size_t i = 0; i < conf->listen_count; i++)
-		add(c, conf->listen[i].tls_cert, FILE_TLS_CERTIFICATE, files);
+		for (size_t j = 0; j < conf->listen[i].tls_count; j++)
+			add(c, conf->listen[i].tls[j].cert, FILE_TLS_CERTIFICATE, files);
 	for (size_t i = 0; i < conf->web.tls_count; i++)
 		add(c, conf->web.tls[i].cert, FILE_WEB_CERTIFICATE, files);
 }

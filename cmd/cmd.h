@@ -27,7 +27,7 @@ void complaint(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * *(const char **)to; a list appends to *(struct words *)to.
  */
 struct words {
-	const char *word[64];
+	const char *word[16384];        /* as many identifiers as xargs puts on a line */
 	size_t      n;
 };
 

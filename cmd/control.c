@@ -53,10 +53,20 @@ house_leave(struct house *h)
 	flaws_end(&h->flaws);
 }
 
+/* A command is the only one to tell of it. */
+static void
+tell_news(void *arg, enum spool_news kind, const char *sentence)
+{
+	(void)arg;
+	if (kind == SPOOL_TROUBLE || kind == SPOOL_DAMAGE)
+		fprintf(stderr, "chainmail: %s\n", sentence);
+}
+
 struct spool *
 house_spool(struct house *h, struct error *why)
 {
-	struct spool_options o = { .dir = "queue", .clock = &h->clock, .threadless = true };
+	struct spool_options o = { .dir = "queue", .clock = &h->clock, .threadless = true,
+	    .news = tell_news };
 
 	return owner_become(".", why) ? spool_open(&o, why) : NULL;
 }
@@ -174,19 +184,32 @@ converse(struct asking *a, struct house *h, int fd, const char *request)
 	loop_end(&a->loop);
 }
 
+int
+control_connect(struct slice state, bool *nobody_r, struct error *why)
+{
+	struct peer at = { .path = "control" };
+	struct error flaw = { 0 };
+	int fd = peer_connect(&at, NULL, &flaw);
+
+	*nobody_r = fd == -1 && (flaw.number == ENOENT || flaw.number == ECONNREFUSED);
+	if (fd == -1)
+		error_set(why, "cannot connect to %.*s/control: %s", FMT(state), strerror(flaw.number));
+	return fd;
+}
+
 enum control_answer
 control_ask(struct house *h, json_t *request, const struct answer_user *user, size_t *count_r,
     struct error *why)
 {
 	struct asking a = { .user = user, .answer = CONTROL_LOST, .why = why,
 	    .rows = BUF(ROWS_MOST), .arena = arena_new(ROW_MEMORY) };
-	struct peer at = { .path = "control" };
 	char *text = json_dumps(request, JSON_COMPACT);
-	int fd = peer_connect(&at, NULL, why);
+	bool nobody;
+	int fd = control_connect(h->conf->state, &nobody, why);
 
 	bug_if(text == NULL);
 	if (fd == -1)
-		a.answer = CONTROL_NOBODY;
+		a.answer = nobody ? CONTROL_NOBODY : CONTROL_FAILED;
 	else
 		converse(&a, h, fd, text);
 	buf_free(&a.rows);

@@ -38,9 +38,16 @@ struct answer_user {
 enum control_answer {
 	CONTROL_NOBODY,                 /* nobody runs */
 	CONTROL_LOST,                   /* the program ended before it had answered */
-	CONTROL_FAILED,                 /* it says why not */
+	CONTROL_FAILED,                 /* it says why not, or cannot be reached */
 	CONTROL_DONE,
 };
+
+/*
+ * The control socket of that state directory, where we stand.  -1: there is none, or
+ * nobody listens (*nobody_r), which is no failure; or it cannot be reached, and then
+ * somebody may well run.
+ */
+int control_connect(struct slice state, bool *nobody_r, struct error *why);
 
 /* The request is given up.  `count_r` gets how many messages or rows it was about. */
 enum control_answer control_ask(struct house *, json_t *request, const struct answer_user *,

@@ -222,29 +222,37 @@ takes_mail(const struct listen_conf *l)
 	return false;
 }
 
+/* What the key is now, and what it will be. */
+static void
+say_identity(struct writing *w, const struct identity_conf *identity)
+{
+	struct buf now = BUF(KEY_FILE_MOST), next = BUF(KEY_FILE_MOST);
+	struct error why = { .text = "there is no certificate in it" };
+	EVP_PKEY *key = NULL, *later = NULL;
+
+	if (read_file(identity->cert, "", &now, &why))
+		key = key_of_certificate(buf_slice(&now));
+	if (read_file(identity->key, ".next", &next, NULL))
+		later = private_key(buf_slice(&next));
+	if (key != NULL)
+		say_tlsa(w, key);
+	else
+		cannot(w, identity->cert, why.text);
+	if (later != NULL)
+		say_tlsa(w, later);
+	EVP_PKEY_free(key), EVP_PKEY_free(later);
+	buf_free(&now), buf_free(&next);
+}
+
+/* Of several certificates any may be shown: a sender asks for whatever name leads it here. */
 static void
 say_host(struct writing *w)
 {
 	for (size_t i = 0; i < w->conf->listen_count; i++) {
 		const struct listen_conf *l = &w->conf->listen[i];
-		struct buf now = BUF(KEY_FILE_MOST), next = BUF(KEY_FILE_MOST);
-		struct error why = { .text = "there is no certificate in it" };
-		EVP_PKEY *key = NULL, *later = NULL;
 
-		if (l->tls_cert.n == 0 || !takes_mail(l))
-			continue;
-		if (read_file(l->tls_cert, "", &now, &why))
-			key = key_of_certificate(buf_slice(&now));
-		if (read_file(l->tls_key, ".next", &next, NULL))
-			later = private_key(buf_slice(&next));
-		if (key != NULL)
-			say_tlsa(w, key);
-		else
-			cannot(w, l->tls_cert, why.text);
-		if (later != NULL)
-			say_tlsa(w, later);
-		EVP_PKEY_free(key), EVP_PKEY_free(later);
-		buf_free(&now), buf_free(&next);
+		for (size_t j = 0; takes_mail(l) && j < l->tls_count; j++)
+			say_identity(w, &l->tls[j]);
 	}
 }
 

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <fcntl.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -8,6 +9,7 @@
 
 #include "base/bug.h"
 #include "base/pack.h"
+#include "cmd/control.h"
 #include "cmd/kept.h"
 #include "cmd/owner.h"
 #include "queue/commands.h"
@@ -159,14 +161,18 @@ kept_running(const struct kept *k)
 
 /* The path of the socket may be longer than the kernel takes: go there, and come back. */
 static int
-connect_control(const char *state)
+connect_control(struct slice state, const char *path, bool *nobody_r, struct error *why)
 {
-	struct peer at = { .path = "control" };
 	int here = open(".", O_PATH | O_CLOEXEC), fd = -1;
-	struct error why;
 
-	if (here != -1 && chdir(state) == 0) {
-		fd = peer_connect(&at, NULL, &why);
+	*nobody_r = false;
+	if (here == -1) {
+		error_sys(why, "cannot come back to this directory");
+	} else if (chdir(path) == -1) {
+		*nobody_r = errno == ENOENT;
+		error_sys(why, "cannot go to %s", path);
+	} else {
+		fd = control_connect(state, nobody_r, why);
 		bug_if(fchdir(here) == -1);
 	}
 	if (here != -1)
@@ -183,7 +189,7 @@ open_disk(struct kept *k, const char *state, struct error *why)
 
 	snprintf(path, sizeof path, "%s/caches", state);
 	if (stat(path, &st) == -1)
-		return true;
+		return errno == ENOENT || error_sys(why, "cannot look at %s", path);
 	return owner_become(state, why) && (k->kv = kv_open(&o, why)) != NULL;
 }
 
@@ -191,13 +197,14 @@ bool
 kept_begin(struct kept *k, const struct conf *conf, struct error *why)
 {
 	char state[PATH_BYTES - 100];
+	bool nobody;
 	int fd;
 
 	*k = (struct kept){ .link = NULL };
 	snprintf(state, sizeof state, "%.*s", FMT(conf->state));
 	loop_begin(&k->loop, &k->clock);
-	if ((fd = connect_control(state)) == -1)
-		return open_disk(k, state, why);
+	if ((fd = connect_control(conf->state, state, &nobody, why)) == -1)
+		return nobody && open_disk(k, state, why);
 	k->link = link_new(&k->loop, fd, &PROGRAM, k);
 	return true;
 }

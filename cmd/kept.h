@@ -28,7 +28,7 @@ struct kept {
  */
 struct conf *kept_conf(const char *path, struct files *);
 
-/* False when there is a cache that cannot be opened. kept_end() is needed in any case. */
+/* False when program or cache may be there and cannot be reached. kept_end() is needed in any case. */
 bool kept_begin(struct kept *, const struct conf *, struct error *why);
 void kept_end(struct kept *);
 bool kept_running(const struct kept *);

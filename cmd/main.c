@@ -18,7 +18,7 @@ static const struct command COMMANDS[] = {
 	{ "queue", "[VERB] [ID...|all] [-c FILE]", "what waits: list, show, retry, hold, bounce, ...",
 	    cmd_queue },
 	{ "report", "show FILE|-", "read a report on TLS that somebody sent (RFC 8460)", cmd_report },
-	{ "restore", "DIR [-c FILE]", "put a backup in place of a queue that was lost", cmd_restore },
+	{ "restore", "DIR [--damaged] [-c FILE]", "put a backup in place of a queue that was lost", cmd_restore },
 	{ "role", NULL, NULL, cmd_role },
 	{ "route", "ADDRESS [--connect]", "where mail goes from here, and what TLS must prove there",
 	    cmd_route },

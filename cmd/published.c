@@ -69,6 +69,7 @@ struct looking {
 	const struct domain_conf *domain;
 	struct sts_record         record;
 	struct sts_fetch          fetch;
+	enum change_mx            mx_is;
 	struct slice             *mx;
 	size_t                    mx_count;
 	struct ip                 ips[ADDRESSES_MOST];
@@ -78,12 +79,14 @@ struct looking {
 static void
 take_hosts(struct looking *l, const struct fact *mx)
 {
+	l->mx_is = mx->answer == ANSWER_BROKEN ? CHANGE_MX_UNKNOWN : CHANGE_MX_NONE;
 	if (mx->answer != ANSWER_FOUND)
 		return;
 	l->mx = arena_get(l->arena, mx->count * sizeof *l->mx);
 	for (size_t i = 0; l->mx != NULL && i < mx->count; i++)
 		if (mx->records[i].data.n > 0)          /* RFC 7505: no mail at all */
 			l->mx[l->mx_count++] = mx->records[i].data;
+	l->mx_is = l->mx_count > 0 ? CHANGE_MX_FOUND : CHANGE_MX_NULL;
 }
 
 static void
@@ -207,6 +210,7 @@ look_at_domain(struct looking *l, bool json)
 	answers_run(&l->answers, look_up, l);
 	if (!fetch(l, &why))
 		return complain("mode", why.text, EX_TEMPFAIL);
+	q.mx_is = l->mx_is;
 	q.mx = l->mx;
 	q.mx_count = l->mx_count;
 	sts_change(&change, &q, l->arena);

@@ -30,6 +30,7 @@ struct asking {
 	bool          json;
 	struct house  house;
 	struct spool *spool;            /* when nobody runs */
+	struct error  flaw, why;        /* of the message it is about now; of any */
 	size_t        rows;
 	int64_t       bytes, oldest;
 	int           code;
@@ -455,13 +456,10 @@ answer_one(void *arg, const struct found *f)
 	struct asking *a = arg;
 	const struct queue_row row = { *f, false,
 		f->summary.arrival + conf_patience(a->house.conf, f->summary.sender.n == 0) };
-	struct error why;
 
-	if (a->request.verb == QUEUE_LIST || a->request.verb == QUEUE_SHOW)
-		take_row(a, &row);
-	if (a->request.verb == QUEUE_SHOW)
-		queue_text(a->spool, f->summary.id, a->request.text, take_bytes, a, &why);
-	return true;
+	take_row(a, &row);
+	return a->request.verb != QUEUE_SHOW ||
+	    queue_text(a->spool, f->summary.id, a->request.text, take_bytes, a, &a->flaw);
 }
 
 struct selected {
@@ -491,22 +489,34 @@ change_one(void *arg, const struct found *f)
 	return true;
 }
 
+static bool
+about_one(struct asking *a, uint64_t id)
+{
+	a->flaw.text[0] = '\0';
+	queue_look_at(a->spool, a->request.verb, id,
+	    a->request.verb == QUEUE_SHOW ? answer_one : change_one, a, &a->flaw);
+	if (a->flaw.text[0] != '\0')
+		a->why = a->flaw;
+	return a->flaw.text[0] == '\0';
+}
+
 static void
 about_messages(struct asking *a)
 {
 	struct selected s = { .ids = NULL };
 	struct queue_selection selection = { 0 };
-	bool listing = a->request.verb == QUEUE_LIST, ok = true;
-	struct error why = { 0 };
+	bool listing = a->request.verb == QUEUE_LIST;
+	size_t done = 0;
 
 	queue_select(a->spool, &a->request, &selection, listing ? answer_one : gather,
 	    listing ? (void *)a : &s);
 	for (size_t i = 0; i < s.count; i++)
-		spool_look(a->spool, s.ids[i],
-		    a->request.verb <= QUEUE_SHOW ? answer_one : change_one, a, NULL);
+		done += about_one(a, s.ids[i]);
+	if (selection.missed && a->why.text[0] == '\0')
+		a->why = selection.why;
 	if (!spool_drain(a->spool))
-		ok = error_set(&why, "the disk does not take the change");
-	take_end(a, s.count, !ok ? why.text : selection.missed ? selection.why.text : NULL);
+		error_set(&a->why, "the disk does not take the change");
+	take_end(a, done, a->why.text[0] != '\0' ? a->why.text : NULL);
 	queue_selection_end(&selection);
 	free(s.ids);
 }
@@ -592,7 +602,10 @@ read_ids(struct asking *a, const struct words *words, size_t first, struct arena
 			return false;
 		}
 	}
-	return true;
+	if (!a->request.all || a->request.id_count == 0)
+		return true;
+	fputs("chainmail queue: all messages, or those with these IDs: which?\n", stderr);
+	return false;
 }
 
 static bool

@@ -19,6 +19,7 @@
 #include "cmd/resolving.h"
 #include "cmd/role.h"
 #include "delivery/delivery.h"
+#include "net/identities.h"
 #include "net/job.h"
 #include "net/link.h"
 #include "net/tls.h"
@@ -31,7 +32,7 @@
 
 enum {
 	PATHS_MOST = 256, SEALERS_MOST = 4,
-	IDENTITIES_MOST = 64, WEB_DOORS_MOST = 128,
+	WEB_DOORS_MOST = 128,
 	/* Everybody who has to do with mail parses the same texts, so everybody has the tables they name. */
 	TEXTS = BIT(FILE_CONFIG) | BIT(FILE_ALIASES) | BIT(FILE_MEMBERS) | BIT(FILE_USERS) |
 	    BIT(FILE_TRUST) | BIT(FILE_LISTS),
@@ -315,22 +316,14 @@ web_prepare(struct role *r, struct error *why)
 {
 	struct web_state *s = r->state = must_alloc(sizeof *s);
 	const struct web_conf *conf = &r->conf->web;
-	struct tls_identity ids[IDENTITIES_MOST];
+	const struct identities shown = { conf->tls, conf->tls_count, FILE_WEB_CERTIFICATE, FILE_WEB_KEY,
+	    r->conf->policy.tls_13 };
 	struct rng rng = rng_random();
-	size_t n = 0;
 
-	for (; n < conf->tls_count && n < IDENTITIES_MOST; n++) {
-		ids[n] = (struct tls_identity){ .name = "web" };
-		if (!outside(r, conf->tls[n].cert, FILE_WEB_CERTIFICATE, &ids[n].certificate) ||
-		    !outside(r, conf->tls[n].key, FILE_WEB_KEY, &ids[n].key))
-			return error_set(why, "a certificate of the web door is not there");
-	}
 	s->site = site_new(r->conf);
 	s->seed = rng_next(&rng);
 	s->loop = &r->loop;
-	s->tls = tls_server_new(ids, n, why);
-	if (s->tls != NULL && r->conf->policy.tls_13)
-		tls_only_13(tls_server_context(s->tls));
+	s->tls = identities_open(&shown, &r->reader, why);
 	return s->tls != NULL;
 }
 

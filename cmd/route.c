@@ -414,8 +414,9 @@ probe(struct routing *r, size_t host, size_t address, json_t *list)
 		loop_run(&r->answers->loop);
 		timer_clear(&r->answers->loop, &p.patience);
 	} else {
-		json_object_set_new(p.json, "refused",
-		    status_json(&(struct status){ 0, 4, 4, 1, slice(why.text) }));
+		const struct status no = status_make(0, 4, 4, 1, slice(why.text));
+
+		json_object_set_new(p.json, "refused", status_json(&no));
 	}
 	json_array_append_new(list, p.json);
 	return p.proved;

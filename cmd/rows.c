@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 
@@ -22,7 +23,8 @@ ask_disk(struct house *h, const struct queue_request *r, const json_t *rows,
 
 	*count_r = 0;
 	if (r->verb != QUEUE_LOAD && stat(o.dir, &st) == -1)
-		return true;
+		return errno == ENOENT || error_sys(why, "cannot look at %.*s/%s",
+		    FMT(h->conf->state), o.dir);
 	ok = owner_become(".", why) && (kv = kv_open(&o, why)) != NULL &&
 	    queue_kept(kv, r, rows, each, arg, count_r, why);
 	kv_close(kv);

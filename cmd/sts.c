@@ -24,8 +24,8 @@ struct asking {
 	struct kept  kept;
 	bool         json;
 	const char  *verb;
-	size_t       rows;
-	int          code;
+	size_t       rows;              /* of all domains, … */
+	size_t       found;             /* … and of the one that is asked about */
 };
 
 static int
@@ -125,18 +125,22 @@ take(void *arg, struct slice domain, struct slice packed)
 		if (!a->json && e.known && strcmp(a->verb, "list") != 0)
 			print_policy(e.policy.text);
 		a->rows++;
+		a->found++;
 	}
 	arena_free(arena);
 }
 
 /* --- verbs ------------------------------------------------------------------------------------ */
 
+/* `about`: a domain, or nothing. */
 static int
-failed(const struct asking *a, const struct error *why)
+failed(const struct asking *a, struct slice about, const struct error *why)
 {
 	bool nobody = !kept_running(&a->kept) && strcmp(a->verb, "refresh") == 0;
 
-	return complain(a->verb, why->text, nobody ? EX_UNAVAILABLE : EX_TEMPFAIL);
+	complaint("chainmail sts %s: %.*s%s%s", a->verb, FMT(about), about.n > 0 ? ": " : "",
+	    why->text);
+	return nobody ? EX_UNAVAILABLE : EX_TEMPFAIL;
 }
 
 static int
@@ -145,27 +149,64 @@ list(struct asking *a)
 	struct error why;
 
 	if (!kept_ask(&a->kept, "list", NONE, take, a, &why))
-		return failed(a, &why);
+		return failed(a, NONE, &why);
 	if (!a->json && a->rows == 0)
 		puts("no policy is kept");
 	return 0;
 }
 
 static int
-about_domain(struct asking *a, struct slice domain)
+nothing_kept(const struct asking *a, struct slice domain)
+{
+	complaint("chainmail sts %s: nothing is kept of %.*s", a->verb, FMT(domain));
+	return EX_BAD;
+}
+
+static int
+see_domain(struct asking *a, struct slice domain)
 {
 	struct error why;
 
+	a->found = 0;
 	if (!kept_ask(&a->kept, a->verb, domain, take, a, &why))
-		return failed(a, &why);
-	if (strcmp(a->verb, "forget") == 0) {
-		if (!a->json)
-			printf("%.*s is forgotten\n", FMT(domain));
-	} else if (a->rows == 0) {
-		complaint("chainmail sts %s: nothing is kept of %.*s", a->verb, FMT(domain));
-		return EX_BAD;
-	}
+		return failed(a, domain, &why);
+	return a->found > 0 ? 0 : nothing_kept(a, domain);
+}
+
+static void
+note_entry(void *arg, struct slice domain, struct slice entry)
+{
+	(void)domain, (void)entry;
+	((struct asking *)arg)->found++;
+}
+
+static int
+forget_domain(struct asking *a, struct slice domain)
+{
+	struct error why;
+
+	a->found = 0;
+	if (!kept_ask(&a->kept, "show", domain, note_entry, a, &why) ||
+	    !kept_ask(&a->kept, "forget", domain, NULL, NULL, &why))
+		return failed(a, domain, &why);
+	if (a->found == 0)
+		return nothing_kept(a, domain);
+	if (!a->json)
+		printf("%.*s is forgotten\n", FMT(domain));
 	return 0;
+}
+
+static int
+about_domain(struct asking *a, struct slice domain)
+{
+	return strcmp(a->verb, "forget") == 0 ? forget_domain(a, domain) : see_domain(a, domain);
+}
+
+static int
+not_a_domain(const struct asking *a, const char *word)
+{
+	complaint("chainmail sts %s: \"%s\" is no domain", a->verb, word);
+	return EX_USAGE;
 }
 
 static int
@@ -177,7 +218,7 @@ each_domain(struct asking *a, const struct words *words)
 	for (size_t i = 1; i < words->n; i++) {
 		struct slice domain = domain_normal(slice(words->word[i]), arena);
 		int one = domain.n > 0 ? about_domain(a, domain)
-		    : complain(a->verb, "that is no domain", EX_USAGE);
+		    : not_a_domain(a, words->word[i]);
 
 		code = code == 0 ? one : code;
 	}
@@ -203,7 +244,7 @@ about_kept(struct asking *a, const struct words *words, const struct conf *conf)
 	int code;
 
 	if (!kept_begin(&a->kept, conf, &why))
-		code = complain("", why.text, EX_UNAVAILABLE);
+		code = complain(a->verb, why.text, EX_NOINPUT);
 	else if (strcmp(a->verb, "list") == 0)
 		code = list(a);
 	else

@@ -80,7 +80,9 @@ check_keys(const struct conf *conf, struct flaws *flaws)
 static void
 check_listen(const struct conf *conf, const struct listen_conf *l, struct flaws *flaws)
 {
-	if (l->tls_implicit && l->tls_cert.n == 0) {
+	if (l->tls_count > CERTIFICATES_MOST)
+		flaw_error(flaws, l->place, "a listener takes at most %d certificates", CERTIFICATES_MOST);
+	if (l->tls_implicit && l->tls_count == 0) {
 		flaw_error(flaws, l->place, "\"tls implicit\" needs a certificate");
 		flaw_hint(flaws, "tls cert FILE key FILE");
 	}
@@ -190,14 +192,6 @@ check_list(const struct conf *conf, const struct list_conf *l, struct flaws *fla
 		flaw_error(flaws, l->address.place, "%s", why.text);
 }
 
-static bool
-signs(const struct conf *conf, struct slice domain)
-{
-	while (domain.n > 0 && conf_key(conf, domain, 0) == NULL)
-		domain = domain_parent(domain);
-	return domain.n > 0;
-}
-
 /* RFC 8058 3.1, 4: an answer to the click, and a signature over the field. */
 static void
 check_one_click(const struct conf *conf, const struct list_conf *l, struct flaws *flaws)
@@ -208,7 +202,7 @@ check_one_click(const struct conf *conf, const struct list_conf *l, struct flaws
 		flaw_error(flaws, l->address.place, "one-click unsubscription needs a door for HTTPS");
 		flaw_hint(flaws, "web { tls cert FILE key FILE }");
 	}
-	if (!signs(conf, l->address.address.domain))
+	if (!conf_signs(conf, l->address.address.domain))
 		flaw_error(flaws, l->address.place, "one-click unsubscription needs a signature: "
 		    "there is no key for %.*s", FMT(l->address.address.domain));
 }
@@ -249,7 +243,7 @@ static bool
 offers_starttls(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->listen_count; i++)
-		if (conf->listen[i].tls_cert.n > 0 && !conf->listen[i].tls_implicit)
+		if (conf->listen[i].tls_count > 0 && !conf->listen[i].tls_implicit)
 			return true;
 	return false;
 }

@@ -251,6 +251,14 @@ conf_key(const struct conf *conf, struct slice domain, size_t turn)
 }
 
 bool
+conf_signs(const struct conf *conf, struct slice domain)
+{
+	while (domain.n > 0 && conf_key(conf, domain, 0) == NULL)
+		domain = domain_parent(domain);
+	return domain.n > 0;
+}
+
+bool
 conf_lets_leave(const struct conf *conf)
 {
 	for (size_t i = 0; i < conf->domain_count; i++)

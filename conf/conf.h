@@ -40,8 +40,15 @@ struct log_conf {
 struct resolver_conf {
 	struct endpoint *servers;       /* none: those of /etc/resolv.conf */
 	size_t           server_count;
-	struct slice     anchor;
+	struct slice     anchor;        /* empty: nothing is validated */
+	struct place     anchor_place;
 	struct slice     facts;         /* not empty: nothing else is asked */
+};
+
+/* A certificate with its chain, and its key. */
+struct identity_conf {
+	struct slice cert, key;
+	struct place place;
 };
 
 /* A door for clients. */
@@ -50,7 +57,8 @@ struct listen_conf {
 	struct place     place;
 	struct endpoint *on;
 	size_t           on_count;
-	struct slice     tls_cert, tls_key;     /* both or neither */
+	struct identity_conf *tls;      /* none: no TLS is offered */
+	size_t           tls_count;
 	bool             tls_implicit;
 	struct network  *relay;         /* who may send to any domain */
 	size_t           relay_count;
@@ -60,11 +68,6 @@ struct listen_conf {
 	bool             seal_arc;
 	struct slice     sign_dkim;     /* a domain that has a key, or empty */
 	struct place     sign_place;
-};
-
-/* A certificate with its chain, and its key. */
-struct identity_conf {
-	struct slice cert, key;
 };
 
 /* The door for HTTPS. It is there when the block is; see conf_serves(). */
@@ -274,6 +277,8 @@ void conf_defaults(const struct vocabulary *, const char *context, struct buf *)
 
 /* The key of that domain, by turn from 0; NULL at the end. */
 const struct key_conf *conf_key(const struct conf *, struct slice domain, size_t turn);
+/* There is one for the domain, or for one above it: still aligned (RFC 9989 5.3.3). */
+bool conf_signs(const struct conf *, struct slice domain);
 
 /* The web role has something to do: a door, and a policy to serve or a list that can be left there. */
 bool conf_serves(const struct conf *);

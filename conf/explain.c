@@ -186,7 +186,7 @@ explain_listen(struct buf *b, const struct conf *conf, const struct listen_conf 
 		value_add_endpoint(b, l->on[i]);
 	}
 	buf_printf(b, " (%.*s%s): %s", FMT(l->name),
-	    l->tls_implicit ? ", TLS from the start" : l->tls_cert.n ? ", STARTTLS" : ", no TLS",
+	    l->tls_implicit ? ", TLS from the start" : l->tls_count ? ", STARTTLS" : ", no TLS",
 	    conf->domain_count ? "anybody may send to the addresses above" : "nobody may send");
 	for (size_t i = 0; i < l->relay_count; i++) {
 		buf_add(b, i == 0 ? S("; to all domains may send ") : S(", "));

@@ -22,8 +22,8 @@ struct conf *conf_load(const char *path, struct files *, struct flaws *);
 
 /*
  * What the world says of it: certificates that do not fit their keys or have
- * expired, keys that cannot sign, directories that cannot be used, secrets that
- * others may read.  Ports are tried by `run`.
+ * expired, keys that cannot sign, a trust anchor that is of no use, directories that
+ * cannot be used, secrets that others may read.  Ports are tried by `run`.
  */
 void world_check(const struct conf *, const struct files *, int64_t now, struct flaws *);
 

@@ -44,13 +44,14 @@ home_resolve(const struct routes *routes, const struct home *home, struct slice 
 struct home *
 home_of(const struct routes *routes, const struct address *address)
 {
-	struct home *home;
+	struct slice host = routes->conf->hostname;
+	struct home *home = map_get(&routes->homes, address->domain.n > 0 ? address->domain : host);
+	bool of_host = address->domain.n == 0 || slice_eq(address->domain, host);
 
-	if (address->domain.n > 0)
-		return map_get(&routes->homes, address->domain);
-	if (!slice_eqi(address->local, S("postmaster")) || routes->home_count == 0)
+	if (address->domain.n > 0 && home != NULL)
+		return home;
+	if (!of_host || !slice_eqi(address->local, S("postmaster")) || routes->home_count == 0)
 		return NULL;
-	home = map_get(&routes->homes, routes->conf->hostname);
 	return home != NULL ? home : &routes->home[0];
 }
 

@@ -20,8 +20,8 @@
  * but beside a catch-all only the names to which aliases, lists and the
  * catch-all of this configuration deliver, or the catch-all would get nothing.
  *
- * A <postmaster> without a domain is that of the host name, if it is a domain of
- * ours, else of the first domain.
+ * A <postmaster> without a domain is that of the host name; and that one, where the
+ * host name is no domain of ours, is the first domain's: our reports give him as contact.
  *
  * The routes read the outside tables once, hold everything in maps (100,000
  * aliases are ordinary), and never change.

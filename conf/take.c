@@ -151,8 +151,16 @@ TAKER(take_log)
 }
 
 TAKER(take_roots)  { UNUSED; b->conf->roots = first_file(b, s, FILE_ROOTS); }
-TAKER(take_anchor) { UNUSED; b->conf->resolver.anchor = first_file(b, s, FILE_ANCHOR); }
 TAKER(take_facts)  { UNUSED; b->conf->resolver.facts = first_file(b, s, FILE_FACTS); }
+
+TAKER(take_anchor)
+{
+	struct resolver_conf *r = field;
+
+	UNUSED;
+	r->anchor_place = place_of(b, s->words->next);
+	r->anchor = statement_says(s, "none") ? NONE : first_file(b, s, FILE_ANCHOR);
+}
 
 TAKER(take_server)
 {
@@ -193,14 +201,24 @@ TAKER(take_on)
 		*(struct endpoint *)MORE(b, l->on, l->on_count) = endpoint_of(b, w);
 }
 
+/* "tls cert FILE key FILE" */
+static void
+take_identity(struct build *b, const struct statement *s, struct identity_conf *identity,
+    enum file_purpose certificate, enum file_purpose key)
+{
+	const struct word *cert = value_first(s);
+
+	identity->place = cert->place;
+	identity->cert = file_of(b, cert, certificate)->name;
+	identity->key = file_of(b, value_next(cert), key)->name;
+}
+
 TAKER(take_cert)
 {
 	struct listen_conf *l = field;
-	const struct word *cert = value_first(s);
 
 	UNUSED;
-	l->tls_cert = file_of(b, cert, FILE_TLS_CERTIFICATE)->name;
-	l->tls_key = file_of(b, value_next(cert), FILE_TLS_KEY)->name;
+	take_identity(b, s, MORE(b, l->tls, l->tls_count), FILE_TLS_CERTIFICATE, FILE_TLS_KEY);
 }
 
 TAKER(take_relay)
@@ -256,12 +274,9 @@ TAKER(take_web_on)
 TAKER(take_web_cert)
 {
 	struct web_conf *web = field;
-	struct identity_conf *identity = MORE(b, web->tls, web->tls_count);
-	const struct word *cert = value_first(s);
 
 	UNUSED;
-	identity->cert = file_of(b, cert, FILE_WEB_CERTIFICATE)->name;
-	identity->key = file_of(b, value_next(cert), FILE_WEB_KEY)->name;
+	take_identity(b, s, MORE(b, web->tls, web->tls_count), FILE_WEB_CERTIFICATE, FILE_WEB_KEY);
 }
 
 /* --- domain and list ------------------------------------------------------------------ */

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/text.h"
+#include "conf/anchor.h"
 #include "conf/load.h"
 
 struct world {
@@ -116,10 +117,8 @@ check_dates(const struct world *w, const struct conf_file *f, const X509 *x)
 		flaw_warning(w->flaws, f->place, "the certificate is not valid yet");
 }
 
-/* `host`: whom it shall be for; empty: others look at that. */
 static void
-check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file,
-    struct slice host)
+check_pair(const struct world *w, const struct conf_file *cert_file, const struct conf_file *key_file)
 {
 	X509 *x = certificate(w, cert_file);
 	EVP_PKEY *key = private_key(w, key_file);
@@ -128,8 +127,6 @@ check_pair(const struct world *w, const struct conf_file *cert_file, const struc
 		tell_pair(w, cert_file, X509_get0_pubkey(x), key);
 	if (x != NULL)
 		check_dates(w, cert_file, x);
-	if (x != NULL && host.n > 0 && X509_check_host(x, host.p, host.n, 0, NULL) != 1)
-		flaw_warning(w->flaws, cert_file->place, "the certificate is not for %.*s", FMT(host));
 	X509_free(x);
 	EVP_PKEY_free(key);
 	ERR_clear_error();
@@ -181,6 +178,19 @@ check_algorithms(const struct world *w)
 	}
 }
 
+/* RFC 8460 3: those by mail must be signed; without a key they are not sent. */
+static void
+check_reports(const struct world *w)
+{
+	const struct conf *conf = w->conf;
+
+	if (!conf->delivery.tls_reports || conf_signs(conf, conf->hostname))
+		return;
+	flaw_warning(w->flaws, conf->begin, "there is no key for %.*s: reports on TLS are not sent by mail",
+	    FMT(conf->hostname));
+	flaw_hint(w->flaws, "key NAME { domain ...; file ... }, or \"delivery { tls-reports off }\"");
+}
+
 static void
 check_roots(const struct world *w, const struct conf_file *f)
 {
@@ -189,6 +199,62 @@ check_roots(const struct world *w, const struct conf_file *f)
 	else
 		flaw_warning(w->flaws, f->place, "%.*s is not there: no server can be verified",
 		    FMT(f->name));
+}
+
+/* --- the trust anchor (RFC 7672 2.1) ------------------------------------------------------ */
+
+static void
+tell_anchor_line(const struct world *w, const struct file *file, struct slice line, unsigned number,
+    bool bad, const char *why)
+{
+	struct source source = { slice_of(file->name, file->name_length), buf_slice(&file->bytes) };
+	struct place place = { &source, line.p, number, (unsigned)line.n };
+
+	if (bad)
+		flaw_error(w->flaws, place, "%s", why);
+	else
+		flaw_warning(w->flaws, place, "the resolver does not know the algorithm of this record");
+}
+
+static void
+check_anchor_text(const struct world *w, const struct conf_file *f, const struct file *file)
+{
+	struct slice text = buf_slice(&file->bytes), line;
+	unsigned number = 0, bad = 0;
+	enum anchor_line got;
+	struct error why;
+
+	while ((got = anchor_next(&text, &line, &number, &why)) != ANCHOR_END) {
+		if (got == ANCHOR_BAD || got == ANCHOR_UNKNOWN)
+			tell_anchor_line(w, file, line, number, got == ANCHOR_BAD, why.text);
+		bad += got == ANCHOR_BAD;
+	}
+	if (bad == 0 && !anchor_covers_root(buf_slice(&file->bytes), &why))
+		flaw_error(w->flaws, f->place, "%s", why.text);
+}
+
+static void
+check_anchor(const struct world *w, const struct conf_file *f)
+{
+	const struct file *file = files_find(w->files, f->name, f->purpose);
+
+	if (file != NULL) {
+		check_anchor_text(w, f, file);
+		return;
+	}
+	flaw_error(w->flaws, f->place, "the trust anchor %.*s is not there: who has DANE could not be told",
+	    FMT(f->name));
+	flaw_hint(w->flaws, "install dns-root-data, or say \"resolver { anchor none }\"");
+}
+
+static void
+check_validation(const struct world *w)
+{
+	const struct resolver_conf *r = &w->conf->resolver;
+
+	if (r->facts.n == 0 && r->anchor.n == 0)
+		flaw_warning(w->flaws, r->anchor_place, "nothing is validated: mail to hosts with DANE goes "
+		    "out like any other");
 }
 
 /* A secret that everybody on the machine may read is none. */
@@ -212,11 +278,8 @@ check_files(const struct world *w)
 	for (size_t i = 0; i < w->conf->file_count; i++)
 		switch (f[i]->purpose) {
 		case FILE_TLS_CERTIFICATE:
-			/* its key is named behind it */
-			check_pair(w, f[i], f[i + 1], w->conf->hostname);
-			break;
 		case FILE_WEB_CERTIFICATE:
-			check_pair(w, f[i], f[i + 1], NONE);
+			check_pair(w, f[i], f[i + 1]);  /* its key is named behind it */
 			break;
 		case FILE_TLS_KEY:
 		case FILE_WEB_KEY:
@@ -229,21 +292,26 @@ check_files(const struct world *w)
 		case FILE_ROOTS:
 			check_roots(w, f[i]);
 			break;
+		case FILE_ANCHOR:
+			check_anchor(w, f[i]);
+			break;
 		default:
 			break;
 		}
 }
 
-/* --- policy hosts --------------------------------------------------------------------- */
+/* --- whom certificates are for --------------------------------------------------------------------- */
 
-/* As a sender looks at it: the SAN and nothing but the SAN (RFC 8461 3.3). */
+/* As a sender of that policy looks at it: the SAN and nothing but the SAN (RFC 8461 3.3). */
+enum { SAN_ALONE = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS };
+
 static bool
-is_for(const struct world *w, const struct identity_conf *identity, struct slice host)
+is_for(const struct world *w, const struct identity_conf *identity, enum file_purpose purpose,
+    unsigned flags, struct slice host)
 {
-	BIO *bio = bytes_of(w, identity->cert, FILE_WEB_CERTIFICATE);
+	BIO *bio = bytes_of(w, identity->cert, purpose);
 	X509 *x = bio != NULL ? PEM_read_bio_X509(bio, NULL, no_password, NULL) : NULL;
-	bool good = x != NULL && X509_check_host(x, host.p, host.n, X509_CHECK_FLAG_NEVER_CHECK_SUBJECT |
-	    X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS, NULL) == 1;
+	bool good = x != NULL && X509_check_host(x, host.p, host.n, flags, NULL) == 1;
 
 	X509_free(x);
 	BIO_free(bio);
@@ -257,9 +325,29 @@ has_certificate(const struct world *w, struct slice host)
 	const struct web_conf *web = &w->conf->web;
 
 	for (size_t i = 0; i < web->tls_count; i++)
-		if (is_for(w, &web->tls[i], host))
+		if (is_for(w, &web->tls[i], FILE_WEB_CERTIFICATE, SAN_ALONE, host))
 			return true;
 	return false;
+}
+
+/* Whoever asks for no name is shown the first one, so there it is told. */
+static void
+check_listener(const struct world *w, const struct listen_conf *l)
+{
+	for (size_t i = 0; i < l->tls_count; i++)
+		if (is_for(w, &l->tls[i], FILE_TLS_CERTIFICATE, 0, w->conf->hostname))
+			return;
+	if (l->tls_count > 0)
+		flaw_warning(w->flaws, l->tls[0].place, l->tls_count == 1 ? "the certificate is not for %.*s"
+		    : "none of these certificates is for %.*s", FMT(w->conf->hostname));
+}
+
+/* What cannot be read has been told. */
+static void
+check_listeners(const struct world *w)
+{
+	for (size_t i = 0; w->flaws->errors == 0 && i < w->conf->listen_count; i++)
+		check_listener(w, &w->conf->listen[i]);
 }
 
 static void
@@ -363,7 +451,10 @@ world_check(const struct conf *conf, const struct files *files, int64_t now, str
 	struct world w = { conf, files, now, flaws };
 
 	check_files(&w);
+	check_validation(&w);
 	check_algorithms(&w);
+	check_reports(&w);
+	check_listeners(&w);
 	check_web_hosts(&w);
 	check_directories(&w);
 	check_user(&w);

@@ -24,6 +24,7 @@ enum {
 	ATTEMPT_MEMORY = 24 << 20,      /* an order with 100,000 recipients */
 	DNS_MS = 30 * SECOND,
 	STORY_MOST = 16 << 10,
+	SILENT_MS = 5 * MINUTE,         /* a host that did not answer is left alone, at most */
 };
 
 struct step;
@@ -49,6 +50,7 @@ struct attempt {
 	size_t                  host, address;  /* of the plan, being tried */
 	bool                    in_clear;
 	bool                    reused, fresh;  /* the connection was idle; no idle one again */
+	bool                    begun;          /* the host took us in: a transaction is under way */
 	struct connection      *connection;
 	struct status          *status;         /* of each recipient of the order; class 0: undecided */
 	struct client_mail      mail;           /* those who are undecided, … */
@@ -350,12 +352,58 @@ note_host(struct attempt *a)
 	a->result.trust = slice(secure_trust_name(f.trust));
 }
 
+/* --- hosts that do not answer: others need not find it out again ---------------------- */
+
+/* Shorter than the first wait: a message's own next try always is one. */
+static void
+did_not_answer(struct attempt *a)
+{
+	struct delivery *d = a->delivery;
+	struct peer peer = aim_peer(&a->plan, a->host, a->address);
+	int64_t now = clock_ticks(d->loop->clock), first = d->options.conf->delivery.retry[0];
+
+	silence_note(&d->silence, &peer, now, now + (first < SILENT_MS ? first : SILENT_MS));
+}
+
+static void
+answered(struct attempt *a)
+{
+	struct peer peer = aim_peer(&a->plan, a->host, a->address);
+
+	silence_over(&a->delivery->silence, &peer);
+}
+
+/* True, with a line of the story, when this address is passed over. */
+static bool
+is_silent(struct attempt *a)
+{
+	const struct plan_host *h = &a->plan.hosts[a->host];
+	struct peer peer = aim_peer(&a->plan, a->host, a->address);
+	int64_t age = silence_age(&a->delivery->silence, &peer, clock_ticks(a->delivery->loop->clock));
+	char text[PEER_TEXT];
+	struct status why;
+
+	if (age < 0)
+		return false;
+	peer_text(&peer, text);
+	why = (struct status){ 0, 4, 4, 1, arena_printf(a->arena,
+	    "nobody answered there %lld s ago: not tried again so soon", (long long)(age / 1000)) };
+	buf_printf(&a->story, "%.*s [%s]: 4.4.1 %.*s\n", FMT(h->name), text, FMT(why.text));
+	a->result.host = h->name;
+	a->result.peer = arena_copy(a->arena, slice(text));
+	not_there(a, why);
+	return true;
+}
+
 static void
 on_ready(void *arg)
 {
 	struct attempt *a = arg;
 
 	note_host(a);
+	answered(a);
+	a->begun = true;
+	a->result.refused = false;
 	bug_if(!begin_mail(a));
 	/* The plan knows who is free of it: reports, and our own neighbours (RFC 8689 5). */
 	a->mail.requiretls_needed = a->plan.hosts[a->host].requiretls;
@@ -370,6 +418,7 @@ on_sent(void *arg)
 	struct connection *c = a->connection;
 
 	end_mail(a);
+	answered(a);
 	a->connection = NULL;
 	idle_put(a->delivery, c);
 	a->step = &TELL;
@@ -402,6 +451,8 @@ on_over(void *arg, const struct connection_end *end)
 	struct status why = end->why;
 	/* An idle connection that is gone when we come back says nothing about the host. */
 	bool stale = a->reused && !end->text_sent && why.reply == 0;
+	bool silent = why.reply == 0 && why.subject == 4 &&
+	    connection_facts(a->connection).greeting.n == 0;
 
 	why.text = arena_copy(a->arena, why.text);
 	tell_story(a, end);
@@ -414,6 +465,9 @@ on_over(void *arg, const struct connection_end *end)
 		go_on(a, &TALK);
 		return;
 	}
+	a->result.refused = !a->begun && why.reply != 0;
+	if (silent)
+		did_not_answer(a);
 	not_there(a, why);
 	if (end->text_sent) {                   /* it may have arrived: try later (A21.10) */
 		a->worst = why;
@@ -463,6 +517,7 @@ talk(struct attempt *a)
 	};
 	struct error why;
 
+	a->begun = false;
 	a->connection = a->in_clear || a->fresh ? NULL : idle_take(d, host, &peer);
 	a->reused = a->connection != NULL;
 	if (a->reused) {
@@ -470,10 +525,14 @@ talk(struct attempt *a)
 		on_ready(a);
 		return FLOW_WAIT;
 	}
+	if (!a->in_clear && !a->fresh && is_silent(a)) {
+		a->address++;
+		return then(a, &CHOOSE);
+	}
 	a->connection = connection_open(&o, host, peer, &CONNECTION, a, &why);
 	if (a->connection != NULL)
 		return FLOW_WAIT;
-	not_there(a, (struct status){ 0, 4, 4, 1, arena_copy(a->arena, slice(why.text)) });
+	not_there(a, status_make(0, 4, 4, 1, arena_copy(a->arena, slice(why.text))));
 	a->address++;
 	return then(a, &CHOOSE);
 }

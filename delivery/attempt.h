@@ -15,6 +15,7 @@
 #include "delivery/results.h"
 #include "delivery/secure.h"
 #include "delivery/sessions.h"
+#include "delivery/silence.h"
 #include "queue/order.h"
 #include "sts/tally.h"
 
@@ -29,6 +30,7 @@ struct delivery {
 	struct sessions        *sessions;
 	struct link            *queue;          /* NULL: none now */
 	struct results          results;
+	struct silence          silence;
 	struct attempt         *attempts;
 	struct idle            *idle;
 	size_t                  idle_count;

@@ -65,7 +65,7 @@ said(struct client *c)
 	struct status s = status_of_reply(c->reply.code, text);
 	struct buf shown = BUF(4 * TEXT_KEPT);
 
-	shown_add(&shown, s.text);
+	harmless_add(&shown, s.text);
 	s.text = arena_copy(c->arena, buf_slice(&shown));
 	buf_free(&shown);
 	return status_good(s) ? s : no_success(s);
@@ -257,6 +257,19 @@ add_notify(struct buf *b, unsigned notify)
 		}
 }
 
+/* As it was given; without SMTPUTF8 in letters that need none (RFC 6533 3). */
+static void
+add_orcpt(struct client *c, struct slice orcpt)
+{
+	struct buf ascii = BUF(ORCPT_MOST);
+
+	if (c->mail->smtputf8 || ascii_only(orcpt))
+		buf_printf(&c->out, " ORCPT=%.*s", FMT(orcpt));
+	else if (orcpt_add_ascii(&ascii, orcpt))
+		buf_printf(&c->out, " ORCPT=%.*s", FMT(buf_slice(&ascii)));
+	buf_free(&ascii);
+}
+
 static void
 say_rcpt(struct client *c)
 {
@@ -266,7 +279,7 @@ say_rcpt(struct client *c)
 	if (c->offers.dsn) {
 		add_notify(&c->out, r->notify);
 		if (r->orcpt.n > 0)
-			buf_printf(&c->out, " ORCPT=%.*s", FMT(r->orcpt));
+			add_orcpt(c, r->orcpt);
 	}
 	buf_add(&c->out, S("\r\n"));
 }

@@ -191,11 +191,12 @@ begin_tls(struct connection *c)
 	bug_if(ssl == NULL);
 	if (!verify_setup(ssl, &c->host, clock->is_virtual ? clock_now(clock) : 0, &why)) {
 		SSL_free(ssl);
-		over(c, (struct status){ 0, 4, 7, 5, slice(why.text) });
+		over(c, status_make(0, 4, 7, 5, slice(why.text)));
 		return;
 	}
 	if (c->options.sessions != NULL)
 		sessions_resume(c->options.sessions, ssl, &c->host, &c->peer);
+	tls_watch(ssl);
 	stream_secure_client(c->stream, ssl);
 }
 
@@ -255,7 +256,7 @@ next_piece(struct connection *c, char *room, struct slice *piece)
 		return false;
 	n = l->left < PIECE ? (size_t)l->left : PIECE;
 	if (!file_read_at(l->fd, room, n, l->at, &why)) {
-		over(c, (struct status){ 0, 4, 3, 0, slice(why.text) });
+		over(c, status_make(0, 4, 3, 0, slice(why.text)));
 		return false;
 	}
 	l->at += (off_t)n;
@@ -411,6 +412,18 @@ on_secured(void *arg)
 	react(c);
 }
 
+/* Who has only older versions of TLS says so in an alert, and people need both sides of it. */
+static void
+tell_break(struct connection *c, const struct error *why)
+{
+	struct buf words = BUF(1024);
+
+	buf_printf(&words, "%s; ", why->text);
+	tls_versions_add(&words, stream_ssl(c->stream));
+	show_words(c->found.broke, buf_slice(&words));
+	buf_free(&words);
+}
+
 static void
 on_closed(void *arg, const struct error *why)
 {
@@ -418,13 +431,13 @@ on_closed(void *arg, const struct error *why)
 
 	if (c->client.want == CLIENT_TLS) {
 		c->found.starttls = true;
-		show_words(c->found.broke, slice(why->text));
+		tell_break(c, why);
 		verify_read(stream_ssl(c->stream), &c->found);
 		if (judge(c))
-			over(c, (struct status){ 0, 4, 7, 5, slice(why->text) });
+			over(c, status_make(0, 4, 7, 5, slice(c->found.broke)));
 		return;
 	}
-	over(c, (struct status){ 0, 4, 4, c->connected ? 2 : 1, slice(why->text) });
+	over(c, status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));
 }
 
 static const struct stream_user STREAM = {

@@ -206,6 +206,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		reports_ask(d->reports, payload);
 	else if (kind == FRAME_POST)
 		reports_post(d->reports, payload);
+	else if (kind == FRAME_TRY_ALL)
+		silence_forget(&d->silence);
 	if (fd != -1)
 		close(fd);
 }

@@ -153,6 +153,6 @@ maildir_deliver(const struct maildir_mail *m, struct error *why)
 	if (deliver(m, why))
 		return STATUS(0, 2, 0, 0, "delivered to the maildir");
 	if (why->number == ENOSPC || why->number == EDQUOT)
-		return (struct status){ 0, 4, 2, 2, slice(why->text) };
-	return (struct status){ 0, 4, 3, 0, slice(why->text) };
+		return status_make(0, 4, 2, 2, slice(why->text));
+	return status_make(0, 4, 3, 0, slice(why->text));
 }

@@ -8,8 +8,8 @@
 
 enum {
 	DNS_MS = 20 * SECOND,           /* for the record and the addresses of one look */
-	LOOK_MEMORY = 512 << 10,
-	ENTRY_MEMORY = 256 << 10,
+	LOOK_MEMORY = 1 << 20,
+	ENTRY_MEMORY = STS_POLICY_MEMORY + STS_ENTRY_MOST,
 };
 
 /* A domain, as long as somebody waits; then it is kept a while, with its entry. */

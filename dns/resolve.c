@@ -7,11 +7,12 @@
 
 #include "base/bug.h"
 #include "base/text.h"
+#include "conf/anchor.h"
 #include "dns/resolve.h"
 #include "dns/wire.h"
 #include "dns/zone.h"
 
-enum { QUESTION_MS = 10000, NAME_ESCAPED = 1100 };
+enum { QUESTION_MS = 10000, NAME_ESCAPED = 1100, ANCHOR_MOST = 4096 };
 
 struct resolver {
 	struct loop       *loop;
@@ -338,26 +339,35 @@ set_servers(struct resolver *r, const struct resolver_options *o, struct error *
 }
 
 static bool
+add_anchor(struct resolver *r, struct slice line, struct error *why)
+{
+	char anchor[ANCHOR_MOST];
+	int code;
+
+	if (line.n >= sizeof anchor)
+		return error_set(why, "the resolver: a trust anchor is too long");
+	snprintf(anchor, sizeof anchor, "%.*s", FMT(line));
+	code = ub_ctx_add_ta(r->ub, anchor);
+	return code == 0 || failed(why, "its trust anchor", code);
+}
+
+/* With anchors, but none for the root that is of use, all would be insecure, and nobody told. */
+static bool
 set_anchors(struct resolver *r, struct slice text, struct error *why)
 {
+	struct error flaw;
+	enum anchor_line got;
 	struct slice line;
+	unsigned number = 0;
 
-	while (slice_cut(&text, '\n', &line)) {
-		char anchor[4096];
-		int code;
-
-		line = slice_trim(slice_head(line, slice_find(line, ';')));
-		if (line.n == 0)
-			continue;
-		if (line.n >= sizeof anchor)
-			return error_set(why, "the resolver: a trust anchor is too long");
-		memcpy(anchor, line.p, line.n);
-		anchor[line.n] = '\0';
-		if ((code = ub_ctx_add_ta(r->ub, anchor)) != 0)
-			return failed(why, "its trust anchor", code);
-		r->validates = true;
-	}
-	return true;
+	if (text.n == 0)
+		return true;
+	if (!anchor_covers_root(text, &flaw))
+		return error_set(why, "the resolver: its trust anchor: %s", flaw.text);
+	while ((got = anchor_next(&text, &line, &number, &flaw)) != ANCHOR_END)
+		if (got != ANCHOR_UNKNOWN && !add_anchor(r, line, why))
+			return false;
+	return r->validates = true;
 }
 
 /* The form libunbound wants: YYYYMMDDHHMMSS. */

@@ -9,7 +9,8 @@
  * deadline for all of them; after either the answer is ANSWER_BROKEN.
  *
  * Answers are validated here (DNSSEC) when there is a trust anchor.  Without
- * one everything is insecure, which the resolver says when asked.
+ * one everything is insecure, which the resolver says when asked; anchors of which
+ * none can be used for the root make no resolver (conf/anchor.h).
  */
 #ifndef DNS_RESOLVE_H
 #define DNS_RESOLVE_H

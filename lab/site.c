@@ -61,9 +61,9 @@ answer(void *arg, const struct http_request *request, struct response_plan *plan
 	struct slice drip = statement_text(block, LAB_STS_DRIP);
 	uint64_t status;
 
-	if (!slice_eq(request->method, S("GET")) || !slice_eqi(request->host, s->host) ||
+	if (!http_is_safe(request) || !slice_eqi(request->host, s->host) ||
 	    !slice_eq(request->path, S("/.well-known/mta-sts.txt"))) {
-		plan->response = http_plain(slice_eq(request->method, S("GET")) ? 404 : 405);
+		plan->response = http_plain(http_is_safe(request) ? 404 : 405);
 		return;
 	}
 	bug_if(!slice_number(statement_text(block, LAB_STS_STATUS), 1000000, &status));

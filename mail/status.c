@@ -15,9 +15,8 @@ take_enhanced(struct slice *text, struct status *s)
 		if (!slice_cut(&word, '.', &part) || part.n > 3 ||
 		    !slice_number(part, 999, &number[i]))
 			return false;
-	if (word.n > 0)
+	if (word.n > 0 || number[0] != s->class)
 		return false;
-	s->class = (unsigned)number[0];
 	s->subject = (unsigned)number[1];
 	s->detail = (unsigned)number[2];
 	*text = slice_trim(rest);
@@ -27,10 +26,9 @@ take_enhanced(struct slice *text, struct status *s)
 struct status
 status_of_reply(unsigned reply, struct slice text)
 {
-	struct status s = { .reply = reply };
+	struct status s = { .reply = reply, .class = reply / 100 };
 
-	if (!take_enhanced(&text, &s) || s.class != reply / 100)
-		s.class = reply / 100, s.subject = s.detail = 0;
+	s.uncoded = !take_enhanced(&text, &s);
 	s.text = text;
 	return s;
 }

@@ -7,12 +7,12 @@
 #include "base/bug.h"
 #include "net/tls.h"
 
-enum { IDENTITIES_MOST = 64, READ_BUFFER = 16709 };
+enum { READ_BUFFER = 16709 };
 
 struct tls_server {
 	size_t   n;
-	SSL_CTX *context[IDENTITIES_MOST];
-	X509    *certificate[IDENTITIES_MOST];
+	SSL_CTX *context[TLS_IDENTITIES_MOST];
+	X509    *certificate[TLS_IDENTITIES_MOST];
 };
 
 static bool
@@ -114,7 +114,7 @@ tls_server_new(const struct tls_identity *ids, size_t n, struct error *why)
 {
 	struct tls_server *s = must_alloc(sizeof *s);
 
-	bug_if(n == 0 || n > IDENTITIES_MOST);
+	bug_if(n == 0 || n > TLS_IDENTITIES_MOST);
 	for (size_t i = 0; i < n; i++)
 		if (!add_identity(s, &ids[i], why)) {
 			tls_server_free(s);
@@ -182,6 +182,58 @@ void
 tls_only_13(SSL_CTX *c)
 {
 	SSL_CTX_set_min_proto_version(c, TLS1_3_VERSION);
+}
+
+/* --- versions, where no session tells them ------------------------------------ */
+
+static const char *
+version_name(long version)
+{
+	switch (version) {
+	case SSL3_VERSION:   return "SSL 3.0";
+	case TLS1_VERSION:   return "TLS 1.0";
+	case TLS1_1_VERSION: return "TLS 1.1";
+	case TLS1_2_VERSION: return "TLS 1.2";
+	case TLS1_3_VERSION: return "TLS 1.3";
+	default:             return NULL;
+	}
+}
+
+/* The head of a record names a version, also of one that has nothing but an alert (RFC 5246 6.2.1). */
+static void
+note_record(int ours, int version, int type, const void *bytes, size_t n, SSL *ssl, void *arg)
+{
+	const unsigned char *head = bytes;
+
+	(void)version, (void)arg;
+	if (!ours && type == SSL3_RT_HEADER && n >= 3)
+		SSL_set_app_data(ssl, (void *)(uintptr_t)(head[1] << 8 | head[2]));
+}
+
+void
+tls_watch(SSL *ssl)
+{
+	SSL_set_msg_callback(ssl, note_record);
+}
+
+/* TLS 1.3 calls itself 1.2 there (RFC 8446 5.1), so that says nothing. */
+static const char *
+spoken(const SSL *ssl)
+{
+	long version = (long)(uintptr_t)SSL_get_app_data(ssl);
+
+	return version < TLS1_2_VERSION ? version_name(version) : NULL;
+}
+
+void
+tls_versions_add(struct buf *b, SSL *ssl)
+{
+	const char *least = version_name(SSL_get_min_proto_version(ssl)), *theirs = spoken(ssl);
+	bool one = SSL_get_min_proto_version(ssl) == TLS1_3_VERSION;
+
+	buf_printf(b, "offered %s%s", least != NULL ? least : "TLS", one ? "" : " to 1.3");
+	if (theirs != NULL)
+		buf_printf(b, ", the other side spoke %s", theirs);
 }
 
 const char *

@@ -10,6 +10,7 @@
 
 #include <openssl/ssl.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 #include "base/slice.h"
 
@@ -24,6 +25,8 @@ struct tls_identity {
  * (SNI); the first one when none does or none was asked, never an alert
  * (RFC 8461 7.1).  NULL with *why.
  */
+enum { TLS_IDENTITIES_MOST = 64 };
+
 struct tls_server;
 struct tls_server *tls_server_new(const struct tls_identity *, size_t n, struct error *why);
 void               tls_server_free(struct tls_server *);
@@ -38,6 +41,14 @@ SSL_CTX *tls_client_new(struct slice roots, struct error *why);
 
 /* Nothing older than TLS 1.3 from now on. */
 void tls_only_13(SSL_CTX *);
+
+/*
+ * For a handshake that may break: before it, and what is known behind it, as
+ * "offered TLS 1.2 to 1.3, the other side spoke TLS 1.1".  Nothing else uses the
+ * app data of such an SSL.
+ */
+void tls_watch(SSL *);
+void tls_versions_add(struct buf *, SSL *);
 
 /* "TLSv1.3" and "TLS_AES_256_GCM_SHA384". */
 const char *tls_version(const SSL *);

@@ -237,7 +237,6 @@ static bool
 answer_one(void *arg, const struct found *f)
 {
 	struct answering *a = arg;
-	struct error why;
 
 	switch (a->request.verb) {
 	case QUEUE_LIST:
@@ -245,8 +244,8 @@ answer_one(void *arg, const struct found *f)
 	case QUEUE_SHOW:
 		add_row(a, f);
 		send_rows(a);
-		a->done++;
-		queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a, &why);
+		a->done += queue_text(a->queue->spool, f->summary.id, a->request.text, send_piece, a,
+		    &a->why);
 		break;
 	default:
 		change(a, f);
@@ -293,6 +292,17 @@ finish(struct caller *c)
 	c->under_way = NULL;
 }
 
+static void
+answer_next(struct answering *a)
+{
+	struct spool *spool = a->queue->spool;
+	uint64_t id = a->ids[a->at++];
+	struct error why = { 0 };
+
+	if (!queue_look_at(spool, a->request.verb, id, answer_one, a, &why) && spool_living(spool, id))
+		a->why = why;
+}
+
 /* A message with all its text is a step of its own. */
 static void
 answer_some(void *arg)
@@ -306,8 +316,8 @@ answer_some(void *arg)
 		timer_set(q->loop, &c->again, UNWRITTEN_WAIT, answer_some, c);
 		return;
 	}
-	for (; a->at < a->count && a->at < end; a->at++)
-		spool_look(q->spool, a->ids[a->at], answer_one, a, NULL);
+	while (a->at < a->count && a->at < end)
+		answer_next(a);
 	queue_look(q);
 	if (a->at < a->count)
 		link_when_low(c->link, UNSENT_LOW, answer_some, c);
@@ -382,6 +392,8 @@ answer_about_messages(struct caller *c, struct answering *a)
 {
 	a->selection.most = STEP_MESSAGES;
 	c->under_way = a;
+	if (a->request.verb == QUEUE_RETRY)
+		deliveries_try_all(a->queue);
 	begin_when_ready(c);
 }
 

@@ -102,12 +102,14 @@ queue_request_read(struct queue_request *r, struct slice bytes, struct arena *ar
 
 /* --- selecting ---------------------------------------------------------------------------- */
 
-/* "ann@x.test" or a domain, "x.test" or "@x.test". */
+/* "ann@x.test" or a domain, "x.test" or "@x.test"; "<>" is nobody. */
 static bool
 address_fits(struct slice address, struct slice wanted)
 {
 	if (wanted.n == 0 || slice_eqi(address, wanted))
 		return true;
+	if (slice_eq(wanted, S("<>")))
+		return address.n == 0;
 	if (*wanted.p == '@')
 		wanted = slice_skip(wanted, 1);
 	return address.n > wanted.n && address.p[address.n - wanted.n - 1] == '@' &&
@@ -168,9 +170,23 @@ select_by_ids(struct spool *spool, struct queue_selection *selection, struct sel
 
 		if (!spool_living(spool, id))
 			miss(selection, id);
-		else if (!spool_look(spool, id, select_one, s, &selection->why))
+		else if (!queue_look_at(spool, r->verb, id, select_one, s, &selection->why))
 			selection->missed = true;
 	}
+}
+
+bool
+queue_look_at(struct spool *spool, enum queue_verb verb, uint64_t id,
+    bool (*each)(void *, const struct found *), void *arg, struct error *why)
+{
+	const struct found unknown = { .summary.id = id };
+
+	if (spool_look(spool, id, each, arg, why))
+		return true;
+	if (verb != QUEUE_DROP || !spool_living(spool, id))
+		return false;
+	each(arg, &unknown);
+	return true;
 }
 
 bool

@@ -87,6 +87,12 @@ struct queue_selection {
 bool queue_select(struct spool *, const struct queue_request *, struct queue_selection *,
     bool (*each)(void *arg, const struct found *), void *arg);
 void queue_selection_end(struct queue_selection *);
+/*
+ * One that was selected; false when it has ended meanwhile or cannot be read.  What is
+ * to be dropped need not be readable: then nothing but its id is known.
+ */
+bool queue_look_at(struct spool *, enum queue_verb, uint64_t id,
+    bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
 
 /* How the spool is: what spool_usage() tells, in the order of interest. */
 json_t *queue_stats(struct spool *);

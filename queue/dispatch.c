@@ -10,6 +10,7 @@
 
 #include "arc/verdict.h"
 #include "base/bug.h"
+#include "conf/events.h"
 #include "mail/domain.h"
 #include "mail/ticket.h"
 #include "queue/inside.h"
@@ -76,7 +77,6 @@ new_work(struct queue *q, struct task *t)
 		w->next->back = &w->next;
 	q->works = w;
 	q->under_way++;
-	t->work = w;
 	return w;
 }
 
@@ -332,23 +332,49 @@ begin_expanding(struct work *w)
 	plan_expand(q, t);
 }
 
+/* Not even its sender is known: it is tried as long as others are, and then it is no more. */
+static void
+not_readable(struct queue *q, struct task *t, const char *why)
+{
+	struct message *m = t->message;
+	struct log_line l;
+
+	queue_unreadable(q, m, why);
+	if (!has_expired(q, m)) {
+		task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
+		t->attempts++;
+		return;
+	}
+	l = log_event(q->options.log, &EVENT_DROPPED, m->id);
+	log_text(&l, "reason", "unreadable");
+	log_end(&l);
+	spool_gone(q->spool, m->id, NULL, NULL);
+	works_forget(q, m->id);
+	schedule_forget(&q->schedule, m);
+}
+
 static void
 begin(struct queue *q, struct task *t)
 {
 	struct work *w;
 	struct error why = { 0 };
+	bool read;
 
 	if (slice_eq(t->destination->key, S("expand")) && !has_expired(q, t->message)) {
 		plan_expand(q, t);
 		return;
 	}
 	w = new_work(q, t);
-	if (!spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why) ||
-	    !gather(w, &why)) {
-		queue_alarm(q, "message", why.text);
-		task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
-		t->attempts++;
+	read = spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why);
+	if (w->stored.envelope.count == 0 || !gather(w, &why)) {
 		free_work(w);
+		not_readable(q, t, why.text);
+		return;
+	}
+	t->message->alarmed = t->message->alarmed && !read;
+	if (!read) {
+		queue_unreadable(q, t->message, why.text);
+		settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
 		return;
 	}
 	switch (w->place.kind) {
@@ -557,6 +583,13 @@ delivery_tell(struct queue *q, struct slice domain, unsigned kind, struct slice 
 		link_send(link_for(q, buf_slice(&key))->link, kind, payload, -1);
 	buf_free(&key);
 	return somebody;
+}
+
+void
+deliveries_try_all(struct queue *q)
+{
+	for (struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+		link_send(d->link, FRAME_TRY_ALL, NONE, -1);
 }
 
 static void

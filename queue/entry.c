@@ -181,16 +181,27 @@ take_store(struct smtpd_link *d, struct slice payload)
 
 /* --- files for large messages --------------------------------------------------------------- */
 
+/* No file can be made: no inodes, no descriptors.  Somebody is told once, until one can. */
+static bool
+begin_space(struct queue *q, struct spool_content *content)
+{
+	struct error why = { 0 };
+	bool ok = spool_content_begin(q->spool, content, &why);
+
+	if (!ok && !q->no_files)
+		queue_alarm(q, "spool", why.text);
+	q->no_files = !ok;
+	return ok;
+}
+
 static void
 give_space(struct smtpd_link *d, struct slice payload)
 {
 	struct unpack u = { .left = payload };
 	uint64_t number = unpack_u64(&u);
 	struct space *space = must_alloc(sizeof *space);
-	struct error why;
 
-	if (d->space_count >= SPACES_MOST ||
-	    !spool_content_begin(d->queue->spool, &space->content, &why)) {
+	if (d->space_count >= SPACES_MOST || !begin_space(d->queue, &space->content)) {
 		free(space);
 		answer(d, FRAME_SPACE_IS, number, 0, STATUS(452, 4, 3, 1, "no space for a large message now"),
 		    -1);

@@ -14,7 +14,8 @@ enum {
 enum {
 	BIT_RELAYED = 1, BIT_SMTPUTF8 = 2, BIT_EIGHT_BIT = 4, BIT_REQUIRETLS = 8,
 	BIT_TLS_OPTIONAL = 16, BIT_HASHED = 32, BIT_HOLD = 64, BIT_UNCOUNTED = 128, BIT_SRS = 256,
-	BITS_KNOWN = 511,
+	BIT_BULK = 512,
+	BITS_KNOWN = 1023,
 };
 
 /* --- packing ---------------------------------------------------------------- */
@@ -48,7 +49,8 @@ bits_of(const struct envelope *e)
 	return (uint16_t)((e->relayed ? BIT_RELAYED : 0) | (e->smtputf8 ? BIT_SMTPUTF8 : 0) |
 	    (e->eight_bit ? BIT_EIGHT_BIT : 0) | (e->requiretls ? BIT_REQUIRETLS : 0) |
 	    (e->tls_optional ? BIT_TLS_OPTIONAL : 0) | (e->uncounted ? BIT_UNCOUNTED : 0) |
-	    (e->hashed ? BIT_HASHED : 0) | (e->hold ? BIT_HOLD : 0) | (e->srs ? BIT_SRS : 0));
+	    (e->hashed ? BIT_HASHED : 0) | (e->hold ? BIT_HOLD : 0) | (e->srs ? BIT_SRS : 0) |
+	    (e->bulk ? BIT_BULK : 0));
 }
 
 void
@@ -175,6 +177,7 @@ unpack_bits(struct unpack *u, struct envelope *e)
 	e->hashed = bits & BIT_HASHED;
 	e->hold = bits & BIT_HOLD;
 	e->srs = bits & BIT_SRS;
+	e->bulk = bits & BIT_BULK;
 }
 
 static void
@@ -289,7 +292,7 @@ state_pack(const struct recipient_state *s, struct buf *b)
 	pack_u32(b, s->attempts);
 	pack_u8(b, (uint8_t)s->told);
 	pack_slice(b, s->host);
-	pack_u16(b, (uint16_t)s->last.reply);
+	pack_u16(b, (uint16_t)status_pack_reply(&s->last));
 	pack_u16(b, (uint16_t)s->last.class);
 	pack_u16(b, (uint16_t)s->last.subject);
 	pack_u16(b, (uint16_t)s->last.detail);
@@ -332,7 +335,7 @@ state_find(const struct recipient_state *states, size_t n, uint32_t recipient)
 static void
 unpack_last(struct unpack *u, struct status *last)
 {
-	last->reply = unpack_u16(u);
+	status_unpack_reply(last, unpack_u16(u));
 	last->class = unpack_u16(u);
 	last->subject = unpack_u16(u);
 	last->detail = unpack_u16(u);

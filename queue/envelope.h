@@ -80,6 +80,7 @@ struct envelope {
 	/* A post of a list, or a report, is made from another message. */
 	uint64_t     parent;            /* its id, or 0 */
 	uint32_t     parent_recipient;  /* which recipient of it led here, or NO_RECIPIENT */
+	bool         bulk;              /* its header says so: people's mail goes before it */
 	bool         hold;              /* nothing is tried until it is released */
 };
 

@@ -9,6 +9,7 @@
  *     expand.c    one recipient becomes others
  *     dispatch.c  tasks to orders, and results back to their tasks
  *     settle.c    results to states, reports and the next time
+ *     late.c      whom a warning of delay names
  *     senders.c   whose name stands in MAIL FROM, and the way back
  *     outgoing.c  what a message looks like when it leaves: signatures and seals
  *     lists.c     the post of a list
@@ -77,6 +78,7 @@ struct queue {
 	uint64_t               order_number;
 	size_t                 under_way, expanding, telling, storing;  /* what is not finished */
 	struct buf             scratch;         /* for reading a message; RECORD_MOST */
+	bool                   no_files;        /* none can be made for large mail, and somebody was told */
 	bool                   draining, loaded;
 	struct later           drained;
 	void                 (*idle)(void *arg);
@@ -88,6 +90,8 @@ struct queue {
 /* Look again at what can be tried; cheap, and done once a turn. */
 void queue_look(struct queue *);
 void queue_alarm(struct queue *, const char *what, const char *why);
+/* The message, or NULL when it has ended, cannot be read: told once, until it can. */
+void queue_unreadable(struct queue *, struct message *, const char *why);
 /* Something that was under way is over: maybe everything is done. */
 void queue_work_over(struct queue *);
 /* Say a status from the loop, to somebody who must not hear it at once. */
@@ -195,8 +199,12 @@ void works_end(struct queue *);
 void works_forget(struct queue *, uint64_t id);
 /* A word to the deliverer of that domain; false: there is none now. */
 bool delivery_tell(struct queue *, struct slice domain, unsigned kind, struct slice payload);
+/* Somebody wants a try now: hosts that did not answer a moment ago are no exception. */
+void deliveries_try_all(struct queue *);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
+
+struct told;                            /* tell.c */
 
 /* --- settle.c --------------------------------------------------------------------------- */
 
@@ -212,6 +220,26 @@ void settle(struct queue *, const struct tried *);
 /* Tell the sender of those who were failed by a command, then they are finished. */
 void settle_owed(struct queue *, struct message *, const struct recipient_state *, size_t n);
 void settle_end(struct queue *);                        /* nobody is told any more */
+
+/* --- late.c ----------------------------------------------------------------------------- */
+
+/* Shall the sender hear that this one waits?  He was not told, and did not forbid it. */
+bool late_untold(const struct message *, uint32_t number, const struct recipient *);
+
+/*
+ * All others of a message that wait and are untold, from now on counted as told.  Who is
+ * being tried just now is not among them; his own result will tell.
+ */
+struct late {
+	uint32_t      number;
+	struct status status;           /* the newest; valid during the call */
+	struct slice  host;             /* who said it, if it is another house; the same */
+	int64_t       tried;            /* 0: never */
+};
+
+void late_each(struct queue *, struct message *, void (*each)(void *arg, const struct late *), void *arg);
+/* The report about them is stored: their states tell the next queue. */
+void late_keep(struct queue *, struct message *, const struct told *, size_t n);
 
 /* --- outgoing.c ------------------------------------------------------------------------- */
 
@@ -259,6 +287,7 @@ struct told {
 	enum report_action action;
 	struct status      status;
 	struct slice       host;
+	int64_t            tried;       /* ms; 0: never */
 };
 
 /*

@@ -7,7 +7,7 @@ enum { RECIPIENTS_MOST = 100000 };
 static void
 pack_status(struct buf *b, const struct status *s)
 {
-	pack_u16(b, (uint16_t)s->reply);
+	pack_u16(b, (uint16_t)status_pack_reply(s));
 	pack_u8(b, (uint8_t)s->class);
 	pack_u16(b, (uint16_t)s->subject);
 	pack_u16(b, (uint16_t)s->detail);
@@ -19,7 +19,7 @@ unpack_status(struct unpack *u)
 {
 	struct status s = { 0 };
 
-	s.reply = unpack_u16(u);
+	status_unpack_reply(&s, unpack_u16(u));
 	s.class = unpack_u8(u);
 	s.subject = unpack_u16(u);
 	s.detail = unpack_u16(u);
@@ -127,7 +127,7 @@ order_result_pack(const struct order_result *r, struct buf *b)
 	pack_slice(b, r->tls);
 	pack_slice(b, r->policy);
 	pack_slice(b, r->trust);
-	pack_u8(b, r->dsn_passed);
+	pack_u8(b, (uint8_t)(r->dsn_passed | r->refused << 1));
 	pack_slice(b, r->story);
 }
 
@@ -135,6 +135,7 @@ bool
 order_result_unpack(struct order_result *r, struct slice bytes, struct arena *arena)
 {
 	struct unpack u = { .left = bytes };
+	unsigned flags;
 
 	*r = (struct order_result){ .number = unpack_u64(&u), .id = unpack_u64(&u) };
 	r->count = unpack_u32(&u);
@@ -151,7 +152,9 @@ order_result_unpack(struct order_result *r, struct slice bytes, struct arena *ar
 	r->tls = unpack_slice(&u);
 	r->policy = unpack_slice(&u);
 	r->trust = unpack_slice(&u);
-	r->dsn_passed = unpack_u8(&u) == 1;
+	flags = unpack_u8(&u);
+	r->dsn_passed = flags & 1;
+	r->refused = flags & 2;
 	r->story = unpack_slice(&u);
 	return unpack_done(&u);
 }

@@ -32,6 +32,7 @@ enum {                                  /* kinds of frames between queue and del
 	FRAME_TLSRPT_IS,                /* the domain, u8 of enum live, u32 how many URIs, and they */
 	FRAME_POST,                     /* number u64, an https URI, a report: hand it over there */
 	FRAME_POSTED,                   /* number u64, u8 whether it was taken, why not */
+	FRAME_TRY_ALL,                  /* somebody wants a try now: also of hosts that did not answer */
 };
 
 enum order_kind {
@@ -82,6 +83,7 @@ struct order_result {
 	struct slice tls;               /* "TLSv1.3"; empty: in the clear */
 	struct slice policy, trust;     /* "sts-enforce", "verified" */
 	bool         dsn_passed;        /* the host knows DSN and was told what the sender wants */
+	bool         refused;           /* spoken to, the host did not let us begin: "421 too many …" */
 	struct slice story;             /* lines for `why`: what was found and decided */
 };
 

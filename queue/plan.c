@@ -10,7 +10,11 @@
 #include "mail/srs.h"
 #include "queue/inside.h"
 
-enum { PLACE_MEMORY = 16 << 10, MAILDIRS_AT_ONCE = 16 };
+enum {
+	PLACE_MEMORY = 16 << 10,
+	MAILDIRS_AT_ONCE = 16,
+	BULK_RECIPIENTS = 50,           /* a message to more of them is a mailing */
+};
 
 /* --- where a recipient goes ------------------------------------------------------- */
 
@@ -236,7 +240,8 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	t = (place.alone ? schedule_add_alone : schedule_add)(&q->schedule, m, place.key, &place.terms,
 	    &number, 1, s ? s->until : 0, s ? s->attempts : 0);
 	m->open++;
-	m->warned = m->warned || (s != NULL && s->told & NOTIFY_DELAY);
+	if (s != NULL && s->told & NOTIFY_DELAY)
+		numbers_add(&m->warned, number);
 	if (t->stage == TASK_WAITING && (s != NULL ? s->stage == RECIPIENT_HELD : e->hold))
 		task_hold(&q->schedule, t);
 	arena_free(arena);
@@ -266,7 +271,8 @@ plan_message(struct queue *q, const struct envelope *e, const struct recipient_s
 	struct message *m = schedule_message(&q->schedule, e->id, e->arrival);
 
 	m->report = e->sender.n == 0;
-	m->bulk = is_post(e);
+	m->bulk = is_post(e) || e->bulk || e->count > BULK_RECIPIENTS;
+	m->sender = (uint32_t)slice_hash(e->sender);
 	m->total = (uint32_t)e->count;
 	for (uint32_t i = 0; i < e->count; i++) {
 		const struct recipient_state *s = state_find(states, n, i);

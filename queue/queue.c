@@ -26,6 +26,15 @@ queue_alarm(struct queue *q, const char *what, const char *why)
 	queue_say(q, &EVENT_ALARM, what, why);
 }
 
+void
+queue_unreadable(struct queue *q, struct message *m, const char *why)
+{
+	if (m == NULL || !m->alarmed)
+		queue_alarm(q, "message", why);
+	if (m != NULL)
+		m->alarmed = true;
+}
+
 static void
 spool_says(void *arg, enum spool_news news, const char *sentence)
 {

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* pure */
+#include <stdio.h>
+
 #include "base/bug.h"
 #include "base/crc32c.h"
 #include "base/pack.h"
@@ -41,6 +43,18 @@ segment_head_read(struct slice block, struct segment_head *h)
 	h->salt = unpack_u64(&u);
 	return unpack_u32(&u) == crc32c(0, slice_head(block, HEAD_BYTES - 4)) &&
 	    h->number > 0 && h->first > 0;
+}
+
+bool
+segment_number(struct slice name, uint32_t *number)
+{
+	char again[16];
+	uint64_t n;
+
+	if (name.n < 8 || !slice_number(name, UINT32_MAX, &n) || n == 0)
+		return false;
+	*number = (uint32_t)n;
+	return slice_eq(name, slice_of(again, (size_t)snprintf(again, sizeof again, "%08u", *number)));
 }
 
 /* --- records ------------------------------------------------------------------- */
@@ -87,15 +101,16 @@ record_finish(const struct spool_record *r, uint64_t salt, char *bytes)
 	put_number(&p, checksum(salt, slice_of(bytes + 8, used - 8)), 4);
 }
 
-/* The header alone, as far as it can be believed without its CRC. */
+/* Of any spool: the upper half of its salt is what the magic makes it. */
 static bool
-header_read(struct slice bytes, uint64_t salt, struct spool_record *r, uint32_t *length_r,
+any_header_read(struct slice bytes, uint32_t *magic_r, struct spool_record *r, uint32_t *length_r,
     uint32_t *crc_r)
 {
 	struct unpack u = { bytes, false };
 
-	if (bytes.n < RECORD_HEADER || unpack_u32(&u) != magic_of(salt))
+	if (bytes.n < RECORD_HEADER)
 		return false;
+	*magic_r = unpack_u32(&u);
 	*crc_r = unpack_u32(&u);
 	*length_r = unpack_u32(&u);
 	r->kind = (enum record_kind)unpack_u8(&u);
@@ -106,6 +121,16 @@ header_read(struct slice bytes, uint64_t salt, struct spool_record *r, uint32_t 
 	r->payload = u.left;
 	return *length_r <= RECORD_MOST - RECORD_HEADER &&
 	    r->batch > 0 && r->batch <= r->sequence && r->id > 0 && r->id <= ID_MOST;
+}
+
+/* The header alone, as far as it can be believed without its CRC. */
+static bool
+header_read(struct slice bytes, uint64_t salt, struct spool_record *r, uint32_t *length_r,
+    uint32_t *crc_r)
+{
+	uint32_t magic;
+
+	return any_header_read(bytes, &magic, r, length_r, crc_r) && magic == magic_of(salt);
 }
 
 bool
@@ -164,6 +189,92 @@ uint32_t
 route_number(struct slice route)
 {
 	return crc32c(0, route);
+}
+
+/* --- without a head -------------------------------------------------------------- */
+
+enum { SALT_AT = 32, CRC_AT = 40 };     /* in a head */
+
+static uint32_t
+number_at(struct slice bytes, size_t at)
+{
+	struct unpack u = { slice_skip(bytes, at), false };
+
+	return unpack_u32(&u);
+}
+
+/* One bit of crc32c() back: the polynomial's highest bit tells whether it was added. */
+static uint32_t
+bits_back(uint32_t crc, int bits)
+{
+	while (bits-- > 0)
+		crc = crc & 0x80000000 ? (crc ^ 0x82f63b78) << 1 | 1 : crc << 1;
+	return crc;
+}
+
+/*
+ * The magic tells the upper half of the salt.  The lower half is the first that the
+ * checksum eats, and it has as many bits: going back over all the rest leaves it.
+ */
+static uint64_t
+salt_of(struct slice bytes)
+{
+	struct spool_record r;
+	uint32_t magic, length, crc, upper;
+
+	if (!any_header_read(bytes, &magic, &r, &length, &crc) || length > r.payload.n)
+		return 0;
+	upper = magic ^ MAGIC;
+	crc = ~crc;
+	for (size_t i = RECORD_HEADER + length; i-- > 8;)
+		crc = bits_back(crc, 8) ^ (unsigned char)bytes.p[i];
+	crc = bits_back(crc, 32) ^ upper;
+	crc = bits_back(crc, 32) ^ UINT32_MAX;
+	return (uint64_t)upper << 32 | crc;
+}
+
+/* Any first record has a salt that fits; that it is the spool's somebody else must say. */
+static bool
+is_confirmed(uint64_t salt, const struct spool_record *first, struct slice head, uint32_t number,
+    struct slice rest)
+{
+	const struct segment_head h = { SEGMENT_FORMAT, number, first->sequence, salt };
+	struct walk w = { rest, SPOOL_BLOCK, SPOOL_BLOCK, first->sequence, NO_LIMIT, salt };
+	char block[SPOOL_BLOCK];
+	struct spool_record r;
+	struct damage d;
+	uint64_t at;
+
+	segment_head_pack(&h, block);
+	return number_at(head, CRC_AT) == number_at(slice_of(block, sizeof block), CRC_AT) ||
+	    (walk_next(&w, &r, &at, &d) == WALK_RECORD && walk_next(&w, &r, &at, &d) == WALK_RECORD);
+}
+
+uint64_t
+salt_behind(struct slice head, uint32_t number, struct slice rest)
+{
+	struct unpack said = { slice_skip(head, SALT_AT), false };
+	uint64_t salt = unpack_u64(&said);
+	struct spool_record first;
+
+	if (salt != 0 && record_read(rest, salt, &first))
+		return salt;
+	salt = salt_of(rest);
+	return salt != 0 && record_read(rest, salt, &first) &&
+	    is_confirmed(salt, &first, head, number, rest) ? salt : 0;
+}
+
+size_t
+batches_behind(struct slice rest, uint64_t after, uint64_t limit)
+{
+	uint32_t magic, length, crc;
+	struct spool_record r;
+	size_t n = 0;
+
+	for (; rest.n > 0; rest = slice_skip(rest, SPOOL_BLOCK))
+		n += any_header_read(rest, &magic, &r, &length, &crc) && r.batch == r.sequence &&
+		    r.sequence > after && r.sequence < limit;
+	return n;
 }
 
 /* --- finding them again ---------------------------------------------------------- */

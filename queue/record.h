@@ -64,6 +64,8 @@ struct segment_head {
 void segment_head_pack(const struct segment_head *, char block_r[SPOOL_BLOCK]);
 /* False when it is no head; whether the format is known is for the caller to see. */
 bool segment_head_read(struct slice block, struct segment_head *);
+/* The name is the number in decimal, with at least 8 digits; none is 0. */
+bool segment_number(struct slice name, uint32_t *number_r);
 
 /* --- records ------------------------------------------------------------------- */
 
@@ -91,6 +93,19 @@ record_length(size_t payload)
 void record_finish(const struct spool_record *, uint64_t salt, char *bytes);
 /* The record at the front; the payload points into the bytes. */
 bool record_read(struct slice bytes, uint64_t salt, struct spool_record *);
+
+/*
+ * A head that cannot be believed, and all that stands behind it, from block 1 on.
+ * The salt that makes the first record there one, and that something else agrees
+ * with: another record, or what is left of the head.  Or 0.
+ */
+uint64_t salt_behind(struct slice head, uint32_t number, struct slice rest);
+/*
+ * How many blocks look like the beginning of a batch with a number between these
+ * two.  It takes no salt and no CRC, so they may be nothing; where there are none
+ * nothing was accepted.  A batch was flushed if another one begins behind it.
+ */
+size_t batches_behind(struct slice rest, uint64_t after, uint64_t limit);
 
 struct message_payload {
 	bool         in_file;           /* the content is in a file of its own */

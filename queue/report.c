@@ -139,7 +139,7 @@ add_words(struct buf *b, const struct report *r, struct slice words)
 	for (size_t n; words.n > 0 && b->n < end; words = slice_skip(words, n)) {
 		n = utf8 ? sequence((unsigned char)*words.p) : 1;
 		if (utf8 || (unsigned char)*words.p < 0x80)
-			shown_add(b, slice_head(words, n));
+			harmless_add(b, slice_head(words, n));
 		else
 			buf_printf(b, "\\x%02X", (unsigned char)*words.p);
 	}
@@ -191,13 +191,19 @@ write_per_message(struct buf *b, const struct report *r)
 	buf_printf(b, "Arrival-Date: %s\r\n", arrived);
 }
 
-/* "rfc822;" and the address as it is, not as xtext (RFC 3464 2.3.1, RFC 3461 6.3). */
+/*
+ * "rfc822;" and the address as it is, not as xtext (RFC 3464 2.3.1, RFC 3461 6.3).  What
+ * is UTF-8 is spelled in ASCII where the report is (RFC 6533 3).
+ */
 static void
 add_orcpt(struct buf *b, const struct report *r, struct slice orcpt)
 {
-	struct slice type = slice_head(orcpt, slice_find(orcpt, ';'));
-	struct buf address = BUF(WORDS_MOST + 100);
+	struct buf ascii = BUF(WORDS_MOST + 100), address = BUF(WORDS_MOST + 100);
+	struct slice type;
 
+	if (!report_utf8(r) && orcpt_add_ascii(&ascii, orcpt))
+		orcpt = buf_slice(&ascii);
+	type = slice_head(orcpt, slice_find(orcpt, ';'));
 	buf_add(b, S("Original-Recipient: "));
 	if (xtext_decode(slice_skip(orcpt, type.n + 1), &address)) {
 		add_words(b, r, type);
@@ -207,15 +213,28 @@ add_orcpt(struct buf *b, const struct report *r, struct slice orcpt)
 		add_words(b, r, orcpt);
 	}
 	buf_add(b, S("\r\n"));
+	buf_free(&ascii);
 	buf_free(&address);
 }
 
-/* RFC 3464 2.3.6: what the server said.  That it was too late (4.4.7) we say, not he. */
+/* RFC 3464 2.3.4: also when the server has its reasons, that it was too late we say. */
+static void
+add_status(struct buf *b, const struct report_recipient *one)
+{
+	const struct status *s = &one->status;
+
+	if (one->action == REPORT_FAILED && status_transient(*s))
+		buf_add(b, S("Status: 4.4.7\r\n"));
+	else
+		buf_printf(b, "Status: %u.%u.%u\r\n", s->class, s->subject, s->detail);
+}
+
+/* RFC 3464 2.3.6: what the server said, and nothing else. */
 static void
 add_diagnostic(struct buf *b, const struct report *r, const struct status *s)
 {
 	buf_printf(b, "Diagnostic-Code: smtp; %u ", s->reply);
-	if (s->class != 4 || s->subject != 4 || s->detail != 7)
+	if (!s->uncoded)
 		buf_printf(b, "%u.%u.%u ", s->class, s->subject, s->detail);
 	add_words(b, r, s->text);
 	buf_add(b, S("\r\n"));
@@ -234,7 +253,7 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	buf_printf(b, "Final-Recipient: %s; %.*s\r\n",
 	    ascii_only(one->address) ? "rfc822" : "utf-8", FMT(one->address));
 	buf_printf(b, "Action: %s\r\n", report_word(one->action));
-	buf_printf(b, "Status: %u.%u.%u\r\n", s->class, s->subject, s->detail);
+	add_status(b, one);
 	if (one->host.n > 0)
 		buf_printf(b, "Remote-MTA: dns; %.*s\r\n", FMT(one->host));
 	if (s->reply > 0)

@@ -16,11 +16,12 @@ enum report_action {                    /* RFC 3464 2.3.3 */
 	REPORT_FAILED, REPORT_DELAYED, REPORT_DELIVERED, REPORT_RELAYED, REPORT_EXPANDED,
 };
 
+/* Who failed with a transient status was tried for too long: that is 4.4.7 (RFC 3463 3.5). */
 struct report_recipient {
 	struct slice       address;     /* where it was last sent to */
 	struct slice       orcpt;       /* "rfc822;…" as the sender gave it; may be empty */
 	enum report_action action;
-	struct status      status;      /* its reply is 0 when no server said it */
+	struct status      status;      /* its reply is 0 when no server said it; transient and failed: expired */
 	struct slice       host;        /* the server that said it; may be empty */
 	int64_t            tried;       /* ms; 0: never */
 };

@@ -14,7 +14,7 @@ static void
 line_begin(struct destination *d)
 {
 	for (int bulk = 0; bulk < 2; bulk++)
-		d->last[bulk] = &d->line[bulk];
+		d->line[bulk].last = &d->line[bulk].first;
 }
 
 void
@@ -32,6 +32,18 @@ free_task(struct task *t)
 	free(t);
 }
 
+static void
+free_destination(struct destination *d)
+{
+	for (int bulk = 0; bulk < 2; bulk++)
+		for (struct lane *lane = d->line[bulk].first, *next; lane != NULL; lane = next) {
+			next = lane->next;
+			free(lane);
+		}
+	free((void *)(uintptr_t)d->key.p);
+	free(d);
+}
+
 void
 schedule_end(struct schedule *s)
 {
@@ -43,12 +55,11 @@ schedule_end(struct schedule *s)
 			next = t->next_of_message;
 			free_task(t);
 		}
+		numbers_free(&m->warned);
 		free(m);
 	}
-	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; ) {
-		free((void *)(uintptr_t)d->key.p);
-		free(d);
-	}
+	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; )
+		free_destination(d);
 	idmap_free(&s->messages);
 	map_free(&s->destinations);
 	free(s->waiting.entries);
@@ -60,7 +71,7 @@ schedule_end(struct schedule *s)
 static bool
 wants_turn(const struct destination *d)
 {
-	return d->rests_until == 0 && d->active < d->limit && (d->line[0] != NULL || d->line[1] != NULL);
+	return d->rests_until == 0 && d->active < d->limit && (d->line[0].first != NULL || d->line[1].first != NULL);
 }
 
 static void
@@ -87,28 +98,103 @@ join_turns(struct schedule *s, struct destination *d)
 	d->in_turn = true;
 }
 
+/* --- lines ------------------------------------------------------------------------ */
+
+static void
+join_line(struct line *l, struct lane *lane)
+{
+	lane->next = NULL;
+	lane->back = l->last;
+	*l->last = lane;
+	l->last = &lane->next;
+	l->lanes++;
+}
+
+static void
+leave_line(struct line *l, struct lane *lane)
+{
+	if ((*lane->back = lane->next) != NULL)
+		lane->next->back = lane->back;
+	else
+		l->last = lane->back;
+	l->lanes--;
+}
+
+/* The sender's own; a new one at the end; or, when there are too many, somebody's. */
+static struct lane *
+lane_of(struct line *l, uint32_t sender)
+{
+	struct lane *lane;
+
+	for (lane = l->first; lane != NULL; lane = lane->next)
+		if (lane->sender == sender)
+			return lane;
+	if (l->lanes == LANES_MOST) {
+		lane = l->first;
+		for (unsigned i = sender % LANES_MOST; i > 0; i--)
+			lane = lane->next;
+		return lane;
+	}
+	lane = must_alloc(sizeof *lane);
+	lane->last = &lane->first;
+	lane->sender = sender;
+	join_line(l, lane);
+	return lane;
+}
+
 static void
 put_in_line(struct schedule *s, struct task *t)
 {
 	struct destination *d = t->destination;
+	struct lane *lane = lane_of(&d->line[t->message->bulk], t->message->sender);
 
 	t->stage = TASK_IN_LINE;
+	t->lane = lane;
 	t->next = NULL;
-	t->back = d->last[t->message->bulk];
-	*d->last[t->message->bulk] = t;
-	d->last[t->message->bulk] = &t->next;
+	t->back = lane->last;
+	*lane->last = t;
+	lane->last = &t->next;
 	join_turns(s, d);
 }
 
 static void
 take_from_line(struct task *t)
 {
-	struct destination *d = t->destination;
+	struct lane *lane = t->lane;
 
 	if ((*t->back = t->next) != NULL)
 		t->next->back = t->back;
 	else
-		d->last[t->message->bulk] = t->back;
+		lane->last = t->back;
+	if (lane->first != NULL)
+		return;
+	leave_line(&t->destination->line[t->message->bulk], lane);
+	free(lane);
+}
+
+static struct line *
+line_to_serve(struct destination *d)
+{
+	struct line *people = &d->line[0], *bulk = &d->line[1];
+
+	if (people->first != NULL && (bulk->first == NULL || d->before_bulk < PEOPLE_BEFORE_BULK)) {
+		d->before_bulk = bulk->first != NULL ? d->before_bulk + 1 : 0;
+		return people;
+	}
+	d->before_bulk = 0;
+	return bulk;
+}
+
+/* The sender whose turn it was goes behind the others. */
+static struct task *
+first_in_line(struct destination *d)
+{
+	struct line *l = line_to_serve(d);
+	struct lane *lane = l->first;
+
+	leave_line(l, lane);
+	join_line(l, lane);
+	return lane->first;
 }
 
 /* --- messages and tasks ------------------------------------------------------------- */
@@ -139,7 +225,36 @@ schedule_forget(struct schedule *s, struct message *m)
 	while (m->tasks != NULL)
 		task_remove(s, m->tasks);
 	idmap_remove(&s->messages, m->id);
+	numbers_free(&m->warned);
 	free(m);
+}
+
+/* --- numbers ------------------------------------------------------------------------ */
+
+void
+numbers_add(struct numbers *n, uint32_t number)
+{
+	size_t byte = number / 8, room = n->room;
+
+	if (byte >= room) {
+		n->room = byte < 2 * room ? 2 * room : byte + 1;
+		n->bits = must_grow(n->bits, n->room);
+		memset(n->bits + room, 0, n->room - room);
+	}
+	n->bits[byte] |= (unsigned char)(1 << number % 8);
+}
+
+bool
+numbers_has(const struct numbers *n, uint32_t number)
+{
+	return number / 8 < n->room && (n->bits[number / 8] & 1 << number % 8) != 0;
+}
+
+void
+numbers_free(struct numbers *n)
+{
+	free(n->bits);
+	*n = (struct numbers){ NULL, 0 };
 }
 
 static struct destination *
@@ -165,16 +280,30 @@ destination_of(struct schedule *s, struct slice key, const struct destination_te
 	return d;
 }
 
-/* Nobody needs it now: what was learnt about it is kept only as long as it matters. */
+static void
+rest(struct schedule *s, struct destination *d, int64_t until)
+{
+	leave_turns(s, d);
+	d->rests_until = until;
+	heap_put(&s->resting, &d->rest, until);
+}
+
+/*
+ * Nobody needs it now: what was learnt about it is kept only as long as it matters.
+ * With a rate it rests until the next attempt is allowed, and is forgotten then.
+ */
 static void
 maybe_forget_destination(struct schedule *s, struct destination *d)
 {
 	if (d->waiting > 0 || d->active > 0 || d->rests_until != 0)
 		return;
+	if (d->allowance != 0) {
+		rest(s, d, d->allowance);
+		return;
+	}
 	leave_turns(s, d);
 	map_remove(&s->destinations, d->key);
-	free((void *)(uintptr_t)d->key.p);
-	free(d);
+	free_destination(d);
 }
 
 static struct task *
@@ -336,6 +465,8 @@ wake_due(struct schedule *s, int64_t now)
 
 		heap_remove(&s->resting, e);
 		d->rests_until = 0;
+		if (d->allowance <= now)
+			d->allowance = 0;
 		join_turns(s, d);
 		maybe_forget_destination(s, d);
 	}
@@ -352,9 +483,7 @@ rate_allows(struct schedule *s, struct destination *d, int64_t now)
 	if (d->rate_count == 0)
 		return true;
 	if (d->allowance > now) {
-		leave_turns(s, d);
-		d->rests_until = d->allowance;
-		heap_put(&s->resting, &d->rest, d->allowance);
+		rest(s, d, d->allowance);
 		return false;
 	}
 	d->allowance = now + d->rate_per / d->rate_count;
@@ -396,7 +525,7 @@ schedule_next(struct schedule *s, int64_t now)
 			return NULL;
 	while (!rate_allows(s, d, now));
 	leave_turns(s, d);
-	t = d->line[0] != NULL ? d->line[0] : d->line[1];
+	t = first_in_line(d);
 	take_from_line(t);
 	activate(s, t);
 	join_turns(s, d);                       /* behind the others */
@@ -479,15 +608,28 @@ destination_reached(struct schedule *s, struct destination *d)
 	join_turns(s, d);
 }
 
+static void
+fewer_at_once(struct destination *d)
+{
+	d->limit = d->limit > 2 ? d->limit / 2 : 1;
+}
+
+void
+destination_refused(struct schedule *s, struct destination *d, int64_t until)
+{
+	fewer_at_once(d);
+	if (!wants_turn(d))
+		leave_turns(s, d);
+	if (d->active <= 1 && until > d->rests_until)
+		rest(s, d, until);
+}
+
 void
 destination_unreachable(struct schedule *s, struct destination *d, int64_t until)
 {
-	d->limit = d->limit > 2 ? d->limit / 2 : 1;
-	if (until <= d->rests_until)
-		return;
-	leave_turns(s, d);
-	d->rests_until = until;
-	heap_put(&s->resting, &d->rest, until);
+	fewer_at_once(d);
+	if (until > d->rests_until)
+		rest(s, d, until);
 }
 
 void

@@ -7,7 +7,9 @@
  * one transaction.  It waits until its time, then stands in the line of its
  * destination, then is active.  Destinations that have somebody in line and room
  * for one more take turns, so that neither a slow host nor a post to ten thousand
- * delays the others; within a destination people's mail goes before bulk.
+ * delays the others.  Within a destination people's mail goes before bulk, four to
+ * one, and in each of the two lines envelope senders take turns: a lane holds what one
+ * of them has waiting.  Of LANES_MOST senders and more, some share a lane.
  *
  *     WAITING --time--> IN LINE --turn--> ACTIVE --result--> WAITING or gone
  *     HELD: until somebody releases it
@@ -36,7 +38,8 @@ struct task {
 	struct message     *message;
 	struct task        *next_of_message;
 	struct destination *destination;
-	struct task        *next, **back;       /* IN LINE */
+	struct task        *next, **back;       /* IN LINE … */
+	struct lane        *lane;               /* … and there in this one */
 	enum task_stage     stage;
 	enum task_wish      wish;
 	uint32_t            attempts;
@@ -45,7 +48,12 @@ struct task {
 		uint32_t    one;
 		uint32_t   *many;               /* when count > 1 */
 	} recipients;
-	void               *work;               /* ACTIVE: of whoever does it */
+};
+
+/* Some recipients of a message, a bit each. */
+struct numbers {
+	unsigned char *bits;
+	size_t         room;            /* bytes */
 };
 
 struct message {
@@ -55,13 +63,30 @@ struct message {
 	uint32_t     open;              /* recipients that are not finished */
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	bool         report;            /* its sender is null */
-	bool         bulk;              /* a post: people's mail goes before it; set before its tasks */
-	bool         warned;            /* the sender was told that it waits */
+	bool         bulk;              /* people's mail goes before it; set before its tasks */
+	bool         alarmed;           /* it could not be read, and somebody was told */
+	uint32_t     sender;            /* a hash of the envelope's; set before its tasks */
+	struct numbers warned;          /* those of whom the sender was told that they wait */
+};
+
+enum { LANES_MOST = 32, PEOPLE_BEFORE_BULK = 4 };
+
+/* What one sender has in line: never empty. */
+struct lane {
+	struct lane *next, **back;
+	struct task *first, **last;
+	uint32_t     sender;
+};
+
+struct line {
+	struct lane *first, **last;     /* they take turns */
+	unsigned     lanes;
 };
 
 struct destination {
 	struct slice key;               /* "mx example.org" */
-	struct task *line[2], **last[2];        /* people's mail, bulk */
+	struct line  line[2];           /* people's mail, bulk */
+	unsigned     before_bulk;       /* people's turns while bulk waited */
 	struct destination *next, **back;       /* takes turns */
 	bool         in_turn;
 	unsigned     waiting;           /* tasks that are not active */
@@ -70,7 +95,7 @@ struct destination {
 	struct heap_entry rest;         /* in the schedule's heap while it rests */
 	int64_t      rate_per;          /* ms for rate_count attempts; 0: no limit */
 	unsigned     rate_count;
-	int64_t      allowance;         /* when the next attempt may begin, for the rate */
+	int64_t      allowance;         /* when the next attempt may begin, for the rate; 0: at once */
 };
 
 struct schedule {
@@ -122,6 +147,12 @@ task_recipients(const struct task *t)
 /* Keep only these recipients, a part of those it has. */
 void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
 
+/* --- numbers ------------------------------------------------------------------- */
+
+void numbers_add(struct numbers *, uint32_t);
+bool numbers_has(const struct numbers *, uint32_t);
+void numbers_free(struct numbers *);
+
 /* --- time and turns -------------------------------------------------------------- */
 
 /*
@@ -143,6 +174,11 @@ void task_release(struct schedule *, struct task *);
 
 /* How an attempt went: for the number of attempts at once, and for rest. */
 void destination_reached(struct schedule *, struct destination *);
+/*
+ * It answered, but sent us away: fewer at once.  When this attempt was the only one it is not
+ * our number that it minds, and it rests; `until` 0: never.
+ */
+void destination_refused(struct schedule *, struct destination *, int64_t until);
 void destination_unreachable(struct schedule *, struct destination *, int64_t until);
 /* Somebody wants it tried now. */
 void destination_wake(struct schedule *, struct destination *);

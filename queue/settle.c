@@ -12,7 +12,10 @@
 #include "conf/events.h"
 #include "queue/inside.h"
 
-enum { ENDING_MEMORY = 8 << 20 };
+enum {
+	ENDING_MEMORY = 8 << 20,
+	LATE_MOST = 200,                /* named in one warning */
+};
 
 struct settling {
 	struct queue         *queue;
@@ -22,8 +25,8 @@ struct settling {
 	int64_t               now, next;        /* ms */
 	bool                  expired;
 	uint32_t             *waiting;          /* those who are tried again */
-	struct told          *late;
-	uint32_t              left;
+	struct recipient_state *late;           /* those of them the sender shall hear of */
+	uint32_t              left, lates;
 	struct recipient_state *done;           /* those who are finished at once */
 	uint32_t              delivered;
 	struct ending        *failed, *succeeded;       /* those whose sender is told first */
@@ -109,7 +112,7 @@ log_outcome(const struct settling *x, const struct event_kind *kind, const struc
 	log_end(&l);
 }
 
-/* --- first the sender is told, then they are finished -------------------------------------- */
+/* --- first the sender is told, then they are finished, or marked as told -------------------- */
 
 struct ending {
 	struct queue *queue;            /* NULL: it has ended, and the next one will owe it */
@@ -120,6 +123,7 @@ struct ending {
 	struct recipient_state *states;
 	size_t        count;
 	struct timer  again;
+	bool          warning;          /* they wait, and go on waiting */
 	bool          asked;            /* tell_sender() has it and will answer */
 };
 
@@ -143,6 +147,23 @@ ending_leave(struct ending *e)
 		e->next->previous = e->previous;
 }
 
+/* Nobody may have dropped the message meanwhile; it goes with the last one. */
+static void
+ending_keep(const struct ending *e)
+{
+	struct queue *q = e->queue;
+	struct message *m = schedule_find(&q->schedule, e->id);
+
+	if (e->warning) {
+		if (m != NULL)
+			late_keep(q, m, e->told, e->count);
+		return;
+	}
+	for (size_t i = 0; i < e->count; i++)
+		if ((m = schedule_find(&q->schedule, e->id)) != NULL)
+			plan_recipient_over(q, m, &e->states[i]);
+}
+
 static void
 ending_told(void *arg, struct status status)
 {
@@ -158,12 +179,7 @@ ending_told(void *arg, struct status status)
 		timer_set(q->loop, &e->again, 10 * SECOND, tell_ending, e);
 		return;
 	}
-	for (size_t i = 0; i < e->count; i++) {
-		struct message *m = schedule_find(&q->schedule, e->id);
-
-		if (m != NULL)                  /* nobody dropped it meanwhile */
-			plan_recipient_over(q, m, &e->states[i]);
-	}
+	ending_keep(e);
 	ending_leave(e);
 	ending_free(e);
 	q->telling--;
@@ -196,7 +212,8 @@ ending_add(struct ending *e, enum report_action action, struct recipient_state s
 {
 	state.host = arena_copy(e->arena, state.host);
 	state.last.text = arena_copy(e->arena, state.last.text);
-	e->told[e->count] = (struct told){ state.recipient, action, state.last, arena_copy(e->arena, host) };
+	e->told[e->count] = (struct told){ state.recipient, action, state.last,
+	    arena_copy(e->arena, host), state.tried };
 	e->states[e->count++] = state;
 }
 
@@ -264,7 +281,7 @@ state_after(const struct settling *x, uint32_t number, enum recipient_stage stag
 {
 	return (struct recipient_state){ .recipient = number, .stage = stage, .tried = x->now,
 	    .until = stage == RECIPIENT_WAITING ? x->next : 0, .attempts = x->attempts,
-	    .told = x->message->warned ? NOTIFY_DELAY : 0, .host = x->tried->result->host, .last = s };
+	    .told = numbers_has(&x->message->warned, number) ? NOTIFY_DELAY : 0, .host = x->tried->result->host, .last = s };
 }
 
 /* Who said so, for the sender: another host.  Our mailboxes are nobody's business. */
@@ -297,8 +314,6 @@ settle_failed(struct settling *x, uint32_t number, const struct recipient *r, st
 	struct recipient_state state;
 
 	log_outcome(x, status_permanent(s) ? &EVENT_BOUNCED : &EVENT_EXPIRED, r, &s);
-	if (!status_permanent(s))
-		s.class = 4, s.subject = 4, s.detail = 7;       /* delivery time expired */
 	state = state_after(x, number, RECIPIENT_FAILED, s);
 	state.told |= NOTIFY_FAILURE;
 	if (x->failed == NULL)
@@ -315,7 +330,8 @@ settle_deferred(struct settling *x, uint32_t number, const struct recipient *r, 
 
 	log_outcome(x, &EVENT_DEFERRED, r, &s);
 	spool_state(x->queue->spool, x->message->id, &state, NULL, NULL);
-	x->late[x->left] = (struct told){ number, REPORT_DELAYED, s, host_to_tell(x) };
+	if (late_untold(x->message, number, r))
+		x->late[x->lates++] = state;
 	x->waiting[x->left++] = number;
 }
 
@@ -337,21 +353,39 @@ settle_recipient(struct settling *x, uint32_t number, const struct recipient *r)
 /* --- the task ------------------------------------------------------------------------------------ */
 
 static void
-warned(void *arg, struct status status)
+warn_of(struct ending *e, const struct recipient_state *state, struct slice host)
 {
-	(void)arg;
-	(void)status;                           /* it was worth a try; the message goes on waiting */
+	if (e->count < LATE_MOST)
+		ending_add(e, REPORT_DELAYED, *state, host);
 }
 
+static void
+warn_of_other(void *arg, const struct late *l)
+{
+	const struct recipient_state state = { .recipient = l->number, .last = l->status,
+	    .tried = l->tried };
+
+	warn_of(arg, &state, l->host);
+}
+
+/* One report about all that are late by now (RFC 5321 4.5.4.1), whatever they wait for. */
 static void
 maybe_warn(const struct settling *x)
 {
 	int64_t warn = x->queue->options.conf->delivery.warn;
+	struct message *m = x->message;
+	struct ending *e;
 
-	if (x->message->warned || warn == 0 || x->now - x->message->arrival < warn)
+	if (x->lates == 0 || m->report || warn == 0 || x->now - m->arrival < warn)
 		return;
-	x->message->warned = true;
-	tell_sender(x->queue, x->message->id, x->late, x->left, warned, NULL);
+	e = ending_new(x->queue, m->id, LATE_MOST);
+	e->warning = true;
+	for (uint32_t i = 0; i < x->lates; i++) {
+		numbers_add(&m->warned, x->late[i].recipient);
+		warn_of(e, &x->late[i], host_to_tell(x));
+	}
+	late_each(x->queue, m, warn_of_other, e);
+	ending_start(e);
 }
 
 /* Nobody could be spoken to: it is about the destination, not about this message. */
@@ -367,16 +401,40 @@ unreachable(const struct order_result *r)
 	return r->count > 0;
 }
 
+/* The host went in the middle of it (RFC 5321 3.8): of one message, or of too many. */
+static bool
+sent_away(const struct order_result *r)
+{
+	for (uint32_t i = 0; i < r->count; i++)
+		if (r->outcomes[i].status.reply == 421)
+			return true;
+	return false;
+}
+
+static void
+settle_destination(const struct settling *x)
+{
+	struct schedule *s = &x->queue->schedule;
+	struct destination *d = x->tried->task->destination;
+	const struct order_result *r = x->tried->result;
+
+	if (unreachable(r))
+		destination_unreachable(s, d, x->next);
+	else if (r->refused)
+		destination_refused(s, d, x->left > 0 ? x->next : 0);
+	else if (sent_away(r))
+		destination_refused(s, d, 0);
+	else
+		destination_reached(s, d);
+}
+
 static void
 settle_task(struct settling *x)
 {
 	struct schedule *s = &x->queue->schedule;
 	struct task *t = x->tried->task;
 
-	if (unreachable(x->tried->result))
-		destination_unreachable(s, t->destination, x->next);
-	else
-		destination_reached(s, t->destination);
+	settle_destination(x);
 	if (x->left == 0) {
 		task_remove(s, t);
 		return;

@@ -164,6 +164,7 @@ static bool
 read_record(struct spool *s, struct spot at, struct spool_record *r, struct error *why)
 {
 	struct segment *g = spool_segment(s, at.segment);
+	struct error local = { 0 };
 
 	if (g == NULL)
 		return error_set(why, "segment %u is not there", at.segment);
@@ -171,10 +172,16 @@ read_record(struct spool *s, struct spot at, struct spool_record *r, struct erro
 	if (buf_room(&s->record, at.length) == NULL)
 		return error_set(why, "a record of %u bytes cannot be", at.length);
 	s->record.n = at.length;
-	return open_segment(s, g, why) &&
-	    file_read_at(g->fd, s->record.p, at.length, at.offset, why) &&
-	    (record_read(buf_slice(&s->record), s->salt, r) || error_set(why,
-	    "the record at %u of segment %u is damaged", at.offset, at.segment));
+	if (!open_segment(s, g, why))
+		return false;
+	if (!file_read_at(g->fd, s->record.p, at.length, at.offset, &local)) {
+		errno = local.number;
+		return local.number != 0
+		    ? error_sys(why, "cannot read the record at %u of segment %u", at.offset, at.segment)
+		    : error_set(why, "segment %u ends before its record at %u", at.segment, at.offset);
+	}
+	return record_read(buf_slice(&s->record), s->salt, r) || error_set(why,
+	    "the record at %u of segment %u is damaged", at.offset, at.segment);
 }
 
 static bool
@@ -186,7 +193,9 @@ read_or_say(void *arg, struct spot at, struct spool_record *r, struct error *why
 	if (read_record(s, at, r, &local))
 		return true;
 	spool_say(s, SPOOL_DAMAGE, "%s", local.text);
-	return error_set(why, "%s", local.text);
+	if (why != NULL)
+		*why = local;
+	return false;
 }
 
 struct record_reader
@@ -330,7 +339,11 @@ spool_content_begin(struct spool *s, struct spool_content *c, struct error *why)
 	c->number = ++s->contents;
 	spool_path(s, path, "content/new-%llu", (unsigned long long)c->number);
 	c->fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	return c->fd != -1 || error_sys(why, "cannot create %s", path);
+	if (c->fd != -1)
+		return true;
+	error_sys(why, "cannot create %s", path);
+	s->usage.refused++;
+	return false;
 }
 
 void
@@ -795,6 +808,7 @@ spool_free(struct spool *s)
 
 	catalogue_close(s->catalogue);
 	living_free(&s->living);
+	living_free(&s->witness.living);
 	while ((m = line_take(&s->todo)) != NULL || (m = line_take(&s->finished)) != NULL)
 		free(m);
 	for (struct chore *c = s->chores, *next; c != NULL; c = next) {

@@ -39,6 +39,9 @@
  *     spare-N                             was in it           flushed before it is written to
  *     NNNNNNNN with the head of another   being begun         removed, nothing was in it; if it
  *     or none, the newest                                     has records, its head is mended
+ *     NNNNNNNN with a damaged head, and   damage              the head is made again of what is
+ *     records                                                 left of it and of the records; where
+ *                                                             that cannot be, named and set aside
  *     content/ID, its record in a write   not accepted        as for a whole record: it may be
  *     that failed                                             there or not
  *     a record that rotted, others        damage              named, passed over; its segment
@@ -47,8 +50,13 @@
  *     numbers that a later segment        a write that        void: they were refused, or
  *     begins with again                   failed              written again there
  *     catalogue behind the segments       a cache             replayed from where it ends
- *     catalogue damaged, or ahead, or     a cache             made again from the segments
- *     missing
+ *     catalogue damaged, or ahead, or     a cache             made again from the segments; whom
+ *     missing                                                 it lists and they have not is named
+ *     what the disk refuses to read       not known           the start fails, naming it, and has
+ *                                                             touched nothing
+ *
+ * Names in seg/ have eight digits, and more when those are used up.  Nothing that is
+ * put into damaged/ replaces what is there.
  *
  * Segments are emptied oldest first and never out of turn.  So the records that
  * end a message outlive it, what is left is always one run of numbers without a
@@ -101,7 +109,10 @@ struct spool_options {
 
 enum { SPARES_MOST = 8 };
 
-/* Recovers what is there; news may come already. */
+/*
+ * Recovers what is there; news may come already.  NULL when the disk refuses to read,
+ * the format is a newer one, or another process has it: try again later.
+ */
 struct spool *spool_open(const struct spool_options *, struct error *why);
 /* Waits for the disk and calls back everybody who still waits; NULL is fine. */
 void spool_close(struct spool *);

@@ -57,13 +57,23 @@ struct chore {
 	uint64_t      number;           /* of a segment, or an id */
 };
 
+/*
+ * What a catalogue said that does not fit the segments, brought up to date by what
+ * they say behind its end: whoever lives in it and not in them is lost.
+ */
+struct witness {
+	struct living living;
+	struct reach  reach;            /* sequence 0: nobody saw anything */
+};
+
 /* Reading one segment record by record. */
 struct scan {
 	int         fd;
 	uint64_t    size;
 	struct buf  window;
 	struct walk walk;
-	bool        unreadable;         /* some bytes could not be read; they count as zeros */
+	bool        unreadable;         /* the disk refused: what follows is not known */
+	struct error trouble;
 };
 
 struct spool {
@@ -74,6 +84,7 @@ struct spool {
 
 	/* the loop's */
 	struct living     living;
+	struct witness    witness;      /* of the start */
 	struct catalogue *catalogue;    /* NULL: cannot be used now */
 	struct reach      newest;       /* applied */
 	struct segment   *segments;     /* ascending; the last one is never retired */
@@ -87,7 +98,7 @@ struct spool {
 		uint32_t segment;       /* that is being copied forward; 0: none */
 		uint64_t at, expect;
 		size_t   in_flight;
-		bool     failed, walked;
+		bool     failed, walked, refused;
 	} copying;
 	struct spool_usage usage;       /* what is counted; `lock` guards flushes and the like */
 
@@ -158,10 +169,15 @@ void  spool_abandon(struct spool *);            /* close the segment at the head
 bool scan_begin(struct scan *, const char *path, uint64_t salt, struct error *why);
 void scan_end(struct scan *);
 void scan_from(struct scan *, uint64_t at, uint64_t expect, uint64_t limit);
+void scan_whole(struct scan *);                 /* all of it is in the window */
+/* False, with the path, when the disk refused some of it: then an END is not the end. */
+bool scan_was_read(const struct scan *, const char *path, struct error *why);
 enum walked scan_next(struct scan *, struct spool_record *, uint64_t *at_r, struct damage *);
 
 /* spool_recover.c */
 bool spool_recover(struct spool *, struct error *why);
+/* Into damaged/, under a name that is free there: nothing in it is ever replaced. */
+bool spool_aside(const struct spool *, const char *below, struct slice name, struct error *why);
 
 /* spool_recycle.c */
 void  spool_chore(struct spool *, int kind, uint64_t number);

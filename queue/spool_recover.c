@@ -3,6 +3,10 @@
  * Opening what is there.  The segments are the truth; the catalogue saves reading
  * most of them.  Nothing that stands on the disk can make this fail, but a newer
  * format, a disk that refuses, or another process that has the spool open.
+ *
+ * What cannot be read is not what is damaged.  A disk that refuses to read ends the
+ * start with the file's name, and nothing has been touched: whoever tries again later
+ * finds everything.  What was read and makes no sense goes to damaged/ and is named.
  */
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -19,6 +23,11 @@
 #include "base/rng.h"
 #include "base/text.h"
 #include "queue/spool_inside.h"
+
+enum {
+	ASIDE_MOST = 9999,              /* files of one name in damaged/ */
+	NEAR = 1000,                    /* so far ahead a number without a segment still counts */
+};
 
 /* --- directories ------------------------------------------------------------------------- */
 
@@ -52,14 +61,17 @@ for_names(struct spool *s, const char *below, void (*each)(struct spool *, struc
 {
 	char path[SPOOL_PATH];
 	DIR *dir = opendir(spool_path(s, path, "%s", below));
+	bool ok;
 
 	if (dir == NULL)
 		return error_sys(why, "cannot open %s", path);
-	for (struct dirent *e; (e = readdir(dir)) != NULL;)
+	errno = 0;
+	for (struct dirent *e; (e = readdir(dir)) != NULL; errno = 0)
 		if (e->d_name[0] != '.')
 			each(s, slice(e->d_name));
+	ok = errno == 0 || error_sys(why, "cannot read %s", path);
 	closedir(dir);
-	return true;
+	return ok;
 }
 
 static void
@@ -70,14 +82,16 @@ remove_in(struct spool *s, const char *below, struct slice name)
 	file_remove(spool_path(s, path, "%s/%.*s", below, FMT(name)), NULL);
 }
 
-static void
-set_aside(struct spool *s, const char *below, struct slice name)
+bool
+spool_aside(const struct spool *s, const char *below, struct slice name, struct error *why)
 {
 	char from[SPOOL_PATH], to[SPOOL_PATH];
 
 	spool_path(s, from, "%s/%.*s", below, FMT(name));
 	spool_path(s, to, "damaged/%.*s", FMT(name));
-	file_rename(from, to, NULL);
+	for (unsigned i = 2; access(to, F_OK) == 0 && i <= ASIDE_MOST; i++)
+		spool_path(s, to, "damaged/%.*s.%u", FMT(name), i);
+	return file_rename(from, to, why);
 }
 
 /* --- which segments there are --------------------------------------------------------------- */
@@ -101,19 +115,29 @@ add_spare(struct spool *s, struct slice name)
 		s->spare_names = (uint32_t)number;
 }
 
+/* What is not a file is not ours; one that cannot be looked at is met when it is opened. */
+static bool
+is_file(const struct spool *s, struct slice name)
+{
+	char path[SPOOL_PATH];
+	struct stat st;
+
+	return lstat(spool_path(s, path, "seg/%.*s", FMT(name)), &st) == -1 || S_ISREG(st.st_mode);
+}
+
 static void
 add_segment(struct spool *s, struct slice name)
 {
-	uint64_t number;
+	uint32_t number;
 
 	if (slice_starts(name, S("spare-"))) {
 		add_spare(s, name);
 		return;
 	}
-	if (name.n != 8 || !slice_number(name, 99999999, &number) || number == 0)
+	if (!segment_number(name, &number) || !is_file(s, name))
 		return;                         /* not ours */
 	s->segments = must_grow(s->segments, (s->count + 1) * sizeof *s->segments);
-	s->segments[s->count++] = (struct segment){ (uint32_t)number, -1, 0, false };
+	s->segments[s->count++] = (struct segment){ number, -1, 0, false };
 }
 
 static int
@@ -124,21 +148,26 @@ by_number(const void *a, const void *b)
 	return (p > q) - (p < q);
 }
 
-/* False when it cannot be opened; a head that is none leaves h->format 0. */
+/* False when it cannot be read; a head that is none leaves h->format 0. */
 static bool
 read_head(const struct spool *s, const struct segment *g, struct segment_head *h,
     struct error *why)
 {
 	char path[SPOOL_PATH], block[SPOOL_BLOCK];
+	struct error local = { 0 };
 	int fd = open(spool_path(s, path, "seg/%08u", g->number), O_RDONLY | O_CLOEXEC);
-	bool ok;
+	bool read;
 
+	*h = (struct segment_head){ 0 };
 	if (fd == -1)
 		return error_sys(why, "cannot open %s", path);
-	ok = file_read_at(fd, block, sizeof block, 0, NULL) &&
-	    segment_head_read(slice_of(block, sizeof block), h) && h->number == g->number;
+	read = file_read_at(fd, block, sizeof block, 0, &local);
 	close(fd);
-	if (!ok)
+	if (!read && local.number != 0) {
+		errno = local.number;
+		return error_sys(why, "cannot read %s", path);
+	}
+	if (!read || !segment_head_read(slice_of(block, sizeof block), h) || h->number != g->number)
 		h->format = 0;
 	return true;
 }
@@ -162,44 +191,69 @@ read_heads(struct spool *s, struct error *why)
 	return true;
 }
 
+/* --- without a head ------------------------------------------------------------------------ */
+
+/* What a segment has whose head is none; `bytes` are all of them. */
+struct headless {
+	struct segment *segment;
+	bool            newest;
+	uint64_t        before, limit;  /* its numbers are above the one and below the other */
+	struct slice    bytes;
+};
+
 /*
- * The number of the first record in a segment that has no head, or 0.  A record
- * of an earlier life of the file is older than anything in the segments before.
+ * The number of the first record, or 0.  A record of an earlier life of the file is
+ * older than anything in the segments before.
  */
 static uint64_t
-first_without_head(const struct spool *s, const struct segment *g, uint64_t before)
+first_record(struct spool *s, const struct headless *h)
 {
-	char path[SPOOL_PATH];
-	struct scan c;
-	uint64_t first;
+	struct slice rest = slice_skip(h->bytes, SPOOL_BLOCK);
+	struct walk w = { rest, SPOOL_BLOCK, SPOOL_BLOCK, h->before + 1, h->limit, s->salt };
 
-	if (s->salt == 0 ||
-	    !scan_begin(&c, spool_path(s, path, "seg/%08u", g->number), s->salt, NULL))
+	if (w.salt == 0)
+		w.salt = salt_behind(slice_head(h->bytes, SPOOL_BLOCK), h->segment->number, rest);
+	if (walk_first(&w) == 0)
 		return 0;
-	scan_from(&c, SPOOL_BLOCK, 0, NO_LIMIT);
-	first = walk_first(&c.walk);
-	scan_end(&c);
-	return first > before ? first : 0;
+	s->salt = w.salt;
+	return walk_first(&w);
+}
+
+static bool
+all_zeros(struct slice s)
+{
+	return s.n == 0 || (s.p[0] == '\0' && memcmp(s.p, s.p + 1, s.n - 1) == 0);
 }
 
 /*
- * Without a head and records: it was being begun, nothing in it was accepted.  If it
- * is not the newest, its beginning failed and another one was begun; should anything
- * be missing, the numbers will show it, so it is not thrown away.
+ * Without a head and a first record.  The newest was being begun and nothing in it
+ * was accepted, if it has nothing that looks like a batch, or one alone and torn.  If
+ * it is not the newest, its beginning failed and another one was begun; should
+ * anything be missing, the numbers will show it.  So much for crashes; but only what
+ * holds nothing is removed, and where a flushed batch seems to be it is damage.
  */
 static void
-dispose(struct spool *s, const struct segment *g, bool newest)
+dispose(struct spool *s, const struct headless *h)
 {
-	char text[9];
-	struct slice name = slice_of(text, 8);
+	size_t batches = batches_behind(slice_skip(h->bytes, SPOOL_BLOCK), h->before, h->limit);
+	bool nothing = all_zeros(h->bytes) || (batches == 0 && h->before > 0), lost;
+	char text[16];
+	struct slice name = slice_of(text,
+	    (size_t)snprintf(text, sizeof text, "%08u", h->segment->number));
 
-	snprintf(text, sizeof text, "%08u", g->number);
-	if (newest) {
+	if (nothing && h->newest) {
 		remove_in(s, "seg", name);
 		return;
 	}
-	spool_say(s, SPOOL_NOTE, "segment %s has no head and no record and is set aside", text);
-	set_aside(s, "seg", name);
+	lost = batches > (h->newest ? 1 : 0);
+	s->usage.damages += lost;
+	if (lost)
+		spool_say(s, SPOOL_DAMAGE, "segment %s has no head that can be read and is set aside in "
+		    "damaged, with the records that seem to be in it", text);
+	else
+		spool_say(s, SPOOL_NOTE, "segment %s has no head and no record that can be read and is "
+		    "set aside", text);
+	spool_aside(s, "seg", name, NULL);
 }
 
 /*
@@ -224,46 +278,98 @@ mend_head(struct spool *s, const struct segment *g, bool newest)
 	    "the head of segment %08u was damaged and is written again", g->number);
 }
 
-static void
-keep_readable(struct spool *s)
+static bool
+judge_headless(struct spool *s, struct headless *h, struct error *why)
+{
+	char path[SPOOL_PATH];
+	struct scan c;
+	bool ok;
+
+	if (!scan_begin(&c, spool_path(s, path, "seg/%08u", h->segment->number), 0, why))
+		return false;
+	scan_whole(&c);
+	ok = scan_was_read(&c, path, why);
+	h->bytes = c.walk.bytes;
+	if (ok && (h->segment->first = first_record(s, h)) != 0)
+		mend_head(s, h->segment, h->newest);
+	else if (ok)
+		dispose(s, h);
+	scan_end(&c);
+	return ok;
+}
+
+static uint64_t
+next_first(const struct spool *s, size_t i)
+{
+	while (++i < s->count)
+		if (s->segments[i].first != 0)
+			return s->segments[i].first;
+	return NO_LIMIT;
+}
+
+static bool
+keep_readable(struct spool *s, struct error *why)
 {
 	uint64_t before = 0;
 	size_t n = 0;
 
 	for (size_t i = 0; i < s->count; i++) {
 		struct segment *g = &s->segments[i];
-		bool newest = i + 1 == s->count, headless = g->first == 0;
+		struct headless h = { g, i + 1 == s->count, before, next_first(s, i), NONE };
 
-		if (headless)
-			g->first = first_without_head(s, g, before);
-		if (g->first == 0) {
-			dispose(s, g, newest);
+		if (g->first == 0 && !judge_headless(s, &h, why))
+			return false;
+		if (g->first == 0)
 			continue;
-		}
-		if (headless)
-			mend_head(s, g, newest);
 		before = g->first;
 		s->segments[n++] = *g;
 	}
 	s->count = n;
+	return true;
+}
+
+/*
+ * Behind all that are there, also behind those that were just set aside, if they are
+ * near: a stray file does not take us to where numbers end.
+ */
+static uint32_t
+next_number(const struct spool *s, const uint32_t *seen, size_t count)
+{
+	uint32_t last = s->count > 0 ? s->segments[s->count - 1].number : 0;
+
+	for (size_t i = 0; i < count; i++)
+		if (seen[i] > last && seen[i] - last <= NEAR)
+			last = seen[i];
+	return last + 1;
+}
+
+/* All are read before anything is touched. */
+static bool
+take_segments(struct spool *s, struct error *why)
+{
+	struct rng rng = rng_random();
+	size_t count = s->count;
+	uint32_t *seen = must_alloc((count + 1) * sizeof *seen);
+	bool ok = read_heads(s, why);
+
+	for (size_t i = 0; i < count; i++)
+		seen[i] = s->segments[i].number;
+	ok = ok && keep_readable(s, why);
+	s->next_segment = ok ? next_number(s, seen, count) : 0;
+	while (s->salt == 0)
+		s->salt = rng_next(&rng);
+	free(seen);
+	return ok;
 }
 
 static bool
 find_segments(struct spool *s, struct error *why)
 {
-	struct rng rng = rng_random();
-
 	if (!for_names(s, "seg", add_segment, why))
 		return false;
 	if (s->count > 0)
 		qsort(s->segments, s->count, sizeof *s->segments, by_number);
-	s->next_segment = s->count > 0 ? s->segments[s->count - 1].number + 1 : 1;
-	if (!read_heads(s, why))
-		return false;
-	while (s->salt == 0)
-		s->salt = rng_next(&rng);
-	keep_readable(s);
-	return true;
+	return take_segments(s, why);
 }
 
 /* --- what they say --------------------------------------------------------------------------- */
@@ -285,6 +391,8 @@ replay_record(struct spool *s, const struct spool_record *r, struct reach reach,
 	s->usage.replayed++;
 	if (note)
 		catalogue_note(s->catalogue, &c, rowed, reach);
+	if (s->witness.reach.sequence != 0 && r->sequence > s->witness.reach.sequence)
+		living_apply(&s->witness.living, r, reach.at);
 }
 
 static void
@@ -323,7 +431,7 @@ replay_segment(struct spool *s, size_t i, uint64_t at, uint64_t expect, bool not
 			replay_record(s, &r, (struct reach){ r.sequence, { g->number, (uint32_t)at,
 			    (uint32_t)record_length(r.payload.n) } }, note);
 	s->sequence = c.walk.expect;
-	ok = file_flush(c.fd, why);
+	ok = scan_was_read(&c, path, why) && file_flush(c.fd, why);
 	scan_end(&c);
 	return ok;
 }
@@ -337,51 +445,133 @@ place_is_valid(void *arg, struct spot at)
 	return g != NULL && at.offset >= SPOOL_BLOCK && at.length >= RECORD_HEADER;
 }
 
-/* What the catalogue says, if it says anything and its last record is where it says. */
+/* False with a number when it could not be read: then nobody knows. */
 static bool
-load_catalogue(struct spool *s, struct reach *reach, struct error *why)
+reach_is_there(struct spool *s, const struct reach *reach, struct error *why)
 {
 	const struct record_reader reader = spool_reader(s);
 	struct spool_record r;
 
-	if (!catalogue_load(s->catalogue, &s->living, place_is_valid, s, reach, why))
-		return false;
 	if (place_is_valid(s, reach->at) && reader.read(reader.arg, reach->at, &r, why) &&
 	    r.sequence == reach->sequence)
 		return true;
-	living_free(&s->living);
-	return error_set(why, "it ends with a record that is not there");
+	return why->number == 0 && error_set(why, "it ends with a record that is not there");
 }
 
 static bool
-use_catalogue(struct spool *s, struct reach *reach)
+any_place(void *arg, struct spot at)
+{
+	(void)arg;
+	return at.segment != 0;
+}
+
+/*
+ * A catalogue that is whole and does not fit the segments has seen what is missing:
+ * its rows are written after their records were flushed.  One that ends before the
+ * segments begin is an old one, of before a power cut, and those it lists may have
+ * ended in between.
+ */
+static void
+call_witness(struct spool *s)
+{
+	struct witness *w = &s->witness;
+
+	if (!catalogue_load(s->catalogue, &w->living, any_place, NULL, &w->reach, NULL))
+		w->reach.sequence = 0;
+	if (s->count > 0 && w->reach.sequence + 1 < s->segments[0].first) {
+		living_free(&w->living);
+		w->reach.sequence = 0;
+	}
+}
+
+/* Who is lost; the first of them stands for all. */
+static void
+hear_witness(struct spool *s)
+{
+	struct whereabouts *w;
+	uint64_t first = 0;
+	size_t at = 0, lost = 0;
+	char id[ID_TEXT + 1];
+
+	while ((w = living_next(&s->witness.living, &at)) != NULL)
+		if (w->message.segment != 0 && living_find(&s->living, w->id) == NULL) {
+			lost++;
+			first = first == 0 || w->id < first ? w->id : first;
+		}
+	living_free(&s->witness.living);
+	if (lost == 0)
+		return;
+	id_text(first, id);
+	s->usage.damages += lost;
+	spool_say(s, SPOOL_DAMAGE, "%zu messages are in the catalogue and in no segment any more, "
+	    "the first of them %s: they are lost unless what went missing comes back", lost, id);
+}
+
+/* False when nobody knows, because the disk refused; `loaded_r` tells what it is worth. */
+static bool
+load_catalogue(struct spool *s, struct reach *reach, bool *loaded_r, struct error *doubt,
+    struct error *why)
+{
+	*loaded_r = false;
+	if (s->catalogue == NULL ||
+	    !catalogue_load(s->catalogue, &s->living, place_is_valid, s, reach, doubt))
+		return true;
+	*doubt = (struct error){ 0 };
+	*loaded_r = reach_is_there(s, reach, doubt);
+	if (*loaded_r)
+		return true;
+	living_free(&s->living);
+	return doubt->number == 0 || error_set(why, "%s", doubt->text);
+}
+
+/* It is made again when the segments were read in its place, and not before. */
+static bool
+use_catalogue(struct spool *s, struct reach *reach, bool *loaded_r, struct error *why)
+{
+	char path[SPOOL_PATH];
+	struct error doubt = { 0 };
+
+	s->catalogue = catalogue_open(spool_path(s, path, "catalogue"), s->options.clock, false, &doubt);
+	if (s->catalogue != NULL && catalogue_aside(s->catalogue) != NULL)
+		spool_say(s, SPOOL_NOTE, "the catalogue was damaged and is set aside as %s",
+		    catalogue_aside(s->catalogue));
+	if (!load_catalogue(s, reach, loaded_r, &doubt, why))
+		return false;
+	if (*loaded_r)
+		return true;
+	if (s->catalogue != NULL)
+		call_witness(s);
+	s->usage.rebuilt = s->count > 0;
+	if (s->count > 0 && (s->catalogue == NULL || !catalogue_blank(s->catalogue)))
+		spool_doubt_catalogue(s, doubt.text);
+	catalogue_close(s->catalogue);
+	s->catalogue = NULL;
+	return true;
+}
+
+static void
+begin_catalogue(struct spool *s)
 {
 	char path[SPOOL_PATH];
 	struct error why = { 0 };
 
-	s->catalogue = catalogue_open(spool_path(s, path, "catalogue"), s->options.clock, false, &why);
-	if (s->catalogue != NULL && catalogue_aside(s->catalogue) != NULL)
-		spool_say(s, SPOOL_NOTE, "the catalogue was damaged and is set aside as %s",
-		    catalogue_aside(s->catalogue));
-	if (s->catalogue != NULL && load_catalogue(s, reach, &why))
-		return true;
-	s->usage.rebuilt = s->count > 0;
-	if (s->count > 0 && (s->catalogue == NULL || !catalogue_blank(s->catalogue)))
-		spool_doubt_catalogue(s, why.text);
-	catalogue_close(s->catalogue);
-	s->catalogue = catalogue_open(path, s->options.clock, true, &why);
+	s->catalogue = catalogue_open(spool_path(s, path, "catalogue"), s->options.clock, true, &why);
 	if (s->catalogue == NULL)
 		spool_say(s, SPOOL_NOTE, "working without a catalogue: %s", why.text);
-	return false;
+	else
+		catalogue_note_all(s->catalogue, &s->living, s->newest);
 }
 
 static bool
 replay(struct spool *s, struct error *why)
 {
 	struct reach reach = { 0 };
-	bool loaded = use_catalogue(s, &reach);
-	size_t i = loaded ? (size_t)(spool_segment(s, reach.at.segment) - s->segments) : 0;
+	bool loaded;
+	size_t i;
 
+	if (!use_catalogue(s, &reach, &loaded, why))
+		return false;
+	i = loaded ? (size_t)(spool_segment(s, reach.at.segment) - s->segments) : 0;
 	s->sequence = 1;
 	if (loaded && !replay_segment(s, i++, reach.at.offset, reach.sequence, true, why))
 		return false;
@@ -389,8 +579,9 @@ replay(struct spool *s, struct error *why)
 		if (!replay_segment(s, i, SPOOL_BLOCK, s->segments[i].first, loaded, why))
 			return false;
 	living_forget_ghosts(&s->living);
-	if (!loaded && s->catalogue != NULL)
-		catalogue_note_all(s->catalogue, &s->living, s->newest);
+	hear_witness(s);
+	if (!loaded)
+		begin_catalogue(s);
 	return true;
 }
 
@@ -416,7 +607,7 @@ check_content(struct spool *s, struct slice name)
 	}
 	s->usage.orphans++;
 	if (s->usage.damages > 0)
-		set_aside(s, "content", name);  /* perhaps of a record that was lost */
+		spool_aside(s, "content", name, NULL);  /* perhaps of a record that was lost */
 	else
 		remove_in(s, "content", name);
 }
@@ -426,7 +617,7 @@ has_content(const struct spool *s, const struct whereabouts *w)
 {
 	char path[SPOOL_PATH];
 
-	return !w->large || access(spool_content_path(s, w->id, path), F_OK) == 0;
+	return !w->large || access(spool_content_path(s, w->id, path), F_OK) == 0 || errno != ENOENT;
 }
 
 static void
@@ -474,6 +665,7 @@ read_truth(struct spool *s, struct living *truth, struct error *why)
 		struct scan c;
 		enum walked what;
 		uint64_t at;
+		bool read;
 
 		if (!scan_begin(&c, spool_path(s, path, "seg/%08u", g->number), s->salt, why))
 			return false;
@@ -482,7 +674,10 @@ read_truth(struct spool *s, struct living *truth, struct error *why)
 			if (what == WALK_RECORD)
 				living_apply(truth, &r, (struct spot){ g->number, (uint32_t)at,
 				    (uint32_t)record_length(r.payload.n) });
+		read = scan_was_read(&c, path, why);
 		scan_end(&c);
+		if (!read)
+			return false;
 	}
 	living_forget_ghosts(truth);
 	return true;

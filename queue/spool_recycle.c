@@ -99,11 +99,11 @@ retire(struct spool *s, uint32_t segment, struct error *why)
 static bool
 put_aside(struct spool *s, uint32_t segment, struct error *why)
 {
-	char from[SPOOL_PATH], to[SPOOL_PATH], dir[SPOOL_PATH];
+	char from[SPOOL_PATH], dir[SPOOL_PATH], name[16];
+	size_t n = (size_t)snprintf(name, sizeof name, "%08u", segment);
 
-	spool_path(s, from, "seg/%08u", segment);
-	spool_path(s, to, "damaged/%08u", segment);
-	return (access(from, F_OK) == -1 || file_rename(from, to, why)) &&
+	spool_path(s, from, "seg/%s", name);
+	return (access(from, F_OK) == -1 || spool_aside(s, "seg", slice_of(name, n), why)) &&
 	    dir_flush(spool_path(s, dir, "damaged"), why) &&
 	    dir_flush(spool_path(s, dir, "seg"), why);
 }
@@ -432,7 +432,7 @@ begin_copying(struct spool *s)
 	s->copying.at = SPOOL_BLOCK;
 	s->copying.expect = s->segments[0].first;
 	s->copying.in_flight = 0;
-	s->copying.failed = s->copying.walked = false;
+	s->copying.failed = s->copying.walked = s->copying.refused = false;
 }
 
 static void
@@ -449,6 +449,8 @@ walk_some(struct spool *s, struct scan *c)
 		struct spot place = { s->segments[0].number, (uint32_t)at, 0 };
 		size_t in_flight = s->copying.in_flight;
 
+		if (c->unreadable)
+			return;
 		s->copying.walked = what == WALK_END;
 		if (what == WALK_DAMAGE)
 			s->segments[0].damaged = true;
@@ -489,8 +491,12 @@ static bool
 copy_some(struct spool *s)
 {
 	char path[SPOOL_PATH];
+	struct error why = { 0 };
 	struct scan c;
+	bool read;
 
+	if (s->copying.refused && s->turns % SELDOM != 0)
+		return false;
 	if (s->copying.segment != s->segments[0].number)
 		begin_copying(s);
 	if (s->copying.walked) {
@@ -506,8 +512,12 @@ copy_some(struct spool *s)
 		return false;
 	scan_from(&c, s->copying.at, s->copying.expect, s->segments[1].first);
 	walk_some(s, &c);
+	read = scan_was_read(&c, path, &why);
 	scan_end(&c);
-	return true;
+	if (!read && !s->copying.refused)
+		spool_say(s, SPOOL_DAMAGE, "%s; what lives in it stays there", why.text);
+	s->copying.refused = !read;
+	return read;
 }
 
 /* --- a turn --------------------------------------------------------------------------------------- */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A segment is read through a window, from front to back: jumping from header to
- * header takes ten times as long on a cold disk.  What a disk cannot read counts
- * as zeros, and zeros are no record.
+ * header takes ten times as long on a cold disk.  What a disk cannot read is not
+ * what is damaged: the scan ends there, and says so.
  */
 #include <sys/stat.h>
 
@@ -41,20 +41,6 @@ scan_end(struct scan *c)
 	buf_free(&c->window);
 }
 
-static void
-read_or_zero(struct scan *c, char *to, size_t n, uint64_t at)
-{
-	if (file_read_at(c->fd, to, n, (off_t)at, NULL))
-		return;
-	c->unreadable = true;
-	for (size_t done = 0; done < n; done += SPOOL_BLOCK) {
-		size_t part = n - done < SPOOL_BLOCK ? n - done : SPOOL_BLOCK;
-
-		if (!file_read_at(c->fd, to + done, part, (off_t)(at + done), NULL))
-			memset(to + done, 0, part);
-	}
-}
-
 /* The window now begins at the block of `at` and has n bytes, or all that are left. */
 static void
 load(struct scan *c, uint64_t at, uint64_t n)
@@ -66,8 +52,10 @@ load(struct scan *c, uint64_t at, uint64_t n)
 	if (n > c->size - base)
 		n = c->size - base;
 	buf_clear(&c->window);
-	buf_room(&c->window, n);
-	read_or_zero(c, c->window.p, n, base);
+	if (n > 0 && !file_read_at(c->fd, buf_room(&c->window, n), n, (off_t)base, &c->trouble)) {
+		c->unreadable = true;
+		n = 0;
+	}
 	c->window.n = n;
 	c->walk.bytes = buf_slice(&c->window);
 	c->walk.base = base;
@@ -107,16 +95,37 @@ move_on(struct scan *c)
 	return true;
 }
 
+void
+scan_whole(struct scan *c)
+{
+	load(c, 0, c->size);
+}
+
+bool
+scan_was_read(const struct scan *c, const char *path, struct error *why)
+{
+	if (!c->unreadable)
+		return true;
+	error_set(why, "%s: %s", path, c->trouble.text);
+	if (why != NULL)
+		why->number = c->trouble.number;
+	return false;
+}
+
 /* Does anything behind the window show that the expected record was flushed? */
 static bool
-proven_behind(const struct scan *c)
+proven_behind(struct scan *c)
 {
 	struct scan ahead = { .fd = c->fd, .size = c->size, .window = BUF(WINDOW), .walk = c->walk };
 	bool proven = walk_proven(&c->walk);
 
-	for (uint64_t at = loaded_to(c); !proven && at < c->size; at += WINDOW) {
+	for (uint64_t at = loaded_to(c); !proven && !ahead.unreadable && at < c->size; at += WINDOW) {
 		load(&ahead, at, WINDOW);
 		proven = walk_proven(&ahead.walk);
+	}
+	if (ahead.unreadable) {
+		c->unreadable = true;
+		c->trouble = ahead.trouble;
 	}
 	buf_free(&ahead.window);
 	return proven;
@@ -129,6 +138,8 @@ scan_next(struct scan *c, struct spool_record *r, uint64_t *at, struct damage *d
 	enum walked what;
 
 	do {
+		if (c->unreadable)
+			return WALK_END;        /* nothing follows from bytes that were not read */
 		before = c->walk;
 		what = walk_next(&c->walk, r, at, d);
 		if (what == WALK_RECORD || loaded_to(c) >= c->size || before.expect >= before.limit)
@@ -138,5 +149,5 @@ scan_next(struct scan *c, struct spool_record *r, uint64_t *at, struct damage *d
 	if (!proven_behind(c))
 		return WALK_END;
 	load(c, c->walk.at, c->size);   /* damage, which is rare: look at all that is left */
-	return walk_next(&c->walk, r, at, d);
+	return c->unreadable ? WALK_END : walk_next(&c->walk, r, at, d);
 }

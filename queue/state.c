@@ -116,10 +116,14 @@ state_load(struct kv *kv, const json_t *row, struct error *why)
 {
 	struct kv_table *table = table_of(kv, row);
 	struct buf key = BUF(KV_KEY), value = BUF(VALUE_MOST);
-	int64_t expires = json_integer_value(json_object_get(row, "expires"));
+	const json_t *until = json_object_get(row, "expires");
+	int64_t expires = json_integer_value(until);
 	bool ok;
 
-	if (table == NULL || !get_bytes(row, "key", &key) || key.n == 0 || !get_bytes(row, "value", &value))
+	if (until != NULL && !json_is_integer(until))
+		ok = error_set(why, "\"expires\" is no time in milliseconds");
+	else if (table == NULL || !get_bytes(row, "key", &key) || key.n == 0 ||
+	    !get_bytes(row, "value", &value))
 		ok = error_set(why, "a row that is none: it needs a table, a key and a value");
 	else if (expires > 0)
 		ok = kv_put_until(table, buf_slice(&key), buf_slice(&value), expires, why);

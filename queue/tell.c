@@ -97,7 +97,7 @@ choose(struct telling *t, const struct told *about, size_t n)
 
 		if (wants_to_know(r, &about[i]))
 			to[count++] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
-			    about[i].status, about[i].host, clock_now(t->queue->loop->clock) };
+			    about[i].status, about[i].host, about[i].tried };
 	}
 	t->report.recipients = to;
 	return count;
@@ -236,7 +236,7 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
 	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
 	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
-		queue_alarm(q, "message", why.text);
+		queue_unreadable(q, schedule_find(&q->schedule, id), why.text);
 		if (why.number != 0 && why.number != ENOENT) {  /* a disk that refuses for a moment */
 			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
 			return;

@@ -322,6 +322,19 @@ store_letter(struct group *g, struct tlsrpt_letter *l, struct slice to, struct a
 	own_store(&own, &e, letter_stored, g);
 }
 
+/* RFC 8460 3: what comes without a signature of ours must not be believed, so it is not sent. */
+static void
+send_letter(struct group *g, struct tlsrpt_letter *l, struct slice to, struct arena *arena)
+{
+	const struct conf *conf = g->queue->options.conf;
+
+	if (conf_signs(conf, conf->hostname))
+		store_letter(g, l, to, arena);
+	else
+		error_set(&g->why, "a report by mail must be signed, and there is no key for %.*s",
+		    FMT(conf->hostname));
+}
+
 static void
 post(struct group *g, struct slice uri, struct slice gzip)
 {
@@ -358,7 +371,7 @@ send_report(struct group *g, const struct slice *uris, size_t count)
 		for (size_t i = 0; i < count; i++) {
 			log_group(g, uris[i], "sending", NULL);
 			if (tlsrpt_mailto(uris[i], arena, &to))
-				store_letter(g, &l, to.text, arena);
+				send_letter(g, &l, to.text, arena);
 			else
 				post(g, uris[i], l.gzip);
 		}

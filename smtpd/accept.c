@@ -279,6 +279,18 @@ tls_optional(const struct accept *a)
 	    slice_eqi(slice_trim(f->value), S("No")) && !a->session->mail.requiretls;
 }
 
+/* Mail for many, by its own word; what says nothing has the place of people's mail. */
+static bool
+is_bulk(const struct accept *a)
+{
+	const struct header *h = &a->intake->header;
+	const struct field *f = header_find(h, "Precedence");
+	struct slice word = f != NULL ? slice_trim(f->value) : NONE;
+
+	return slice_eqi(word, S("bulk")) || slice_eqi(word, S("list")) || slice_eqi(word, S("junk")) ||
+	    header_find(h, "List-Id") != NULL;
+}
+
 /*
  * What a seal of ours will say: what we see now, or, when a list manager hands a
  * post back, what was seen when it arrived (mail/ticket.h).
@@ -311,7 +323,7 @@ fill_envelope(struct accept *a, struct envelope *e)
 		.requiretls = m->requiretls, .tls_optional = tls_optional(a), .ret = m->ret,
 		.envid = m->envid, .trace = buf_slice(&a->trace), .header_size = in->header.block.n,
 		.size = in->size, .verdict = buf_slice(&a->packed), .hashed = hash != NULL,
-		.hold = false, .srs = forecast_spf_hurts(a->onward),
+		.bulk = is_bulk(a), .srs = forecast_spf_hurts(a->onward),
 	};
 	if (hash != NULL)
 		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);

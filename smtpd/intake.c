@@ -59,7 +59,7 @@ parse_header(struct intake *in, size_t length)
 	} else if (!header_parse(&in->header, block, in->arena, &why)) {
 		struct slice text = arena_copy(in->arena, slice(why.text));
 
-		intake_refuse(in, (struct status){ 550, 5, 6, 0, text });
+		intake_refuse(in, status_make(550, 5, 6, 0, text));
 	} else {
 		if (in->signs)
 			bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);

@@ -24,8 +24,6 @@
 
 enum {
 	COMMAND_MOST = 4096,            /* octets of a command line with its CRLF */
-	ENVID_MOST = 100,               /* RFC 3461 4.4 */
-	ORCPT_MOST = 500,               /* RFC 3461 4.2 */
 };
 
 /* What one listener offers one client; nothing in it changes during a session. */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/bug.h"
+#include "net/identities.h"
 #include "smtpd/inside.h"
 
 enum { KEYS_KEPT = 512, LISTENERS_MOST = 64, SECRETS_MEMORY = 64 << 10 };
@@ -9,34 +10,15 @@ enum { KEYS_KEPT = 512, LISTENERS_MOST = 64, SECRETS_MEMORY = 64 << 10 };
 /* --- doors --------------------------------------------------------------------------- */
 
 static bool
-read_file(struct smtpd *s, struct slice name, enum file_purpose purpose, struct slice *bytes,
-    struct error *why)
-{
-	const struct reader *r = s->options.files;
-	struct slice found;
-
-	if (r->read(r->arg, name, purpose, 0, &found, bytes, why) == READ_FILE)
-		return true;
-	return error_set(why, "cannot read the %s %.*s", file_purpose_name(purpose), FMT(name));
-}
-
-static bool
 open_tls(struct door *d, struct error *why)
 {
-	struct tls_identity id = { .name = "tls" };
-	char *name;
+	const struct smtpd_options *o = &d->smtpd->options;
+	const struct identities shown = { d->conf->tls, d->conf->tls_count, FILE_TLS_CERTIFICATE,
+	    FILE_TLS_KEY, o->conf->policy.tls_13 };
 
-	if (d->conf->tls_cert.n == 0)
-		return true;
-	if (!read_file(d->smtpd, d->conf->tls_cert, FILE_TLS_CERTIFICATE, &id.certificate, why) ||
-	    !read_file(d->smtpd, d->conf->tls_key, FILE_TLS_KEY, &id.key, why))
-		return false;
-	id.name = name = must_copy(d->conf->tls_cert.p, d->conf->tls_cert.n);
-	d->tls = tls_server_new(&id, 1, why);
-	free(name);
-	if (d->tls != NULL && d->smtpd->options.conf->policy.tls_13)
-		tls_only_13(tls_server_context(d->tls));
-	return d->tls != NULL;
+	if (shown.count > 0)
+		d->tls = identities_open(&shown, o->files, why);
+	return shown.count == 0 || d->tls != NULL;
 }
 
 static void

@@ -166,6 +166,9 @@ read_notify(struct slice list, unsigned *notify)
 	while (slice_cut(&list, ',', &word)) {
 		unsigned bit = 0;
 
+		if (*notify & NOTIFY_NEVER)             /* it stands alone (RFC 3461 4.1) */
+			return BAD_VALUE;
+
 		for (size_t i = 0; i < sizeof words / sizeof *words; i++)
 			if (slice_eqi(word, words[i].name))
 				bit = words[i].bit;
@@ -181,13 +184,7 @@ read_notify(struct slice list, unsigned *notify)
 static struct status
 read_orcpt(struct session *s, struct slice value, struct slice *orcpt)
 {
-	struct slice type = slice_head(value, slice_find(value, ';'));
-	struct slice address = slice_skip(value, type.n + 1);
-	struct buf decoded = BUF(ORCPT_MOST);
-	bool ok = xtext_decode(address, &decoded);
-
-	buf_free(&decoded);
-	if (!ok || orcpt->n > 0 || value.n > ORCPT_MOST || type.n == 0 || address.n == 0)
+	if (orcpt->n > 0 || !orcpt_valid(value, s->mail.smtputf8))
 		return BAD_VALUE;
 	*orcpt = arena_copy(s->mail.arena, value);
 	return FINE;

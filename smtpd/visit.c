@@ -48,8 +48,8 @@ say_rewritten(struct visit *v, const struct address *address, struct arena *aren
 	enum srs_result r = srs_back(&srs, address, clock_now(v->smtpd->loop->clock), arena, &back);
 
 	if (r != SRS_OK)
-		return (struct status){ 550, 5, 1, 1, arena_printf(arena,
-		    "no such user here: the forwarding address is %s", srs_result_name(r)) };
+		return status_make(550, 5, 1, 1, arena_printf(arena,
+		    "no such user here: the forwarding address is %s", srs_result_name(r)));
 	if (v->session.mail.sender.text.n > 0)
 		return STATUS(550, 5, 7, 1, "a forwarding address takes bounces only");
 	return STATUS(250, 2, 1, 5, "recipient ok");

@@ -96,6 +96,32 @@ name_hosts(struct thought *t)
 	buf_free(&hosts);
 }
 
+/* A host that no record names: the policy speaks of none that mail goes to (RFC 8461 4.1). */
+static void
+look_at_mx(struct thought *t)
+{
+	struct slice domain = t->q->domain->name;
+
+	switch (t->q->mx_is) {
+	case CHANGE_MX_FOUND:
+		name_hosts(t);
+		break;
+	case CHANGE_MX_NONE:
+		if (!is_listed(t->q->domain, domain))
+			step(t, "Publish the MX records that \"chainmail dns-records %.*s\" prints: there are "
+			    "none, so mail goes to %.*s itself, which the policy does not name.",
+			    FMT(domain), FMT(domain));
+		break;
+	case CHANGE_MX_NULL:
+		step(t, "Publish the MX records that \"chainmail dns-records %.*s\" prints: the one that is "
+		    "there says that %.*s takes no mail.", FMT(domain), FMT(domain));
+		break;
+	case CHANGE_MX_UNKNOWN:
+		step(t, "Ask again: the DNS does not tell the MX records of %.*s.", FMT(domain));
+		break;
+	}
+}
+
 static void
 serve_policy(struct thought *t)
 {
@@ -149,16 +175,25 @@ outlast_the_old(struct thought *t)
 		    sts_mode_name(t->q->fetch->policy.mode));
 }
 
+/* What may come next when the policy is published as it is wanted. */
 static void
-put_up(struct thought *t)
+look_ahead(struct thought *t)
 {
 	static const char *const NEXT[] = {
 		[SERVE_OFF] = "",
 		[SERVE_NONE] =
-		    "When the max-age of the policy before it is over, say \"sts off\" and ask again.",
+		    "When the max-age of the policy before it is over, take its TXT record down and ask again.",
 		[SERVE_TESTING] = "When reports on TLS (RFC 8460) tell of no failures, say \"sts enforce\".",
 		[SERVE_ENFORCE] = "",
 	};
+
+	if (t->change->count == 0)
+		t->change->note = slice(NEXT[t->q->domain->sts]);
+}
+
+static void
+put_up(struct thought *t)
+{
 	struct buf policy = BUF(OURS_POLICY_MOST);
 
 	ours_policy_add(&policy, t->q->domain);
@@ -166,34 +201,50 @@ put_up(struct thought *t)
 	ours_id(t->policy, t->id);
 	t->same = served(t) && same_lines(t->policy, t->q->fetch->policy.text);
 	if (t->q->domain->sts != SERVE_NONE)
-		name_hosts(t);
+		look_at_mx(t);
 	serve_policy(t);
 	publish_id(t);
 	outlast_the_old(t);
-	if (t->change->count == 0)
-		t->change->note = slice(NEXT[t->q->domain->sts]);
+	look_ahead(t);
 	buf_free(&policy);
 }
 
 /* --- taking it down (RFC 8461 8.3) ------------------------------------------------------------ */
+
+/* Nothing leads senders to a policy, and none that asks something of them is there. */
+static bool
+is_gone(const struct thought *t)
+{
+	return t->q->record->live == LIVE_NONE && !asked_before(t);
+}
+
+static void
+replace_by_none(struct thought *t, const char *unless)
+{
+	step(t, "%s \"sts none max-age 1d\" in the block of %.*s and reload: a policy that vanishes "
+	    "stays in force with senders until its max-age is over.", unless, FMT(t->q->domain->name));
+	step(t, "Then ask again what comes next.");
+}
 
 static void
 take_down(struct thought *t)
 {
 	struct slice domain = t->q->domain->name;
 
-	if (t->q->record->live == LIVE_NONE && !asked_before(t))
+	if (is_gone(t))
 		return;
-	if (asked_before(t) || !served(t)) {
-		step(t, "Say \"sts none max-age 1d\" in the block of %.*s and reload: a policy that vanishes "
-		    "stays in force with senders until its max-age is over.", FMT(domain));
-		step(t, "Then ask again what comes next.");
-		return;
+	if (asked_before(t)) {
+		replace_by_none(t, "Say");
+	} else if (served(t)) {
+		step(t, "Wait until the policy before the one of mode none has run out: its max-age, counted "
+		    "from when the id changed.");
+		step(t, "Then take the record _mta-sts.%.*s down.", FMT(domain));
+		step(t, "Then take the policy host mta-sts.%.*s down.", FMT(domain));
+	} else {
+		step(t, "If a policy of mode none stood there until the one before it had run out, take the "
+		    "record _mta-sts.%.*s down: that is all.", FMT(domain));
+		replace_by_none(t, "If not, say");
 	}
-	step(t, "Wait until the policy before the one of mode none has run out: its max-age, counted from "
-	    "when the id changed.");
-	step(t, "Then take the record _mta-sts.%.*s down.", FMT(domain));
-	step(t, "Then take the policy host mta-sts.%.*s down.", FMT(domain));
 }
 
 void
@@ -207,6 +258,9 @@ sts_change(struct change *c, const struct change_question *q, struct arena *aren
 		    FMT(q->domain->name));
 	else if (q->domain->sts == SERVE_OFF)
 		take_down(&t);
+	else if (q->domain->sts == SERVE_NONE && is_gone(&t))
+		c->note = S("No record leads to a policy: when the max-age of the last one is over, say "
+		    "\"sts off\" and reload.");
 	else
 		put_up(&t);
 }

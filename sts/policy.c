@@ -149,14 +149,12 @@ read_max_age(struct sts_policy *p, struct slice value, struct error *why)
 	return true;
 }
 
+/* There is room for every line that has one. */
 static bool
-read_mx(struct sts_policy *p, struct slice value, struct error *why)
+read_mx(struct sts_policy *p, struct slice value)
 {
-	if (!pattern_ok(value))
-		return true;
-	if (p->mx_count == STS_MX_MOST)
-		return error_set(why, "more than %d mx patterns", STS_MX_MOST);
-	p->mx[p->mx_count++] = value;
+	if (pattern_ok(value))
+		p->mx[p->mx_count++] = value;
 	return true;
 }
 
@@ -182,7 +180,7 @@ read_line(struct sts_policy *p, struct seen *seen, struct slice line, struct err
 		return !first_time(&seen->mode) || read_mode(p, value, why);
 	if (slice_eq(key, S("max_age")))
 		return !first_time(&seen->max_age) || read_max_age(p, value, why);
-	return !slice_eq(key, S("mx")) || read_mx(p, value, why);
+	return !slice_eq(key, S("mx")) || read_mx(p, value);
 }
 
 static bool
@@ -198,7 +196,7 @@ complete(const struct sts_policy *p, const struct seen *seen, struct error *why)
 	    error_set(why, "mode %s without an mx", sts_mode_name(p->mode));
 }
 
-/* How many lines might be patterns: no more room than that is needed. */
+/* How many lines might be patterns: that much room is needed, and no more. */
 static size_t
 count_mx(struct slice text)
 {
@@ -207,7 +205,7 @@ count_mx(struct slice text)
 
 	while (sts_policy_line(&text, &line))
 		n += slice_starts(line, S("mx:"));
-	return n < STS_MX_MOST ? n : STS_MX_MOST;
+	return n;
 }
 
 bool

@@ -11,7 +11,8 @@
  * Lines end with LF or CRLF, the last one need not.  Keys and modes are case
  * sensitive; of a key that comes twice the first counts, `mx` aside; keys we do
  * not know are skipped when they are well-formed.  An `mx` that is no pattern
- * matches nothing.  Everything lies in the arena the policy was parsed with.
+ * matches nothing.  Everything lies in the arena the policy was parsed with, which
+ * has room for STS_POLICY_MEMORY more: with less a policy would be lost, and lost is open.
  */
 #ifndef STS_POLICY_H
 #define STS_POLICY_H
@@ -23,8 +24,9 @@ enum sts_mode { STS_NONE, STS_TESTING, STS_ENFORCE };
 
 enum {
 	STS_MAX_AGE = 31557600,         /* seconds; a longer one is cut to it */
-	STS_MX_MOST = 256,              /* a policy with more is refused */
 	STS_POLICY_MOST = 65536,        /* bytes of the file (RFC 8461 3.3) */
+	STS_MX_MOST = STS_POLICY_MOST / 5,      /* more "mx:a\n" do not fit: no limit of its own */
+	STS_POLICY_MEMORY = 320 << 10,  /* what the largest of them takes */
 };
 
 struct sts_policy {

@@ -23,6 +23,16 @@ is_visible(struct slice s)
 	return true;
 }
 
+/* Some take it for the end of a line and some do not: such a request is refused (RFC 9112 2.2). */
+static bool
+has_bare_lf(struct slice head)
+{
+	for (size_t i = 0; i < head.n; i++)
+		if (head.p[i] == '\n' && (i == 0 || head.p[i - 1] != '\r'))
+			return true;
+	return false;
+}
+
 /* The next line without its CRLF; false when it has none. */
 static bool
 next_line(struct slice *left, struct slice *line)
@@ -49,6 +59,7 @@ head_length(struct slice input)
 struct reading {
 	struct http_request *request;
 	bool     old;                   /* HTTP/1.0 */
+	bool     named;                 /* the target says the host */
 	unsigned hosts, lengths;
 	uint64_t length;                /* of the body */
 	bool     coded;                 /* it would come in another way */
@@ -60,28 +71,29 @@ is_post(const struct http_request *r)
 	return slice_eq(r->method, S("POST"));
 }
 
-/* "GET /x HTTP/1.1" (RFC 9112 3): 0, or the status that refuses it. */
-static unsigned
-read_request_line(struct slice line, struct reading *h)
+bool
+http_is_head(const struct http_request *r)
 {
-	struct http_request *r = h->request;
-	struct slice target, version;
+	return slice_eq(r->method, S("HEAD"));
+}
 
-	if (!slice_cut(&line, ' ', &r->method) || !slice_cut(&line, ' ', &target) || !is_token(r->method))
+bool
+http_is_safe(const struct http_request *r)
+{
+	return slice_eq(r->method, S("GET")) || http_is_head(r);
+}
+
+/* RFC 9112 2.3; RFC 9110 2.5: what is 1.x can be read as 1.1 (6.2). */
+static unsigned
+read_version(struct slice version, struct reading *h)
+{
+	struct slice digits = slice_skip(version, 5);
+
+	if (!slice_starts(version, S("HTTP/")) || digits.n != 3 || !is_digit(digits.p[0]) ||
+	    digits.p[1] != '.' || !is_digit(digits.p[2]))
 		return 400;
-	version = line;
-	if (!slice_starts(version, S("HTTP/")) || !is_visible(version))
-		return 400;
-	h->old = slice_eq(version, S("HTTP/1.0"));
-	if (!h->old && !slice_eq(version, S("HTTP/1.1")))
-		return 505;
-	if (target.n > HTTP_TARGET_MOST)
-		return 414;
-	if (!slice_starts(target, S("/")) || !is_visible(target))
-		return 400;             /* no proxy: RFC 9112 3.2.2 */
-	r->path = slice_head(target, slice_find(target, '?'));
-	r->query = slice_skip(target, r->path.n + (r->path.n < target.n));
-	return slice_eq(r->method, S("GET")) || is_post(r) ? 0 : 405;
+	h->old = slice_eq(digits, S("1.0"));
+	return digits.p[0] == '1' ? 0 : 505;
 }
 
 /* "mta-sts.example.org:443" to the name alone (RFC 9110 7.2). */
@@ -96,6 +108,72 @@ read_host(struct slice value, struct slice *host)
 		return false;
 	*host = slice_head(value, colon);
 	return true;
+}
+
+/* "https://mta-sts.example.org/x" to "/x": RFC 9112 3.2.2; nobody in it but the host: RFC 9110 4.2.4. */
+static bool
+read_absolute(struct slice *target, struct reading *h)
+{
+	struct slice scheme = slice_head(*target, slice_find(*target, ':')), authority;
+	size_t n;
+
+	if ((!slice_eqi(scheme, S("https")) && !slice_eqi(scheme, S("http"))) ||
+	    !slice_starts(slice_skip(*target, scheme.n), S("://")))
+		return false;
+	*target = slice_skip(*target, scheme.n + 3);
+	n = slice_find(*target, '/');
+	n = slice_find(slice_head(*target, n), '?');
+	authority = slice_head(*target, n);
+	*target = slice_skip(*target, n);
+	h->named = read_host(authority, &h->request->host) && h->request->host.n > 0 &&
+	    slice_find(authority, '@') == authority.n;
+	return h->named;
+}
+
+static bool
+read_target(struct slice target, struct reading *h)
+{
+	struct http_request *r = h->request;
+
+	if (!is_visible(target) || (!slice_starts(target, S("/")) && !read_absolute(&target, h)))
+		return false;
+	r->path = slice_head(target, slice_find(target, '?'));
+	r->query = slice_skip(target, r->path.n + (r->path.n < target.n));
+	if (r->path.n == 0)
+		r->path = S("/");
+	return true;
+}
+
+/* "GET /x HTTP/1.1" (RFC 9112 3): 0, or the status that refuses it. */
+static unsigned
+read_request_line(struct slice line, struct reading *h)
+{
+	struct http_request *r = h->request;
+	struct slice target;
+	unsigned status;
+
+	if (!slice_cut(&line, ' ', &r->method) || !slice_cut(&line, ' ', &target) || !is_token(r->method))
+		return 400;
+	if ((status = read_version(line, h)) != 0)
+		return status;
+	if (target.n > HTTP_TARGET_MOST)
+		return 414;
+	if (!read_target(target, h))
+		return 400;
+	return http_is_safe(r) || is_post(r) ? 0 : 405;
+}
+
+/* RFC 9112 3.2.2: where the target says the host, the field must be there and is not heard. */
+static unsigned
+read_host_field(struct slice value, struct reading *h)
+{
+	struct slice host;
+
+	if (++h->hosts > 1 || !read_host(value, &host))
+		return 400;
+	if (!h->named)
+		h->request->host = host;
+	return 0;
 }
 
 /* RFC 9112 6.3: digits alone, once. */
@@ -120,9 +198,13 @@ read_field(struct slice line, struct reading *h)
 		if (((unsigned char)value.p[i] < ' ' && value.p[i] != '\t') || value.p[i] == 0x7f)
 			return 400;
 	if (slice_eqi(name, S("Host")))
-		return ++h->hosts > 1 || !read_host(value, &h->request->host) ? 400 : 0;
+		return read_host_field(value, h);
 	if (slice_eqi(name, S("Content-Length")))
 		return read_length(value, h);
+	if (slice_eqi(name, S("Expect"))) {
+		h->request->expects = !h->old;
+		return slice_eqi(value, S("100-continue")) ? 0 : 417;   /* RFC 9110 10.1.1 */
+	}
 	h->coded |= slice_eqi(name, S("Transfer-Encoding"));
 	return 0;
 }
@@ -153,8 +235,6 @@ read_head(struct slice head, struct reading *h)
 			return 431;
 		else if ((status = read_field(line, h)) != 0)
 			return status;
-	if (line.n > 0 || head.n > 0)
-		return 400;             /* a bare LF stopped us */
 	return judge_head(h);
 }
 
@@ -162,12 +242,18 @@ enum http_reading
 http_request_read(struct slice input, struct http_request *r, unsigned *status)
 {
 	struct reading h = { .request = r };
+	struct slice head;
 	size_t n;
 
 	*r = (struct http_request){ .host = NONE };
 	while (slice_starts(input, S("\r\n")))  /* RFC 9112 2.2 */
 		input = slice_skip(input, 2);
-	n = head_length(slice_head(input, HTTP_HEAD_MOST));
+	head = slice_head(input, HTTP_HEAD_MOST);
+	n = head_length(head);
+	if (has_bare_lf(n > 0 ? slice_head(head, n) : head)) {
+		*status = 400;
+		return HTTP_REFUSED;
+	}
 	if (n == 0 && input.n < HTTP_HEAD_MOST)
 		return HTTP_MORE;
 	*status = n == 0 ? 431 : read_head(slice_head(input, n), &h);
@@ -185,6 +271,7 @@ static const struct { unsigned status; struct slice reason; } REASONS[] = {
 	{ 405, S_INIT("Method Not Allowed") }, { 408, S_INIT("Request Timeout") },
 	{ 411, S_INIT("Length Required") },
 	{ 413, S_INIT("Content Too Large") }, { 414, S_INIT("URI Too Long") },
+	{ 417, S_INIT("Expectation Failed") },
 	{ 429, S_INIT("Too Many Requests") }, { 431, S_INIT("Request Header Fields Too Large") },
 	{ 500, S_INIT("Internal Server Error") }, { 503, S_INIT("Service Unavailable") },
 	{ 505, S_INIT("HTTP Version Not Supported") },
@@ -216,7 +303,7 @@ add_date(struct buf *b, int64_t now)
 }
 
 void
-http_response_add(struct buf *b, const struct http_response *r, int64_t now)
+http_response_add(struct buf *b, const struct http_response *r, bool head, int64_t now)
 {
 	buf_printf(b, "HTTP/1.1 %03u %.*s\r\n", r->status, FMT(reason_of(r->status)));
 	add_date(b, now);
@@ -225,7 +312,8 @@ http_response_add(struct buf *b, const struct http_response *r, int64_t now)
 	if (r->location.n > 0)
 		buf_printf(b, "Location: %.*s\r\n", FMT(r->location));
 	if (r->status == 405)
-		buf_add(b, S("Allow: GET\r\n"));
+		buf_add(b, S("Allow: GET, HEAD\r\n"));
 	buf_printf(b, "Content-Length: %zu\r\nConnection: close\r\n\r\n", r->body.n);
-	buf_add(b, r->body);
+	if (!head)
+		buf_add(b, r->body);
 }

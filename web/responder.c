@@ -25,6 +25,8 @@ struct visitor {
 	int64_t           pause;
 	unsigned          crowd;
 	bool              asked;
+	bool              head;                 /* he wants no body */
+	bool              told;                 /* to go on */
 	uint64_t          number;               /* not 0: he waits for what is said later */
 	struct timer      patience, drip;
 };
@@ -171,7 +173,7 @@ say(struct visitor *v, const struct response_plan *plan)
 	if (plan->silent)
 		return;
 	v->pause = plan->pause;
-	http_response_add(&v->out, &plan->response, clock_now(loop->clock));
+	http_response_add(&v->out, &plan->response, v->head, clock_now(loop->clock));
 	if (v->pause > 0)
 		drip(v);
 	else
@@ -213,6 +215,9 @@ input(void *arg)
 	}
 	switch (http_request_read(in, &request, &status)) {
 	case HTTP_MORE:
+		if (request.expects && !v->told)
+			stream_write(v->stream, HTTP_CONTINUE);
+		v->told = request.expects;
 		return;
 	case HTTP_REFUSED:
 		plan.response = http_plain(status);
@@ -221,6 +226,7 @@ input(void *arg)
 		v->responder->options.answer(v->responder->options.arg, &request, &plan);
 		break;
 	}
+	v->head = http_is_head(&request);
 	has_asked(v);
 	stream_take(v->stream, in.n);
 	say(v, &plan);

@@ -129,7 +129,7 @@ site_left(enum left left)
 static struct http_response
 door(const struct http_request *request)
 {
-	if (!slice_eq(request->method, S("GET")))
+	if (!http_is_safe(request))
 		return http_plain(400);
 	return page(200, PAGE("<form method=\"post\"><p>Leave the mailing list? "
 	    "<button name=\"List-Unsubscribe\" value=\"One-Click\">Leave</button></p></form>"));
@@ -147,7 +147,7 @@ site_answer(const struct site *s, const struct http_request *request)
 		policy = map_get(&s->policies, request->host);
 	if (policy == NULL)
 		return http_plain(404);
-	if (!slice_eq(request->method, S("GET")))
+	if (!http_is_safe(request))
 		return http_plain(405);
 	return (struct http_response){ .status = 200, .type = S("text/plain"), .body = *policy };
 }

@@ -140,11 +140,16 @@ def test_all_of_many(waiting):
     assert [r["queue_id"] for r in waiting.queue()] == waiting.ids[1:]
 
 
+def test_as_many_ids_as_a_line_has(waiting):
+    got = waiting.command("queue", "hold", *["100000000000"] * 9000, waiting.ids[0])
+    assert got.returncode == 1 and "there is no message 100000000000" in got.stderr
+    assert [r["queue_name"] for r in waiting.queue()] == ["hold"] * 3
+
+
 def test_wrong_words(waiting):
-    for words, code in ((["lsit"], EX_USAGE), (["drop"], EX_USAGE), (["hold", "xyz!"], EX_USAGE),
-                        (["list", "--jsno"], EX_USAGE)):
+    for words in ["lsit"], ["drop"], ["hold", "xyz!"], ["drop", "all", "100000000000"], ["list", "--jsno"]:
         got = waiting.command("queue", *words)
-        assert got.returncode == code and got.stderr.startswith("chainmail queue"), (words, got)
+        assert got.returncode == EX_USAGE and got.stderr.startswith("chainmail queue"), (words, got)
     assert len(waiting.queue()) == 3
 
 

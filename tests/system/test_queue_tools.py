@@ -121,6 +121,35 @@ def test_a_record_that_rotted_is_named_and_the_others_stay(place):
     program.stop()
 
 
+@pytest.mark.parametrize("up", [True, False])
+def test_what_cannot_be_read_is_told_and_can_be_dropped(place, tmp_path, up):
+    """One message has lost its file, one its record, of which a start makes an end."""
+    program = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, expect=["alarm"], via=1)
+    program.start()
+    program.send("a@far.test", ["ben@far.test"], letter("long", body="a long line of it\n" * 20000))
+    program.send("a@far.test", ["ben@far.test"], letter("number 2"))
+    ids = [row["queue_id"] for row in program.queue()]
+    if not up:
+        program.stop()
+    [content] = (place / "state" / "queue" / "content").iterdir()
+    content.unlink()
+    [segment] = (place / "state" / "queue" / "seg").glob("0*")
+    data = segment.read_bytes()
+    with segment.open("r+b") as f:
+        f.seek(data.index(b"Subject: number 2"))
+        f.write(b"Gubject")
+    for verb in ("show", "--text"), ("export", tmp_path / "out"):
+        got = queue(program, verb[0], *verb[1:], ids[0])
+        assert (got.returncode, "content" in got.stderr) == (1, True), got
+    got = queue(program, "hold", ids[1])
+    assert got.returncode == 1 and ids[1] in got.stderr or "of segment 1 is damaged" in got.stderr, got
+    got = queue(program, "drop", "all")
+    assert (got.returncode, got.stdout) == (0, "drop: 2 messages\n" if up else "drop: 1 message\n"), got
+    assert queue(program, "list").stdout == "the queue is empty\n"
+    if up:
+        program.stop()
+
+
 # --- copies ---------------------------------------------------------------------------------
 
 
@@ -154,6 +183,115 @@ def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
         assert other.command("queue", "verify").returncode == 0
         assert run(other, "state", "dump").stdout == state
     assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
+
+
+EX_DATAERR = 65
+LARGE = "large\n" * 60000
+
+
+def harm_nothing(place):
+    pass
+
+
+def harm_a_segment(place):
+    [segment] = (place / "seg").glob("0*")
+    data = segment.read_bytes()
+    segment.write_bytes(data[:4096])
+
+
+def harm_a_head(place):
+    [segment] = (place / "seg").glob("0*")
+    data = segment.read_bytes()
+    segment.write_bytes(data[:8] + b"X" + data[9:])
+
+
+def harm_a_record(place):
+    [segment] = (place / "seg").glob("0*")
+    data = segment.read_bytes()
+    segment.write_bytes(data.replace(b"Subject: second", b"Subject: SECOND"))
+
+
+def harm_content(place):
+    [content] = (place / "content").iterdir()
+    data = content.read_bytes()
+    content.write_bytes(data[:300000] + b"X" + data[300001:])
+
+
+def lose_content(place):
+    [content] = (place / "content").iterdir()
+    content.unlink()
+
+
+@pytest.fixture
+def four(place):
+    """Three small messages and a large one, in a queue that holds them."""
+    with Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1) as program:
+        for name in ("first", "second", "third"):
+            program.send("a@far.test", ["ben@far.test"], letter(name))
+        program.send("a@far.test", ["ben@far.test"], letter("large", body=LARGE))
+    return program
+
+
+@pytest.mark.parametrize("harm, left, said", [
+    (harm_nothing, 4, ""),
+    (harm_a_segment, 0, r"seg/00000001 is not what was saved"),
+    (harm_a_head, 4, r"seg/00000001 is not what was saved"),
+    (harm_a_record, 3, r"seg/00000001 is not what was saved"),
+    (harm_content, 4, r"content/\w+ is not what was saved"),
+    (lose_content, 4, r"content/\w+ is not there"),
+])
+def test_a_backup_that_is_not_what_was_saved_takes_no_place(four, tmp_path, harm, left, said):
+    saved, place = tmp_path / "saved", tmp_path / "other"
+    assert run(four, "backup", saved).returncode == 0
+    harm(saved / "queue")
+    place.mkdir()
+    shutil.copy(four.directory / "facts", place)
+    (place / "state").mkdir()
+    other = Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1)
+    got = run(other, "restore", saved)
+    assert bool(said) == (got.returncode == EX_DATAERR) and re.search(said, got.stderr), got
+    assert len(other.queue()) == (0 if said else 4)
+    if said:
+        got = run(other, "restore", "--damaged", saved)
+        assert (got.returncode, got.stdout) == (0, f"restore: {left} message{'' if left == 1 else 's'}\n"), got
+        assert re.search(said, got.stderr)
+        assert len(other.queue()) == left
+        assert (f"{left} messages of 4 are left" in got.stderr) == (left < 4)
+
+
+@pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
+@pytest.mark.parametrize("harm, left, said", [
+    (lose_content, 4, r"the content of message \w+ is not there"),
+    (harm_a_record, 3, r"segment 00000001: \d+ bytes from \d+ on cannot be read"),
+])
+def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm, left, said, up):
+    saved = tmp_path / "saved"
+    if up:
+        four.expect.add("alarm")
+        four.start()
+    harm(four.directory / "state" / "queue")
+    got = run(four, "backup", saved)
+    assert (got.returncode, got.stdout) == (EX_DATAERR, f"backup: {left} messages\n"), got
+    assert re.search(said, got.stderr)
+    if up:
+        four.stop()
+    shutil.rmtree(four.directory / "state" / "queue")
+    got = run(four, "restore", saved)
+    assert got.returncode == EX_DATAERR and "could not be copied when it was made" in got.stderr
+    assert run(four, "restore", "--damaged", saved).stdout == f"restore: {left} messages\n"
+
+
+def test_a_list_that_was_cut_is_none_and_without_one_a_backup_stands_for_itself(four, tmp_path):
+    saved = tmp_path / "saved"
+    assert run(four, "backup", saved).returncode == 0
+    shutil.rmtree(four.directory / "state" / "queue")
+    text = (saved / "holds").read_text()
+    (saved / "holds").write_text(text[:text.index("lacks")])
+    got = run(four, "restore", saved)
+    assert got.returncode == EX_UNAVAILABLE and "ends too early" in got.stderr
+    (saved / "holds").unlink()
+    got = run(four, "restore", saved)
+    assert (got.returncode, got.stdout) == (0, "restore: 4 messages\n") and "of an older program" in got.stderr
 
 
 def test_a_running_program_is_not_restored(waiting, tmp_path):
@@ -198,6 +336,7 @@ def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
             '{"table":"tlsrpt","key":"größe","value":"\\"quoted\\""}\n')
     assert run(waiting, "state", "load", text=rows).returncode == 0
     assert run(waiting, "state", "dump").stdout.splitlines() == rows.splitlines()[::1]
-    for bad in '{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]":
+    for bad in ('{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]",
+                '{"table":"sts","key":"a","value":"b","expires":"z"}'):
         got = run(waiting, "state", "load", text=bad)
         assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr

@@ -182,3 +182,35 @@ def test_commands_of_root_leave_nothing_that_the_account_cannot_open(open_place,
         with program:
             far.wait(program=program)
             program.wait_empty()
+
+
+# What another user asks for, and how it must not end: as if nothing was there.
+NOT_FOR_HIM = [("sts", "list"), ("sts", "show", "far.test"), ("sts", "forget", "far.test"), ("sts", "refresh", "far.test"),
+               ("lists", "left"), ("trust",), ("state", "dump")]
+
+
+@pytest.mark.skipif(not ROOT or not have("setpriv"), reason="only root can become another user")
+@pytest.mark.parametrize("mode", [0o700, 0o711], ids=["the directory", "what is in it"])
+def test_what_another_user_may_not_see_is_not_called_missing(open_place, mode):
+    """Only what is not there is not there: EACCES is a failure that names the file."""
+    site = SITE.replace("user nobody\n", "user mail\n").replace("via 127.0.0.1:{via}; ", "")
+    for key in open_place.glob("*.pem"):
+        key.chmod(0o644)                                    # they are another matter
+    with Chainmail(open_place, site, program=PLAIN) as program:
+        (open_place / "state").chmod(mode)
+        words = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups", str(PLAIN)]
+        for command in NOT_FOR_HIM:
+            got = subprocess.run([*words, *command, "-c", str(program.file)], text=True, capture_output=True,
+                                 timeout=DEADLINE, env=ENVIRONMENT)
+            assert got.returncode in (66, 69) and got.stdout == "", (command, got)
+            assert f"{open_place}/state" in got.stderr and "Permission denied" in got.stderr, (command, got)
+        got = subprocess.run([*words, "route", "b@far.test", "-c", str(program.file)], text=True, capture_output=True,
+                             timeout=DEADLINE, env=ENVIRONMENT)
+        assert "chainmail route: the policies that are kept: cannot " in got.stderr and "Permission denied" in got.stderr
+        (open_place / "state").chmod(0o700)
+        assert program.stop() == 0
+        (open_place / "state").chmod(mode)
+        for command in NOT_FOR_HIM:                         # nobody runs: the disk
+            got = subprocess.run([*words, *command, "-c", str(program.file)], text=True, capture_output=True,
+                                 timeout=DEADLINE, env=ENVIRONMENT)
+            assert got.returncode in (66, 69) and "Permission denied" in got.stderr, (command, got)

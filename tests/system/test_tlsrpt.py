@@ -151,3 +151,27 @@ def test_a_day_is_told_on_the_next(place):
             assert json.dumps(program.wait("deferred", to="cid@mail.test")).count("DANE")
             assert program.command("queue", "drop", "all").returncode == 0
         assert len(collector.posts) == 1 and len(mail.taken) == 2
+
+
+@alone(MAIL, WEB, HTTPS)
+def test_without_a_key_no_report_goes_by_mail(place):
+    """RFC 8460 3: by mail it must be signed, by HTTPS it need not; and the contact in it takes mail."""
+    far = certify(place)
+    (place / "facts").write_text(FACTS)
+    site = SITE.replace("; sign dkim local.test", "").replace("key arc2026 { domain local.test; file {dir}/dkim.pem }\n", "")
+    with Sink(host=MAIL, port=25, certificate=far) as mail, Sink(host=WEB, port=25) as web:
+        collector = Collector(far)
+        program = Chainmail(place, site, program=PLAIN, prefix=at(-2, 12))
+        with program:
+            program.send("a@local.test", ["ben@mail.test"], letter("x"))
+            program.send("a@local.test", ["ben@web.test"], letter("x"))
+            mail.wait(program=program), web.wait(program=program)
+            program.wait("delivered", count=2)
+        program.prefix = at(-1, 5)
+        with program:
+            until(lambda: collector.posts, lambda: "a report by HTTPS\n" + program.text(), 60)
+            deferred = program.wait("tls-report", seconds=60, domain="mail.test", result="deferred")
+            assert "must be signed, and there is no key for mx.local.test" in deferred["why"]
+            program.send("b@web.test", ["postmaster@mx.local.test"], letter("x"), source="127.0.0.2")
+            program.wait("delivered", to="postmaster@mx.local.test")
+        assert len(mail.taken) == 1

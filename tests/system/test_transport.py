@@ -4,13 +4,16 @@ Transport security as an administrator sees it: route, sts, dns-records, report,
 the log of a session that failed, certificates that are replaced.
 """
 import base64
+import contextlib
 import gzip
 import hashlib
 import json
 import shutil
 import socketserver
+import ssl
 import subprocess
 import threading
+import warnings
 
 import pytest
 
@@ -114,10 +117,73 @@ def test_a_handshake_that_breaks_keeps_its_words(place):
         assert got.returncode == 1
         [session] = json.loads(got.stdout)["ends"][0]["route"]["hosts"][0]["sessions"]
         assert "fails in the TLS handshake (" in session["refused"]["why"]
+        assert "offered TLS 1.2 to 1.3)" in session["refused"]["why"]
+
+
+class OldTls(socketserver.StreamRequestHandler):
+    """Refuses our versions: with an alert of its own making, or as OpenSSL does it that knows TLS 1.1 alone."""
+
+    def handle(self):
+        for words in "220 sink", "250-sink\r\n250 STARTTLS", "220 go":
+            self.wfile.write(words.encode() + b"\r\n")
+            if words != "220 go" and not self.rfile.readline():
+                return
+        if self.server.alert:
+            self.connection.recv(4096)
+            self.wfile.write(self.server.alert)
+            return
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.server.place / "cert.pem", self.server.place / "key.pem")
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = context.maximum_version = ssl.TLSVersion.TLSv1_1
+        with contextlib.suppress(OSError):
+            context.wrap_socket(self.connection, server_side=True)
+
+
+@pytest.mark.parametrize("alert, spoke", [
+    (None, ""), (b"\x15\3\3\0\2\2\x46", ""),                          # RFC 8446 5.1: 0x0303 may be any
+    (b"\x15\3\2\0\2\2\x46", ", the other side spoke TLS 1.1"), (b"\x15\3\1\0\2\2\x46", ", the other side spoke TLS 1.0"),
+], ids=["openssl", "1.2", "1.1", "1.0"])
+def test_versions_that_do_not_meet_are_told(place, alert, spoke):
+    """RFC 8996: log, why and route say what we offered and, where it can be seen, what the other side spoke."""
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), OldTls) as server:
+        server.place, server.alert = place, alert
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        port = server.server_address[1]
+        (place / "facts").write_text(FACTS + tlsa(place, port))
+        words = f"protocol version; offered TLS 1.2 to 1.3{spoke}"
+        with Chainmail(place, SITE, program=PLAIN, far=port) as program:
+            got = route(program, "ben@far.test", "--connect", "--json")
+            [session] = json.loads(got.stdout)["ends"][0]["route"]["hosts"][0]["sessions"]
+            assert words + ")" in session["refused"]["why"], session
+            program.send("a@x.test", ["ben@far.test"], letter("x"))
+            assert program.wait("tls-failed")["why"].endswith(words)
+            id_ = program.wait("deferred")["id"]
+            assert words + ")" in chainmail(program, "why", id_).stdout
+            assert chainmail(program, "queue", "drop", "all").returncode == 0
+        server.shutdown()
 
 
 def sts(program, *arguments):
     return chainmail(program, "sts", *arguments)
+
+
+def check_several(program):
+    """Each of several domains has an answer of its own, in whatever order, and so has each error."""
+    for form in [], ["--json"]:
+        for domains in ["far.test", "nothing.test"], ["nothing.test", "far.test"]:
+            got = sts(program, "show", *domains, *form)
+            assert got.returncode == 1 and got.stdout.count("far.test") >= 1, got
+            assert got.stderr == "chainmail sts show: nothing is kept of nothing.test\n"
+    got = sts(program, "forget", "nothing.test", "other.test")
+    assert (got.returncode, got.stdout) == (1, "") and got.stderr.count("nothing is kept of ") == 2
+    got = sts(program, "refresh", "none.test", "other.test")
+    assert got.returncode in (75, EX_UNAVAILABLE)
+    assert [line.split(": ")[1] for line in got.stderr.splitlines()] == ["none.test", "other.test"]
+    got = sts(program, "show", "a..b")
+    assert got.returncode == 64 and '"a..b" is no domain' in got.stderr
 
 
 def test_policies_are_seen_and_forgotten_while_it_runs_and_while_it_does_not(place, far):
@@ -128,16 +194,20 @@ def test_policies_are_seen_and_forgotten_while_it_runs_and_while_it_does_not(pla
         got = sts(program, "refresh", "none.test")
         assert got.returncode == 75 and "no valid record" in got.stderr
         got = sts(program, "refresh", "far.test")               # nobody listens on 443, or not with that name
-        assert got.returncode == 75 and got.stderr.startswith("chainmail sts refresh: ")
+        assert got.returncode == 75 and got.stderr.startswith("chainmail sts refresh: far.test: ")
         assert program.wait("policy", domain="far.test")["result"].startswith("sts-")
         [row] = map(json.loads, sts(program, "list", "--json").stdout.splitlines())
         assert row["domain"] == "far.test" and row["mode"] is None and row["failed"].startswith("sts-")
         got = sts(program, "show", "nothing.test")
         assert got.returncode == 1 and "nothing is kept" in got.stderr
+        check_several(program)
         assert program.stop() == 0
+        check_several(program)
         assert "far.test" in sts(program).stdout                # from the disk
         assert sts(program, "refresh", "far.test").returncode == EX_UNAVAILABLE
         assert sts(program, "forget", "far.test").returncode == 0
+        got = sts(program, "forget", "far.test")
+        assert (got.returncode, got.stdout) == (1, "") and "nothing is kept of far.test" in got.stderr
         assert sts(program).stdout == "no policy is kept\n"
 
 

@@ -94,6 +94,8 @@ def test_each_domain_has_its_policy_under_its_own_certificate(hosts, variant):
         assert policy(program, "b.test") == ENFORCE
         got = curl(program, "b.test", PATH, "-o", os.devnull, "-w", "%{http_code} %{content_type}")
         assert got.stdout == b"200 text/plain"                      # RFC 8461 3.2
+        got = curl(program, "b.test", PATH, "--head").stdout.decode()
+        assert got.startswith("HTTP/1.1 200 ") and f"Content-Length: {len(ENFORCE)}\r\n" in got     # RFC 9110 9.3.2
         for path in "/", "/.well-known/", PATH + "x", "/.well-known/%2e%2e/etc/passwd":
             assert curl(program, "b.test", path, "-w", "%{http_code}").stdout.endswith(b"404"), path
         assert curl(program, "c.test").returncode == 60             # no certificate is for it
@@ -172,12 +174,22 @@ def test_a_death_is_repaired_and_no_mail_is_lost(hosts):
     (b"GET /" + b"x" * 3000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
     (b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X: y\r\n" * 100 + b"\r\n", 431),
     (b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"y" * 100000, 431), (b"\0" * 20000, 431),
-    (b"GET http://mta-sts.local.test/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
-], ids=range(13))
+    (b"GET ftp://mta-sts.local.test/ HTTP/1.1\r\nHost: a\r\n\r\n", 400),
+    (b"GET / HTTP/1.1\nHost: a\n\n", 400),
+    (b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nExpect: tea\r\n\r\n", 417),
+], ids=range(15))
 def test_malformed_and_oversized_requests(hosts, request_, status):
     with serve(hosts) as program:
         assert ask(program, request_).startswith(f"HTTP/1.1 {status} ".encode())
         assert TESTING.encode() in ask(program, GOOD)
+
+
+def test_other_forms_of_the_same_request(hosts):
+    """RFC 9112 3.2.2: the whole URI, whose host counts; RFC 9110 6.2: a later 1.x."""
+    with serve(hosts) as program:
+        for request in (f"GET https://mta-sts.local.test{PATH} HTTP/1.1\r\nHost: a\r\n\r\n",
+                        f"GET {PATH} HTTP/1.2\r\nHost: mta-sts.local.test\r\n\r\n"):
+            assert TESTING.encode() in ask(program, request.encode()), request
 
 
 def test_noise_instead_of_tls(hosts):
@@ -328,6 +340,14 @@ def test_our_own_sender_fetches_it(hosts, address):
         assert digest(ENFORCE) in got.stdout and "mode: enforce" in got.stdout and "mx: mx2.b.test" in got.stdout
 
 
+# What the DNS says of MX, and what is then to be done first.
+MX_STEPS = {
+    "local.test. MX !SERVFAIL\n": "Ask again: the DNS does not tell the MX records of local.test.",
+    "": "Publish the MX records that \"chainmail dns-records local.test\" prints: there are none",
+    "local.test. MX 0 .\n": "Publish the MX records that \"chainmail dns-records local.test\" prints: the one that is there",
+}
+
+
 def test_the_steps_of_a_change(hosts, address):
     """From testing to enforce: each step is told when it is due, and the next one after it was taken."""
     with serve(hosts, web=f"{address}:443") as program:
@@ -348,6 +368,12 @@ def test_the_steps_of_a_change(hosts, address):
         until(lambda: "1. Then change the id: " in chainmail(program, "sts", "mode", "local.test").stdout, "the policy")
         publish(program, address, "local.test", digest(TESTING.replace("testing", "enforce")))
         until(lambda: chainmail(program, "sts", "mode", "local.test").returncode == 0, "the end of the change")
+        facts = (hosts / "facts").read_text()
+        for mx, step in MX_STEPS.items():
+            (hosts / "facts").write_text(facts.replace("local.test. MX 10 mx.local.test.\n", mx))
+            got = chainmail(program, "sts", "mode", "local.test")
+            assert got.returncode == 1 and f"1. {step}" in got.stdout, (mx, got.stdout)
+        (hosts / "facts").write_text(facts)
         got = chainmail(program, "sts", "mode", "c.test")
         assert got.returncode == 1 and "that is no domain of this configuration" in got.stderr
         assert chainmail(program, "sts", "mode").returncode == 64

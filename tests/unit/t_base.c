@@ -219,6 +219,9 @@ nothing_shown_ends_a_line(void **state)
 	shown_add(&b, S("a\r\nb\x1b[2J\\ \xc3\xa4 \xc3 \xe2\x80\xa8 \xc2\x9b"));
 	assert_slice(buf_slice(&b),
 	    "a\\x0D\\x0Ab\\x1B[2J\\x5C \xc3\xa4 \\xC3 \\xE2\\x80\\xA8 \\xC2\\x9B");
+	buf_clear(&b);
+	harmless_add(&b, slice_of("\\\r\\\n\0", 5));
+	assert_slice(buf_slice(&b), "\\\\x0D\\\\x0A\\x00");
 	buf_free(&b);
 }
 

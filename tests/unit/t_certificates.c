@@ -17,7 +17,8 @@ warnings_have_their_days(void **state)
 		assert_case(certificate_stage(stages[i].left) == stages[i].stage, i, "stage");
 }
 
-static struct listen_conf door = { .tls_cert = S_INIT("/c/cert.pem") };
+static struct identity_conf ours[] = { { .cert = S_INIT("/c/cert.pem") }, { .cert = S_INIT("/c/second.pem") } };
+static struct listen_conf door = { .tls = ours, .tls_count = 2 };
 static struct identity_conf shown = { .cert = S_INIT("/c/web.pem") };
 static const struct conf conf = { .listen = &door, .listen_count = 1 };
 static const struct conf web = { .web = { .tls = &shown, .tls_count = 1 } };
@@ -46,7 +47,7 @@ each_warning_is_said_once(void **state)
 	(void)state;
 	said = BUF(4096);
 	lines = 0;
-	issued_pem(&one, &files_add(&files, door.tls_cert, FILE_TLS_CERTIFICATE)->bytes);
+	issued_pem(&one, &files_add(&files, ours[0].cert, FILE_TLS_CERTIFICATE)->bytes);
 	certificates_begin(&c, &conf, &files);
 	for (int64_t t = 0; t < 30 * DAY; t += HOUR)
 		certificates_warn(&c, TLSPAIR_NOW + t, &log);
@@ -58,11 +59,16 @@ each_warning_is_said_once(void **state)
 	certificates_begin(&c, &web, &files);                   /* nor is it that of the web door */
 	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
 	assert_int_equal(lines, 5);
+	issued_pem(&one, &files_add(&files, ours[1].cert, FILE_TLS_CERTIFICATE)->bytes);
+	certificates_begin(&c, &conf, &files);
+	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
+	assert_int_equal(lines, 7);                             /* each of a listener */
+	assert_non_null(memmem(said.p, said.n, "second.pem", 10));
 	issued_pem(&one, &files_add(&files, shown.cert, FILE_WEB_CERTIFICATE)->bytes);
 	certificates_begin(&c, &web, &files);
 	files_free(&files);                                     /* it is read once, not whenever one looks */
 	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
-	assert_int_equal(lines, 6);
+	assert_int_equal(lines, 8);
 	assert_non_null(memmem(said.p, said.n, "web.pem", 7));
 	issued_free(&one);
 	buf_free(&said);

@@ -17,7 +17,7 @@ static const struct {
 	enum live        live;
 	const char      *id;            /* of LIVE_VALID */
 	const char      *served;        /* the policy file; NULL: the fetch failed */
-	const char      *mx;            /* a host of the MX records; NULL: none */
+	const char      *mx;            /* a host of the MX records; NULL: none, "." and "?" as below */
 	bool             here;
 	size_t           count;
 	const char      *says[4];       /* each step in turn; of no steps: the note */
@@ -34,9 +34,9 @@ static const struct {
 	{ SERVE_ENFORCE, 7, LIVE_VALID, WANTED, NULL, "mx.a.test", true, 1, { "Serve the policy" } },
 	/* all is done; whoever serves it may end lines otherwise, whoever writes a name, too */
 	{ SERVE_TESTING, 7, LIVE_VALID, WANTED, TESTING_7D, "MX.A.test", true, 0, { "say \"sts enforce\"" } },
-	{ SERVE_TESTING, 7, LIVE_VALID, WANTED, TESTING_7D, NULL, true, 0, { "say \"sts enforce\"" } },
 	{ SERVE_ENFORCE, 7, LIVE_VALID, WANTED, ENFORCE_7D, "mx.a.test", true, 0, { "" } },
-	{ SERVE_NONE, 1, LIVE_VALID, WANTED, NONE_1D, "mx.a.test", true, 0, { "say \"sts off\"" } },
+	{ SERVE_NONE, 1, LIVE_VALID, WANTED, NONE_1D, "mx.a.test", true, 0,
+	    { "When the max-age of the policy before it is over, take its TXT record down and ask again." } },
 	/* a change: policy, id, and the old one is kept for its max_age (8.1) */
 	{ SERVE_ENFORCE, 7, LIVE_VALID, "old", TESTING_1D, "mx.a.test", true, 3,
 	    { "Serve the policy: let mta-sts.a.test lead to this machine, with a certificate for that name, and reload. "
@@ -51,13 +51,31 @@ static const struct {
 	{ SERVE_ENFORCE, 7, LIVE_VALID, "old", ENFORCE_7D, "mx2.b.test", true, 2,
 	    { "Name mx2.b.test in \"mx\" of a.test, or take the MX record down", "Then change the id" } },
 	{ SERVE_TESTING, 7, LIVE_VALID, WANTED, TESTING_7D, "mx2.b.test", true, 1, { "Name mx2.b.test" } },
+	/* where mail goes to when no MX record says it, and where nobody knows (RFC 5321 5.1, RFC 7505) */
+	{ SERVE_ENFORCE, 7, LIVE_VALID, WANTED, ENFORCE_7D, NULL, true, 1,
+	    { "there are none, so mail goes to a.test itself, which the policy does not name." } },
+	{ SERVE_ENFORCE, 7, LIVE_VALID, WANTED, ENFORCE_7D, ".", true, 1, { "a.test takes no mail." } },
+	{ SERVE_ENFORCE, 7, LIVE_VALID, WANTED, ENFORCE_7D, "?", true, 1,
+	    { "Ask again: the DNS does not tell the MX records of a.test." } },
+	{ SERVE_TESTING, 7, LIVE_NONE, NULL, NULL, NULL, true, 3,
+	    { "Publish the MX records that \"chainmail dns-records a.test\" prints", "Serve the policy", "Then publish" } },
+	{ SERVE_NONE, 1, LIVE_VALID, WANTED, NONE_1D, "?", true, 0, { "take its TXT record down" } },
 	/* taking it back (8.3): mode none first, and time */
 	{ SERVE_NONE, 1, LIVE_VALID, "old", ENFORCE_7D, "mx2.b.test", true, 3,
 	    { "Serve the policy", "Then change the id", "For 7d from then on" } },
 	{ SERVE_OFF, 7, LIVE_VALID, "old", ENFORCE_7D, "mx.a.test", true, 2,
 	    { "Say \"sts none max-age 1d\" in the block of a.test and reload", "Then ask again" } },
-	{ SERVE_OFF, 7, LIVE_VALID, "old", NULL, "mx.a.test", true, 2, { "Say \"sts none", "Then ask again" } },
-	{ SERVE_OFF, 7, LIVE_BROKEN, NULL, NULL, "mx.a.test", true, 2, { "Say \"sts none", "Then ask again" } },
+	/* then the record; then it is off: nothing leads in a circle */
+	{ SERVE_NONE, 1, LIVE_NONE, NULL, NONE_1D, "mx.a.test", true, 0,
+	    { "No record leads to a policy: when the max-age of the last one is over, say \"sts off\" and reload." } },
+	{ SERVE_NONE, 1, LIVE_NONE, NULL, NULL, "mx.a.test", true, 0, { "say \"sts off\"" } },
+	{ SERVE_NONE, 1, LIVE_NONE, NULL, ENFORCE_7D, "mx.a.test", true, 2, { "Serve the policy", "Then publish the record" } },
+	/* off too early, or with a record that was left there: we cannot see which */
+	{ SERVE_OFF, 7, LIVE_VALID, "old", NULL, "mx.a.test", true, 3,
+	    { "If a policy of mode none stood there until the one before it had run out, take the record _mta-sts.a.test down",
+	      "If not, say \"sts none max-age 1d\" in the block of a.test and reload", "Then ask again" } },
+	{ SERVE_OFF, 7, LIVE_BROKEN, NULL, NULL, "mx.a.test", true, 3,
+	    { "If a policy of mode none", "If not, say \"sts none", "Then ask again" } },
 	{ SERVE_OFF, 7, LIVE_NONE, NULL, ENFORCE_7D, "mx.a.test", true, 2, { "Say \"sts none", "Then ask again" } },
 	{ SERVE_OFF, 7, LIVE_VALID, "old", NONE_1D, "mx.a.test", true, 3,
 	    { "Wait until", "Then take the record _mta-sts.a.test down", "Then take the policy host mta-sts.a.test down" } },
@@ -105,6 +123,13 @@ is_said(struct slice text, const char *want, const char *id)
 	return found;
 }
 
+static enum change_mx
+mx_of(const char *mx)
+{
+	return mx == NULL ? CHANGE_MX_NONE : strcmp(mx, ".") == 0 ? CHANGE_MX_NULL
+	    : strcmp(mx, "?") == 0 ? CHANGE_MX_UNKNOWN : CHANGE_MX_FOUND;
+}
+
 static void
 look_at_case(size_t i, struct arena *arena)
 {
@@ -112,7 +137,8 @@ look_at_case(size_t i, struct arena *arena)
 	struct domain_conf d = wanted(i, &own);
 	struct sts_record record = { .live = cases[i].live };
 	struct sts_fetch fetch = { .result = TLSRPT_STS_POLICY_FETCH_ERROR, .reason = S("it rains") };
-	struct change_question q = { &d, cases[i].here, &record, &fetch, &mx, cases[i].mx != NULL };
+	enum change_mx mx_is = mx_of(cases[i].mx);
+	struct change_question q = { &d, cases[i].here, &record, &fetch, mx_is, &mx, mx_is == CHANGE_MX_FOUND };
 	char id[OURS_ID + 1];
 	struct change change;
 	struct error why;

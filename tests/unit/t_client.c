@@ -222,7 +222,8 @@ perform(const struct play *p, size_t step)
 	char text[400];
 
 	for (size_t i = 0; i < s.mail.count; i++)
-		s.recipients[i].address = slice(addresses[i]);
+		s.recipients[i] = p->mail.recipients != NULL ? p->mail.recipients[i]
+		    : (struct client_recipient){ .address = slice(addresses[i]) };
 	s.mail.recipients = s.recipients;
 	client_begin(&s.client, S("me.test"), p->lmtp);
 	for (size_t i = 0; p->lines[i] != NULL; i++) {
@@ -257,6 +258,30 @@ conversations(void **state)
 	}
 }
 
+/* RFC 6533 3: as it was given where the transaction is UTF-8, spelled out elsewhere. */
+static void
+an_original_recipient_beyond_ascii(void **state)
+{
+	static struct client_recipient to[] = {
+		{ .address = S_INIT("a@x.test"), .orcpt = S_INIT("utf-8;\xc3\xbc\xf0\x9f\x93\xa7@y.test") },
+	};
+	static const struct play cases[] = {
+		{ "in a UTF-8 transaction", false, { S_INIT("s@y.test"), to, 1, 5, .smtputf8 = true, .ret = 0 }, {
+		    "<220 mx", ">EHLO me.test", "<250-mx", "<250-SMTPUTF8", "<250 DSN", "!mail",
+		    ">MAIL FROM:<s@y.test> SMTPUTF8", "<250 ok",
+		    ">RCPT TO:<a@x.test> ORCPT=utf-8;\xc3\xbc\xf0\x9f\x93\xa7@y.test",
+		}, "reply -" },
+		{ "in another", false, { S_INIT("s@y.test"), to, 1, 5, .ret = 0 }, {
+		    "<220 mx", ">EHLO me.test", "<250-mx", "<250 DSN", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
+		    ">RCPT TO:<a@x.test> ORCPT=utf-8;\\x{FC}\\x{1F4E7}@y.test",
+		}, "reply -" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++)
+		perform(&cases[i], 1000);
+}
+
 static void
 limits_of_the_server_are_read(void **state)
 {
@@ -280,6 +305,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(conversations),
+		cmocka_unit_test(an_original_recipient_beyond_ascii),
 		cmocka_unit_test(limits_of_the_server_are_read),
 	};
 

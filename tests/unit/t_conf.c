@@ -48,7 +48,7 @@ static const char MACHINE[] =
     "log      json\n"
     "roots    /some/ca.pem\n"
     "resolver { server 127.0.0.1:5300; anchor /some/root.key }\n"
-    "listen mx { on 127.0.0.1:2525, [::1]:2525; tls cert F key /K; allow relay from 127.0.0.2 }\n"
+    "listen mx { on 127.0.0.1:2525, [::1]:2525; tls cert F key /K; tls cert /G key /L; allow relay from 127.0.0.2 }\n"
     "domain local.test { deliver to maildir /some/dir/%u; alias team -> ann, ben@far.test; catch-all ann }\n"
     "domain lists.test { deliver to lmtp 127.0.0.1:8024 }\n"
     "key      arc2026 { domain local.test; file F }\n"
@@ -78,8 +78,11 @@ every_statement_of_the_issue_becomes_a_value(void **state)
 	assert_slice(l->name, "mx");
 	assert_int_equal(l->on_count, 2);
 	assert_int_equal(l->on[1].ip.n, 16);
-	assert_slice(l->tls_cert, "/c/F");              /* from the directory of the text */
-	assert_slice(l->tls_key, "/K");
+	assert_int_equal(l->tls_count, 2);
+	assert_slice(l->tls[0].cert, "/c/F");           /* from the directory of the text */
+	assert_slice(l->tls[0].key, "/K");
+	assert_slice(l->tls[1].cert, "/G");
+	assert_slice(l->tls[1].key, "/L");
 	assert_int_equal(l->relay_count, 1);
 	assert_int_equal(l->relay[0].bits, 32);
 	assert_int_equal(l->size, 50 << 20);

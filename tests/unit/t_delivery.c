@@ -45,6 +45,9 @@ static struct world {
 	struct listener *smtp, *web;
 	uint16_t         smtp_port, web_port;
 	struct guest    *guests[40];
+	bool             raised;        /* 192.0.2.9 is dead otherwise */
+	size_t           connects;
+	const char      *greeting;      /* NULL: a friendly one */
 	size_t           guest_count, taken, handshakes, resumed;
 	const char      *response;      /* of the HTTPS server */
 	struct buf       request;       /* the newest one */
@@ -156,7 +159,7 @@ welcome(int fd, bool https)
 	if (https)
 		stream_secure_server(g->stream, tls_server_context(w.shown));
 	else
-		say(g, "220 mx.a.test\r\n");
+		say(g, w.greeting != NULL ? w.greeting : "220 mx.a.test\r\n");
 }
 
 static void on_smtp(void *arg, int fd, struct peer from) { (void)arg, (void)from; welcome(fd, false); }
@@ -183,7 +186,8 @@ static void
 map(void *arg, struct peer *p)
 {
 	(void)arg;
-	p->port = p->port == SMTP ? w.smtp_port : w.web_port;
+	w.connects += p->port == SMTP;
+	p->port = p->port != SMTP ? w.web_port : p->ip.bytes[3] != 9 || w.raised ? w.smtp_port : 1;
 	assert_true(ip_parse(S("127.0.0.1"), &p->ip));
 }
 
@@ -682,6 +686,7 @@ deliver(struct house *h, bool uncounted)
 }
 
 #define MX_A "a.test MX 10 mx.a.test\nmx.a.test A 192.0.2.1\n"
+#define MX_DEAD "a.test MX 10 mx.a.test\nmx.a.test A 192.0.2.9\nb.test MX 10 mx.a.test\n"
 #define STS_A "_mta-sts.a.test TXT \"v=STSv1; id=1\"\nmta-sts.a.test A 192.0.2.2\n"
 #define POLICY(mx) "version: STSv1\nmode: enforce\nmx: " mx "\nmax_age: 864000\n"
 #define SERVED(mx) OK_HEAD "Connection: close\r\n\r\n" POLICY(mx)
@@ -733,6 +738,54 @@ nobody_waits_for_a_queue_that_stays(void **state)
 	assert_false(idle);
 	delivery_hurry(h.delivery);
 	assert_true(idle);
+	close_house(&h);
+}
+
+/* Sent away at the door is told apart from what is said of a message. */
+static void
+a_host_that_refuses_is_told_of(void **state)
+{
+	static const struct { const char *greeting, *status; bool refused; } cases[] = {
+		{ "421 4.7.0 too many connections\r\n", "4.7.0 too many", true },
+		{ "554 5.3.2 no mail here\r\n", "5.3.2 no mail", true },
+		{ NULL, "2.0.0", false },
+	};
+	struct house h;
+
+	(void)state;
+	open_house(&h, MX_A);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		w.greeting = cases[i].greeting;
+		assert_case(slice_starts(deliver(&h, false), slice(cases[i].status)), i, "status");
+		assert_case(h.result.refused == cases[i].refused, i, "refused");
+	}
+	close_house(&h);
+}
+
+/* A dead host is not tried by each message, but after the first wait, or when somebody asks. */
+static void
+a_host_that_does_not_answer_is_left_alone(void **state)
+{
+	static const struct { int64_t later; bool asked, raised; const char *status; size_t connects; } cases[] = {
+		{ 0, false, false, "4.4.1 ", 1 },
+		{ 0, false, true, "4.4.1 nobody answered there 10 s ago", 1 },
+		{ 0, true, false, "4.4.1 ", 2 },
+		{ 4 * MINUTE, false, true, "4.4.1 nobody answered there 250 s ago", 2 },
+		{ MINUTE, false, true, "2.0.0", 3 },
+		{ 0, false, false, "4.4.1 ", 4 },       /* it was there a moment ago */
+	};
+	struct house h;
+
+	(void)state;
+	open_house(&h, MX_DEAD);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		run_for(cases[i].later);
+		w.raised = cases[i].raised;
+		if (cases[i].asked)
+			link_send(h.queue, FRAME_TRY_ALL, NONE, -1);
+		assert_case(slice_starts(deliver(&h, false), slice(cases[i].status)), i, "status");
+		assert_case(w.connects == cases[i].connects, i, "connects");
+	}
 	close_house(&h);
 }
 
@@ -891,6 +944,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(reports_are_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_drained_stays_until_a_result_is_written_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_queue_that_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_host_that_refuses_is_told_of, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_host_that_does_not_answer_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_a_policy_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_enforced_policy_is_fetched_kept_and_obeyed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_that_refuses_everybody_is_read_again, setup, teardown),

@@ -22,6 +22,7 @@ full(void)
 		.ret = RET_HDRS, .envid = S("id 1"), .trace = S("Received: from x\r\n"),
 		.omit = OMIT, .omitted = COUNT(OMIT), .header_size = 100, .size = 1000, .hashed = true,
 		.verdict = S_INIT("\1\2\3"), .parent = 77, .parent_recipient = 3, .hold = true, .srs = true,
+		.bulk = true,
 	};
 
 	ip_parse(S("2001:db8::1"), &e.client);
@@ -62,6 +63,7 @@ assert_same(const struct envelope *a, const struct envelope *b)
 	assert_true(a->parent == b->parent && a->parent_recipient == b->parent_recipient);
 	assert_int_equal(a->hold, b->hold);
 	assert_int_equal(a->srs, b->srs);
+	assert_int_equal(a->bulk, b->bulk);
 }
 
 static void
@@ -262,7 +264,7 @@ a_state_comes_back(void **state)
 	struct recipient_state s = {
 		.recipient = 70000, .stage = RECIPIENT_WAITING, .until = 1795342332412, .tried = 5,
 		.attempts = 3, .told = NOTIFY_DELAY, .host = S("mx.x.test"),
-		.last = STATUS(450, 4, 2, 0, "greylisted"),
+		.last = { 450, 4, 2, 0, S("greylisted"), true },
 	}, got;
 
 	(void)state;
@@ -274,7 +276,7 @@ a_state_comes_back(void **state)
 	assert_true(got.until == s.until && got.tried == 5 && got.attempts == 3);
 	assert_int_equal(got.told, NOTIFY_DELAY);
 	assert_slice(got.host, "mx.x.test");
-	assert_true(got.last.reply == 450 && got.last.class == 4 && got.last.subject == 2);
+	assert_true(got.last.reply == 450 && got.last.class == 4 && got.last.subject == 2 && got.last.uncoded);
 	assert_slice(got.last.text, "greylisted");
 	for (size_t n = 0; n < bytes.n; n++)
 		assert_false(state_unpack(&got, slice_head(buf_slice(&bytes), n), arena, NULL));

@@ -19,6 +19,7 @@ static const struct {
 	{ "GET / HTTP/1.0\r\n\r\n", HTTP_REQUEST, "/", "" },
 	{ "\r\nGET / HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },   /* RFC 9112 2.2 */
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 0\r\n\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },
+	{ "HEAD /a HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/a", "mta-sts.a.test" },       /* RFC 9110 9.1 */
 	/* not yet */
 	{ "", HTTP_MORE, NULL, NULL }, { "GET / HT", HTTP_MORE, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD, HTTP_MORE, NULL, NULL },
@@ -27,10 +28,26 @@ static const struct {
 	{ "GET /\r\n\r\n", 400, NULL, NULL }, { "GET  / HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1 \r\n" HEAD "\r\n", 400, NULL, NULL }, { " GET / HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "G@T / HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL }, { "GET / http/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
-	{ "GET / HTTP/2.0\r\n" HEAD "\r\n", 505, NULL, NULL }, { "GET / HTTP/1.2\r\n" HEAD "\r\n", 505, NULL, NULL },
-	{ "GET https://a.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },             /* no proxy */
+	{ "GET / HTTP/2.0\r\n" HEAD "\r\n", 505, NULL, NULL }, { "GET / HTTP/0.9\r\n" HEAD "\r\n", 505, NULL, NULL },
+	{ "GET / HTTP/1.2\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },       /* RFC 9110 6.2 */
+	{ "GET / HTTP/1.2\r\n\r\n", 400, NULL, NULL }, { "GET / HTTP/1.10\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/1,1\r\n" HEAD "\r\n", 400, NULL, NULL }, { "GET / HTTP/x.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/\r\n" HEAD "\r\n", 400, NULL, NULL },
+	/* the whole URI: its host counts, and the field must be there (RFC 9112 3.2.2) */
+	{ "GET https://b.test/a HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/a", "b.test" },
+	{ "GET HTTPS://b.test:443/a?b=/ HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/a", "b.test" },
+	{ "GET http://b.test HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "b.test" },
+	{ "GET https://b.test?c/d HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/", "b.test" },
+	{ "GET https://b.test/ HTTP/1.1\r\n\r\n", 400, NULL, NULL },
+	{ "GET https://b.test/ HTTP/1.1\r\nHost: a b\r\n\r\n", 400, NULL, NULL },
+	{ "GET https:///a HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },                   /* RFC 9110 4.2.2 */
+	{ "GET https://u@b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },            /* RFC 9110 4.2.4 */
+	{ "GET https://b.test:x/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET https:/b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET ftp://b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET b.test/ HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
 	{ "GET /\x80 HTTP/1.1\r\n" HEAD "\r\n", 400, NULL, NULL },
-	{ "PUT / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL }, { "HEAD / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },
+	{ "PUT / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL }, { "HEADS / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },
 	{ "get / HTTP/1.1\r\n" HEAD "\r\n", 405, NULL, NULL },                           /* case counts */
 	/* Host (RFC 9112 3.2) */
 	{ "GET / HTTP/1.1\r\n\r\n", 400, NULL, NULL }, { "GET / HTTP/1.1\r\n" HEAD HEAD "\r\n", 400, NULL, NULL },
@@ -43,6 +60,9 @@ static const struct {
 	{ "GET / HTTP/1.1\r\n" HEAD "X: a\001b\r\n\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "X: y\nZ: z\r\n\r\n", 400, NULL, NULL },             /* a bare LF */
 	{ "GET / HTTP/1.1\n" HEAD "\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/1.1\n", 400, NULL, NULL }, { "\n", 400, NULL, NULL },              /* at once: RFC 9112 2.2 */
+	{ "GET / HTTP/1.1\r\n" HEAD "\n", 400, NULL, NULL }, { "\r\n\n", 400, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 2\r\n\r\na\n", HTTP_REQUEST, "/u", "mta-sts.a.test" },
 	{ "GET / HTTP/1.1\r\n" HEAD FIELD64("A: b\r\n") "\r\n", 431, NULL, NULL },
 	/* a body: of a POST alone, its length said once and before (RFC 9112 6) */
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", HTTP_REQUEST, "/u", "mta-sts.a.test" },
@@ -55,7 +75,13 @@ static const struct {
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400, NULL, NULL },
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", 411, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
+	/* RFC 9110 10.1.1 */
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nExpect: 100-Continue\r\n\r\nhello",
+	    HTTP_REQUEST, "/u", "mta-sts.a.test" },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nExpect: tea\r\n\r\nhello", 417, NULL, NULL },
+	{ "GET / HTTP/1.1\r\n" HEAD "Expect: 100-continue\r\n\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },
 	{ "GET / HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n", 413, NULL, NULL },
+	{ "HEAD / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 0, 5\r\n\r\n", 413, NULL, NULL },
 };
 
@@ -147,7 +173,7 @@ static const struct {
 	    "Location: https://b.test/\r\nContent-Length: 0\r\nConnection: close\r\n\r\n" },
 	{ { 405, S_INIT("text/plain"), { NULL, 0 }, S_INIT("Method Not Allowed") },
 	    "HTTP/1.1 405 Method Not Allowed\r\nDate: Mon, 01 Jun 2026 12:00:00 GMT\r\nContent-Type: text/plain\r\n"
-	    "Allow: GET\r\nContent-Length: 18\r\nConnection: close\r\n\r\nMethod Not Allowed" },
+	    "Allow: GET, HEAD\r\nContent-Length: 18\r\nConnection: close\r\n\r\nMethod Not Allowed" },
 	{ { 299, { NULL, 0 }, { NULL, 0 }, { NULL, 0 } },
 	    "HTTP/1.1 299 Status\r\nDate: Mon, 01 Jun 2026 12:00:00 GMT\r\nContent-Length: 0\r\n"
 	    "Connection: close\r\n\r\n" },
@@ -162,12 +188,29 @@ responses_are_written(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(responses); i++) {
 		buf_clear(&b);
-		http_response_add(&b, &responses[i].response, 1780315200000);
+		http_response_add(&b, &responses[i].response, false, 1780315200000);
 		assert_slice(buf_slice(&b), responses[i].text);
 	}
 	buf_clear(&b);
-	http_response_add(&b, &plain, 1780315200000);
+	http_response_add(&b, &plain, false, 1780315200000);
 	assert_slice(buf_slice(&b), responses[2].text);
+	buf_free(&b);
+}
+
+/* RFC 9110 9.3.2, 8.6: the same head, with the length that the body would have. */
+static void
+to_head_the_body_is_only_measured(void **state)
+{
+	struct buf b = BUF(1000);
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(responses); i++) {
+		struct slice whole = slice(responses[i].text);
+
+		buf_clear(&b);
+		http_response_add(&b, &responses[i].response, true, 1780315200000);
+		assert_true(slice_eq(buf_slice(&b), slice_head(whole, whole.n - responses[i].response.body.n)));
+	}
 	buf_free(&b);
 }
 
@@ -180,6 +223,7 @@ main(void)
 		cmocka_unit_test(what_stands_behind_the_question_mark),
 		cmocka_unit_test(what_never_ends_is_refused),
 		cmocka_unit_test(responses_are_written),
+		cmocka_unit_test(to_head_the_body_is_only_measured),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

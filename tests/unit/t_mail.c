@@ -251,12 +251,13 @@ statuses_of_other_servers(void **state)
 	struct status s = status_of_reply(550, S("5.1.1 no such user"));
 
 	(void)state;
-	assert_true(status_permanent(s) && s.subject == 1 && s.detail == 1);
+	assert_true(status_permanent(s) && s.subject == 1 && s.detail == 1 && !s.uncoded);
 	assert_slice(s.text, "no such user");
 	s = status_of_reply(450, S("5.1.1 lies about its class"));
-	assert_true(status_transient(s) && s.subject == 0);
+	assert_true(status_transient(s) && s.subject == 0 && s.uncoded);
+	assert_slice(s.text, "5.1.1 lies about its class");
 	s = status_of_reply(250, S("ok"));
-	assert_true(status_good(s));
+	assert_true(status_good(s) && s.uncoded);
 	assert_slice(s.text, "ok");
 	s = status_of_reply(421, S("4.3.2"));
 	assert_true(s.class == 4 && s.subject == 3 && s.detail == 2);

@@ -123,7 +123,7 @@ test_no_memory(void **state)
 /* --- results ------------------------------------------------------------------------------ */
 
 static struct order_outcome OUTCOMES[] = {
-	{ 7, STATUS_INIT(250, 2, 1, 5, "ok") }, { 70000, STATUS_INIT(0, 4, 4, 999, "nobody there") },
+	{ 7, { 250, 2, 1, 5, S_INIT("ok"), true } }, { 70000, STATUS_INIT(0, 4, 4, 999, "nobody there") },
 };
 
 static struct order_result
@@ -131,7 +131,8 @@ a_result(void)
 {
 	return (struct order_result){ .number = 9, .id = 10, .outcomes = OUTCOMES, .count = 2,
 	    .host = S("mx.x.test"), .peer = S("192.0.2.1:25"), .tls = S("TLSv1.3"), .policy = S("dane"),
-	    .trust = S("verified"), .dsn_passed = true, .story = S("mx.x.test: it took it\n") };
+	    .trust = S("verified"), .dsn_passed = true, .refused = true,
+	    .story = S("mx.x.test: it took it\n") };
 }
 
 static void
@@ -142,7 +143,7 @@ test_result_round_trip(void **state)
 	(void)state;
 	order_result_pack(&in, &bytes);
 	assert_true(order_result_unpack(&got, buf_slice(&bytes), arena));
-	assert_true(got.number == 9 && got.id == 10 && got.count == 2 && got.dsn_passed);
+	assert_true(got.number == 9 && got.id == 10 && got.count == 2 && got.dsn_passed && got.refused);
 	assert_slice(got.host, "mx.x.test");
 	assert_slice(got.peer, "192.0.2.1:25");
 	assert_slice(got.tls, "TLSv1.3");
@@ -150,6 +151,8 @@ test_result_round_trip(void **state)
 	assert_slice(got.trust, "verified");
 	assert_slice(got.story, "mx.x.test: it took it\n");
 	assert_int_equal(order_outcome_of(&got, 7)->status.reply, 250);
+	assert_true(order_outcome_of(&got, 7)->status.uncoded);
+	assert_false(order_outcome_of(&got, 70000)->status.uncoded);
 	assert_int_equal(order_outcome_of(&got, 70000)->status.detail, 999);
 	assert_slice(order_outcome_of(&got, 70000)->status.text, "nobody there");
 	assert_null(order_outcome_of(&got, 8));

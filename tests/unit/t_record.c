@@ -241,6 +241,80 @@ a_record_inside_a_message_is_not_believed(void **state)
 }
 
 static void
+segments_have_names_of_eight_digits_or_more(void **state)
+{
+	static const struct { const char *name; uint32_t number; } cases[] = {
+		{ "00000001", 1 }, { "99999999", 99999999 }, { "100000000", 100000000 },
+		{ "4294967295", UINT32_MAX }, { "4294967296", 0 }, { "00000000", 0 }, { "1", 0 },
+		{ "000000001", 0 }, { "0000001x", 0 }, { "", 0 }, { "spare-12", 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint32_t number = 0;
+
+		assert_int_equal(segment_number(slice(cases[i].name), &number), cases[i].number != 0);
+		if (cases[i].number != 0)
+			assert_int_equal(number, cases[i].number);
+	}
+}
+
+/*
+ * Bytes of the head and of the first record are turned, and the salt is found all the
+ * same, as long as something agrees.
+ */
+static void
+the_salt_is_found_behind_a_wrong_head(void **state)
+{
+	static const struct { const char *batches; size_t at, n, rot; uint64_t salt; } cases[] = {
+		{ "1 | 2", 0, 0, 0, SALT },
+		{ "1", 8, 1, 0, SALT },         /* the head's own salt makes a record */
+		{ "1", 0, 32, 0, SALT },
+		{ "1", 32, 4, 0, SALT },        /* the head's sum agrees */
+		{ "1", 32, 8, 0, SALT },
+		{ "1", 32, 12, 0, 0 },          /* nobody does */
+		{ "1 2", 0, 44, 0, SALT },      /* the next record does */
+		{ "1 | 2", 0, 44, 0, SALT },
+		{ "1 | 2", 0, 44, 50, 0 },      /* another salt would fit, and to this record only */
+		{ "1 | 2", 0, 44, 13, 0 },      /* no header */
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct slice head = slice_of(s->bytes, SPOOL_BLOCK);
+
+		write_batches(cases[i].batches);
+		for (size_t k = 0; k < cases[i].n; k++)
+			s->bytes[cases[i].at + k] ^= 0x55;
+		if (cases[i].rot != 0)
+			s->bytes[SPOOL_BLOCK + cases[i].rot] ^= 0x55;
+		assert_int_equal(salt_behind(head, 1, slice_of(s->bytes + SPOOL_BLOCK, s->end - SPOOL_BLOCK)),
+		    cases[i].salt);
+		teardown(state);
+		setup(state);
+	}
+}
+
+static void
+batches_are_counted_without_a_salt(void **state)
+{
+	static const struct { const char *batches; uint64_t after, limit; size_t n; } cases[] = {
+		{ "", 0, NO_LIMIT, 0 }, { "1 2 3", 0, NO_LIMIT, 1 }, { "1 2 | 3 | 4 5", 0, NO_LIMIT, 3 },
+		{ "1 2 | 3 | 4 5", 2, NO_LIMIT, 2 }, { "1 2 | 3 | 4 5", 0, 4, 2 },
+		{ "1 2 | 3 | 4 5", 4, NO_LIMIT, 0 },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		write_batches(cases[i].batches);
+		s->bytes[SPOOL_BLOCK] ^= 1;             /* the magic of another salt */
+		assert_int_equal(batches_behind(slice_of(s->bytes + SPOOL_BLOCK, s->end - SPOOL_BLOCK),
+		    cases[i].after, cases[i].limit), cases[i].n);
+		teardown(state);
+		setup(state);
+	}
+	assert_int_equal(batches_behind(slice_of(s->bytes, 39), 0, NO_LIMIT), 0);
+}
+
+static void
 messages_and_seals_come_back(void **state)
 {
 	struct envelope e = { .id = 5, .size = 3, .parent_recipient = NO_RECIPIENT };
@@ -285,6 +359,9 @@ main(void)
 		T(a_torn_tail_ends_the_run),
 		T(damage_in_the_middle_is_passed_over),
 		T(a_record_inside_a_message_is_not_believed),
+		T(segments_have_names_of_eight_digits_or_more),
+		T(the_salt_is_found_behind_a_wrong_head),
+		T(batches_are_counted_without_a_salt),
 		T(messages_and_seals_come_back),
 	};
 

@@ -183,10 +183,14 @@ test_actions(void **state)
 		{ { S_INIT("a@x.test"), S_INIT(""), REPORT_EXPANDED, STATUS_INIT(0, 2, 0, 0, ""), S_INIT(""), 0 },
 		    "Your message was delivered",
 		    "Final-Recipient: rfc822; a@x.test\r\nAction: expanded\r\nStatus: 2.0.0\r\n" },
-		{ { S_INIT("a@x.test"), S_INIT(""), REPORT_FAILED, STATUS_INIT(451, 4, 4, 7, "4.3.0 not now"),
+		{ { S_INIT("a@x.test"), S_INIT(""), REPORT_FAILED, STATUS_INIT(451, 4, 3, 0, "not now"),
 		    S_INIT(""), 0 }, "Your message could not be delivered",
 		    "Final-Recipient: rfc822; a@x.test\r\nAction: failed\r\nStatus: 4.4.7\r\n"
 		    "Diagnostic-Code: smtp; 451 4.3.0 not now\r\n" },
+		{ { S_INIT("a@x.test"), S_INIT(""), REPORT_FAILED, { 553, 5, 0, 0, S_INIT("nope"), true },
+		    S_INIT(""), 0 }, "Your message could not be delivered",
+		    "Final-Recipient: rfc822; a@x.test\r\nAction: failed\r\nStatus: 5.0.0\r\n"
+		    "Diagnostic-Code: smtp; 553 nope\r\n" },
 	};
 
 	(void)state;
@@ -340,6 +344,7 @@ test_hostile_words(void **state)
 	static const struct { struct slice said; const char *shown; } cases[] = {
 		{ S_INIT("two\r\nBcc: all@x.test"), "two\\x0D\\x0ABcc: all@x.test" },
 		{ S_INIT("esc \x1b[31m"), "esc \\x1B[31m" },
+		{ S_INIT("back\\slash \\\r\n"), "back\\slash \\" },
 		{ S_INIT("nul\0nul"), "nul\\x00nul" },
 		{ S_INIT("latin \xe4"), "latin \\xE4" },
 		{ S_INIT("utf-8 \xc3\xa4"), "utf-8 \\xC3\\xA4" },
@@ -360,6 +365,36 @@ test_hostile_words(void **state)
 		assert_case(has(p.part[1], cases[i].shown), i, cases[i].shown);
 		assert_case(has(p.part[0], cases[i].shown), i, cases[i].shown);
 		assert_false(has(buf_slice(&text), "\nBcc:"));
+	}
+}
+
+/* RFC 6533 3: spelled in ASCII in an ASCII report; what the sender spelled stays. */
+static void
+test_original_recipients(void **state)
+{
+	static const struct { struct slice address, orcpt; const char *shown; } cases[] = {
+		{ S_INIT("b@far.test"), S_INIT("rfc822;b+2Bc@x.test"), "rfc822;b+c@x.test" },
+		{ S_INIT("b@far.test"), S_INIT("utf-8;bad\\x{FC}@x.test"), "utf-8;bad\\x{FC}@x.test" },
+		{ S_INIT("b\xc3\xbc@far.test"), S_INIT("utf-8;bad\\x{FC}@x.test"), "utf-8;bad\\x{FC}@x.test" },
+		{ S_INIT("b@far.test"), S_INIT("utf-8;bad\xc3\xbc@x.test"), "utf-8;bad\\x{FC}@x.test" },
+		{ S_INIT("b\xc3\xbc@far.test"), S_INIT("utf-8;bad\xc3\xbc@x.test"), "utf-8;bad\xc3\xbc@x.test" },
+		{ S_INIT("b@far.test"), S_INIT("rfc822;a\r\nBcc: x"), "rfc822;a\\x0D\\x0ABcc: x" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct report_recipient one = FAILED;
+		struct report r = report_about(&one, 1);
+		struct parsed p;
+		char line[100];
+
+		one.address = cases[i].address;
+		one.orcpt = cases[i].orcpt;
+		buf_clear(&text);
+		report_write(&text, &r);
+		parse(&p);
+		snprintf(line, sizeof line, "Original-Recipient: %s\r\n", cases[i].shown);
+		assert_case(has(p.part[1], line), i, line);
 	}
 }
 
@@ -395,7 +430,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_failed), T(test_actions), T(test_several), T(test_original), T(test_utf8),
-		T(test_eight_bit_original), T(test_hostile_words), T(test_long_words),
+		T(test_eight_bit_original), T(test_hostile_words), T(test_original_recipients), T(test_long_words),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

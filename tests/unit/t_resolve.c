@@ -198,12 +198,20 @@ questions_fail_on_purpose(void **state)
 static void
 a_bad_trust_anchor_is_told_at_the_start(void **state)
 {
-	struct error why = { 0 };
-	struct resolver_options o = { .anchor = S_INIT("; comment\nthis is no anchor\n") };
+	static const char *const texts[] = {
+		"; comment\nthis is no anchor\n", "; comment\n", "\n",
+		". IN DS 12345 253 2 e06d44b80b8f1d39a95c0b0d7c65d08458e880409bbc683457104237c7f8ec8d\n",
+		"example.com. IN DS 20326 8 2 e06d44b80b8f1d39a95c0b0d7c65d08458e880409bbc683457104237c7f8ec8d\n",
+	};
 
 	(void)state;
-	assert_null(resolver_new(&loop, &o, &why));
-	assert_non_null(strstr(why.text, "trust anchor"));
+	for (size_t i = 0; i < COUNT(texts); i++) {
+		struct resolver_options o = { .anchor = slice(texts[i]) };
+		struct error why = { .text = "" };
+
+		assert_case(resolver_new(&loop, &o, &why) == NULL, i, "there is a resolver");
+		assert_case(strstr(why.text, "trust anchor") != NULL, i, why.text);
+	}
 }
 
 int

@@ -169,22 +169,58 @@ starts(const struct client *c, const char *text)
 static void
 one_request_gets_one_response(void **state)
 {
-	static const struct { const char *asks, *answer; } cases[] = {
-		{ ASK, "HTTP/1.1 200 OK\r\n" }, { ASK ASK, "HTTP/1.1 200 OK\r\n" },
-		{ "GET /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n" },
-		{ "PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n" },
-		{ "what\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n" },
+	static const struct { const char *asks, *answer; bool bare; } cases[] = {
+		{ ASK, "HTTP/1.1 200 OK\r\n", false }, { ASK ASK, "HTTP/1.1 200 OK\r\n", false },
+		/* RFC 9110 9.3.2: no body, also where it is refused */
+		{ "HEAD /policy HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 200 OK\r\n", true },
+		{ "HEAD /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n", true },
+		{ "HEAD / HTTP/1.1\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", true },
+		{ "GET /other HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 404 Not Found\r\n", false },
+		{ "PUT / HTTP/1.1\r\nHost: a\r\n\r\n", "HTTP/1.1 405 Method Not Allowed\r\n", false },
+		{ "what\r\n\r\n", "HTTP/1.1 400 Bad Request\r\n", false },
 	};
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(cases); i++) {
 		struct client c;
 		struct slice body;
+		const char *end;
 
 		come(&c, true, cases[i].asks);
 		assert_case(starts(&c, cases[i].answer) && c.over, i, cases[i].asks);
+		buf_byte(&c.got, '\0');
+		assert_non_null(end = strstr(c.got.p, "\r\n\r\n"));
+		assert_case((end[4] == '\0') == cases[i].bare, i, cases[i].asks);
 		body = slice_skip(buf_slice(&c.got), 1);
 		assert_null(memmem(body.p, body.n, "HTTP/1.1", 8));     /* the second one is not heard */
+		leave(&c);
+	}
+}
+
+/* RFC 9110 10.1.1: told once, when the head is there; HTTP/1.0 knows no such thing. */
+static void
+who_expects_it_is_told_to_go_on(void **state)
+{
+	static const struct { const char *head, *said; } cases[] = {
+		{ "POST /policy HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n",
+		    "HTTP/1.1 100 Continue\r\n\r\n" },
+		{ "POST /policy HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n", "" },
+		{ "POST /policy HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n", "" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct client c;
+
+		come(&c, true, cases[i].head);
+		assert_slice(buf_slice(&c.got), cases[i].said);
+		stream_write(c.stream, S("ab"));
+		loop_run_until(&loop, clock_.now);
+		assert_slice(buf_slice(&c.got), cases[i].said);
+		stream_write(c.stream, S("c"));
+		loop_run_until(&loop, clock_.now);
+		assert_case(c.over && slice_starts(slice_skip(buf_slice(&c.got), strlen(cases[i].said)),
+		    S("HTTP/1.1 200 OK\r\n")), i, cases[i].head);
 		leave(&c);
 	}
 }
@@ -395,6 +431,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(one_request_gets_one_response, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_expects_it_is_told_to_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_tls_it_answers_in_the_clear, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_answer_may_come_later, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_says_nothing_is_sent_away, setup, teardown),

@@ -123,6 +123,8 @@ static const struct { const char *address, *route; } cases[] = {
 	{ "<postmaster@d.test>", "-> postmaster@a.test" }, { "<abuse+x@d.test>", "-> postmaster@a.test" },
 	{ "<postmaster@f.test>", "-> postmaster@a.test" }, { "<postmaster@far.test>", "remote" },
 	{ "<postmaster>", "postmaster in /m/a.test/postmaster/100%" },             /* of the first domain */
+	{ "<PostMaster@mx.a.test>", "postmaster in /m/a.test/postmaster/100%" },    /* and so is the host's */
+	{ "<abuse@mx.a.test>", "remote" }, { "<x@mx.a.test>", "remote" }, { "<postmaster@b.a.test>", "remote" },
 };
 
 static void

@@ -38,7 +38,7 @@ static struct recipient TO[] = {
 /* The first waits after an attempt, the second became two, of whom one is done; the third is untried. */
 static struct recipient_state STATES[] = {
 	{ .recipient = 0, .stage = RECIPIENT_WAITING, .until = 9000, .tried = 8000, .attempts = 2,
-	  .host = S_INIT("mx.x.test"), .last = { 451, 4, 7, 1, S_INIT("not \"now\"\x1b[2J") } },
+	  .host = S_INIT("mx.x.test"), .last = STATUS_INIT(451, 4, 7, 1, "not \"now\"\x1b[2J") },
 	{ .recipient = 1, .stage = RECIPIENT_EXPANDED, .first = 3, .made = MADE, .count = 2 },
 	{ .recipient = 3, .stage = RECIPIENT_DONE },
 };

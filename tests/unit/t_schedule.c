@@ -181,6 +181,70 @@ test_people_before_bulk(void **state)
 		assert_int_equal(next_id(), order[i]);
 }
 
+/* Bulk that waits has every fifth turn, however much of people's mail there is. */
+static void
+test_bulk_is_not_starved(void **state)
+{
+	(void)state;
+	for (uint64_t id = 1; id <= 40; id++) {
+		schedule_message(&schedule, id, now)->bulk = id > 20;
+		add(id, "mx a.test", 0, 0);
+	}
+	for (int turn = 1; turn <= 20; turn++) {
+		struct task *t = next();
+
+		assert_int_equal(t->message->bulk, turn % 5 == 0);
+		schedule_forget(&schedule, t->message);
+	}
+}
+
+/* One sender's many do not stand before another's one, nor do those of very many senders. */
+static void
+test_senders_take_turns(void **state)
+{
+	static const struct { uint32_t sender; unsigned messages; } senders[] = {
+		{ 7, 80 }, { 8, 2 }, { 9, 1 },
+	};
+	static const uint32_t order[] = { 7, 8, 9, 7, 8, 7, 7, 7 };
+	uint64_t id = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(senders); i++)
+		for (unsigned j = 0; j < senders[i].messages; j++) {
+			schedule_message(&schedule, ++id, now)->sender = senders[i].sender;
+			add(id, "mx a.test", 0, 0);
+		}
+	for (size_t i = 0; i < COUNT(order); i++) {
+		struct task *t = next();
+
+		assert_case(t->message->sender == order[i], i, "sender");
+		schedule_forget(&schedule, t->message);
+	}
+}
+
+/* However many they are: no more lanes than there may be, everybody has his turn, nothing stays. */
+static void
+test_more_senders_than_lanes(void **state)
+{
+	enum { SENDERS = 3 * LANES_MOST };
+	struct destination *d;
+	unsigned turns = 0;
+
+	(void)state;
+	for (uint32_t i = 0; i < SENDERS; i++) {
+		schedule_message(&schedule, i + 1, now)->sender = i;
+		add(i + 1, "mx a.test", 0, 0);
+	}
+	d = schedule_find(&schedule, 1)->tasks->destination;
+	for (struct task *t; (t = next()) != NULL; turns++) {
+		assert_true(d->line[0].lanes <= LANES_MOST);
+		if (schedule.messages.n == 1)
+			assert_null(d->line[0].first);
+		schedule_forget(&schedule, t->message);
+	}
+	assert_int_equal(turns, SENDERS);
+}
+
 /* A destination with a long line takes one place in the round. */
 static void
 test_round(void **state)
@@ -260,6 +324,43 @@ test_concurrency(void **state)
 	assert_ptr_not_equal(t, first);
 }
 
+/*
+ * "421 too many connections": fewer at once, until there is nobody but the one who hears it;
+ * then it rests.  Somebody who is let in ends the rest.
+ */
+static void
+test_refusals_shrink(void **state)
+{
+	static const struct { unsigned limit, active; bool rests; } cases[] = {
+		{ 2, 4, false }, { 1, 3, false }, { 1, 2, false }, { 1, 1, false }, { 1, 0, true },
+	};
+	struct destination *d = NULL;
+	struct task *t, *active[5];
+
+	(void)state;
+	for (uint64_t i = 1; i <= 20; i++)
+		add(i, "mx a.test", 0, 0);
+	for (size_t i = 0; i < COUNT(active); i++)
+		d = (active[i] = next())->destination;
+	assert_null(next());
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		destination_refused(&schedule, d, 6000);
+		task_wait(&schedule, active[i], 6000);
+		assert_case(d->limit == cases[i].limit && d->active == cases[i].active, i, "limit");
+		assert_case((d->rests_until == 6000) == cases[i].rests, i, "rest");
+		assert_null(next());
+	}
+	now = 6000;
+	t = next();
+	assert_non_null(t);
+	assert_null(next());
+	destination_refused(&schedule, d, 0);   /* said in the middle of one message: no rest */
+	task_wait(&schedule, t, 9000);
+	assert_non_null(next());
+	destination_reached(&schedule, d);
+	assert_int_equal(d->limit, 2);
+}
+
 static void
 test_one_at_a_time_when_terms_say_so(void **state)
 {
@@ -297,6 +398,41 @@ test_rate(void **state)
 		assert_int_equal(next_id(), cases[i].id);
 		assert_case(schedule_wake(&schedule, now) == cases[i].wake, i, "wake");
 	}
+}
+
+/*
+ * The rate holds between messages that never wait together: what is allowed when is known
+ * until it is allowed, and no longer.
+ */
+static void
+test_rate_of_single_messages(void **state)
+{
+	static const struct destination_terms slow = { .most = 20, .rate_count = 2, .rate_per = 1000 };
+	static const struct { int64_t now; bool adds; uint64_t id; bool known; } cases[] = {
+		{ 1000, true, 1, true }, { 1001, true, 0, true }, { 1499, false, 0, true },
+		{ 1500, false, 2, true }, { 1999, false, 0, true }, { 2000, false, 0, false },
+		{ 2001, true, 7, true }, { 9000, false, 0, false },
+	};
+	uint32_t r = 0;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t id = i + 1;
+		struct task *t;
+
+		now = cases[i].now;
+		if (cases[i].adds)
+			schedule_add(&schedule, schedule_message(&schedule, id, now), S("mx slow.test"), &slow,
+			    &r, 1, 0, 0);
+		t = next();
+		assert_int_equal(t != NULL ? t->message->id : 0, cases[i].id);
+		if (t != NULL) {
+			destination_reached(&schedule, t->destination);
+			schedule_forget(&schedule, t->message);
+		}
+		assert_case(knows("mx slow.test") == cases[i].known, i, "known");
+	}
+	assert_int_equal(schedule_wake(&schedule, now), INT64_MAX);
 }
 
 /* --- rest -------------------------------------------------------------------------- */
@@ -475,7 +611,7 @@ test_take(void **state)
 
 /* --- against a naive model ------------------------------------------------------------ */
 
-enum { TASKS = 40, PLACES = 6, STEPS = 3000, MOST = 7 };
+enum { TASKS = 40, PLACES = 6, SENDERS = 3, STEPS = 3000, MOST = 7 };
 
 enum { GONE, WAITS, ACTIVE, HELD };
 
@@ -483,6 +619,7 @@ struct model_task {
 	struct task *task;
 	int          stage, place;
 	bool         bulk;
+	uint32_t     sender;
 	int64_t      due;
 	enum task_wish wish;
 };
@@ -490,6 +627,8 @@ struct model_task {
 struct model_place {
 	int64_t  rests_until;
 	unsigned limit, active, waits;  /* waits: turns of others while it could have gone */
+	unsigned sender_waits[2][SENDERS];      /* of others in the same line */
+	unsigned people;                /* turns of theirs while bulk could have gone */
 };
 
 static struct model_task  tasks[TASKS];
@@ -533,11 +672,19 @@ model_add(int i)
 	uint32_t r = 0;
 
 	*t = (struct model_task){ .stage = WAITS, .place = (int)rng_below(&rng, PLACES),
-	    .bulk = rng_below(&rng, 2), .due = now + (int64_t)rng_below(&rng, 3) * 50 };
+	    .bulk = rng_below(&rng, 2), .sender = (uint32_t)rng_below(&rng, SENDERS), .due = now + (int64_t)rng_below(&rng, 3) * 50 };
 	snprintf(name, sizeof name, "mx %d.test", t->place);
 	m = schedule_message(&schedule, (uint64_t)i + 1, now);
 	m->bulk = t->bulk;
+	m->sender = t->sender;
 	t->task = schedule_add(&schedule, m, slice(name), &terms, &r, 1, t->due, 0);
+}
+
+/* Who left the line with the last he had in it comes back behind the others. */
+static void
+model_leaves_line(const struct model_task *t)
+{
+	places[t->place].sender_waits[t->bulk][t->sender] = 0;
 }
 
 static void
@@ -547,7 +694,40 @@ model_remove(int i)
 		places[tasks[i].place].active--;
 	schedule_forget(&schedule, tasks[i].task->message);
 	tasks[i].stage = GONE;
+	model_leaves_line(&tasks[i]);
 	model_forget(tasks[i].place);
+}
+
+static bool
+somebody_can_go(int place, bool bulk, uint32_t sender)
+{
+	for (int i = 0; i < TASKS; i++)
+		if (tasks[i].place == place && tasks[i].bulk == bulk &&
+		    (sender == SENDERS || tasks[i].sender == sender) && can_go(&tasks[i]))
+			return true;
+	return false;
+}
+
+/* People before bulk, but for every fifth turn. */
+static void
+model_line(const struct model_task *t)
+{
+	struct model_place *p = &places[t->place];
+	bool other = somebody_can_go(t->place, !t->bulk, SENDERS);
+
+	if (other)
+		assert_int_equal(t->bulk, p->people == PEOPLE_BEFORE_BULK);
+	p->people = other && !t->bulk ? p->people + 1 : 0;
+}
+
+/* Who has something in the same line is not passed over twice by the same other one. */
+static void
+model_sender(const struct model_task *t, uint32_t sender)
+{
+	unsigned *waits = &places[t->place].sender_waits[t->bulk][sender];
+
+	*waits = sender != t->sender && somebody_can_go(t->place, t->bulk, sender) ? *waits + 1 : 0;
+	assert_true(*waits < SENDERS);
 }
 
 /* The turn of somebody who may go, and of nobody while somebody may. */
@@ -567,8 +747,9 @@ model_turn(void)
 	if (got == NULL)
 		return;
 	assert_true(can_go(&tasks[i]));
-	for (int j = 0; j < TASKS && tasks[i].bulk; j++)
-		assert_false(tasks[j].place == tasks[i].place && !tasks[j].bulk && can_go(&tasks[j]));
+	model_line(&tasks[i]);
+	for (uint32_t sender = 0; sender < SENDERS; sender++)
+		model_sender(&tasks[i], sender);
 	for (int p = 0; p < PLACES; p++) {
 		places[p].waits = p != tasks[i].place && place_can_go(p) ? places[p].waits + 1 : 0;
 		assert_true(places[p].waits <= PLACES);
@@ -596,18 +777,19 @@ model_back(int i)
 static void
 model_reach(int p, struct destination *d)
 {
+	int64_t until = now + 1 + (int64_t)rng_below(&rng, 300);
+	bool refused = rng_below(&rng, 3) == 0;
+
 	if (rng_below(&rng, 2)) {
 		destination_reached(&schedule, d);
 		places[p].limit += places[p].limit < MOST;
 		places[p].rests_until = 0;
-	} else {
-		int64_t until = now + 1 + (int64_t)rng_below(&rng, 300);
-
-		destination_unreachable(&schedule, d, until);
-		places[p].limit = places[p].limit > 2 ? places[p].limit / 2 : 1;
-		if (until > places[p].rests_until)
-			places[p].rests_until = until;
+		return;
 	}
+	(refused ? destination_refused : destination_unreachable)(&schedule, d, until);
+	places[p].limit = places[p].limit > 2 ? places[p].limit / 2 : 1;
+	if (until > places[p].rests_until && (!refused || places[p].active == 1))
+		places[p].rests_until = until;
 }
 
 static void
@@ -627,6 +809,7 @@ model_wish(struct model_task *t)
 			t->wish = WISH_HOLD;
 		else
 			t->stage = HELD;
+		model_leaves_line(t);
 		break;
 	default:
 		task_release(&schedule, t->task);
@@ -737,9 +920,11 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_order_of_time), T(test_many_due_at_once), T(test_tasks_are_joined), T(test_nothing_when_stopped),
-		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_round),
-		T(test_dead_destination_delays_nobody), T(test_concurrency),
-		T(test_one_at_a_time_when_terms_say_so), T(test_rate), T(test_rest),
+		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_bulk_is_not_starved),
+		T(test_senders_take_turns), T(test_more_senders_than_lanes), T(test_round),
+		T(test_dead_destination_delays_nobody), T(test_concurrency), T(test_refusals_shrink),
+		T(test_one_at_a_time_when_terms_say_so), T(test_rate),
+		T(test_rate_of_single_messages), T(test_rest),
 		T(test_rest_ends_when_it_is_reached), T(test_destinations_are_forgotten), T(test_retry),
 		T(test_hold), T(test_newest_wish), T(test_take), T(test_model),
 	};

@@ -206,6 +206,48 @@ test_host_that_answers_is_not_dead(void **state)
 	assert_int_equal(w.count, 3);
 }
 
+/* A host that sends us away at its door gets fewer attempts at once, and in the end none. */
+static void
+test_host_that_refuses(void **state)
+{
+	const char *text = "421 4.7.0 too many connections from you";
+	size_t before;
+
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		world_store(&w, "s@sender.test", "a@far.test");
+	before = w.count;
+	assert_int_equal(before, 5);
+	for (size_t i = 0; i < before; i++) {
+		struct order_result r = result_of(&w, &w.orders[i], &text, 1);
+
+		r.refused = true;
+		send_result(&w, &w.orders[i], &r, FRAME_RESULT);
+		world_run(&w, 10);
+	}
+	assert_int_equal(w.count, before);
+	world_store(&w, "s@sender.test", "c@other.test");
+	assert_int_equal(w.count, before + 1);
+	world_run(&w, 5 * MINUTE);
+	assert_int_equal(w.count, before + 2);  /* one, to see */
+}
+
+/* 421 in the middle of a message is no rest for the others, and no reason for more of them. */
+static void
+test_host_that_goes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++)
+		world_store(&w, "s@sender.test", "a@far.test");
+	for (size_t i = 0; i < 5; i++)
+		world_answer(&w, i, "421 4.3.2 going down");
+	world_run(&w, 10);
+	assert_int_equal(w.count, 6);
+	world_answer(&w, 5, "250 2.0.0 ok");
+	world_run(&w, 10);
+	assert_int_equal(w.count, 8);
+}
+
 /* --- the end ------------------------------------------------------------------------- */
 
 static bool
@@ -383,9 +425,156 @@ test_expiry(void **state)
 	}
 	report = world_text(&w, world_own(&w));
 	assert_true(has(report, "Action: failed\r\nStatus: 4.4.7\r\n"));
-	assert_true(has(report, "not now"));
+	assert_true(has(report, "Diagnostic-Code: smtp; 451 4.3.0 not now\r\n"));
 	assert_true(world_said(&w, "expired"));
 	assert_true(w.clock.now <= (BEGIN_SECONDS + 26) * INT64_C(1000));
+}
+
+static const char WARNS[] = "domain local.test { deliver to maildir /m/%u; users ann }\n"
+    "delivery { retry after 10s; expire after 1h; warn sender after 15s }\n";
+
+static unsigned
+times_said(const char *words)
+{
+	struct slice rest = buf_slice(&w.said);
+	unsigned n = 0;
+
+	for (const char *at; (at = memmem(rest.p, rest.n, words, strlen(words))) != NULL; n++)
+		rest = slice_skip(rest, (size_t)(at + 1 - rest.p));
+	return n;
+}
+
+/* Everybody else's server says no for now, ann's mailbox takes the reports. */
+static void
+answer_not_now(void)
+{
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered)
+			world_answer(&w, i, w.orders[i].order.sender.n > 0 ? "451 4.3.0 not now" : "250 ok");
+	world_run(&w, 100);
+}
+
+/* Each round answers everything, then waits for the next attempt. */
+static void
+warn_rounds(unsigned rounds)
+{
+	while (rounds-- > 0) {
+		answer_not_now();
+		world_run(&w, 10 * SECOND);
+	}
+}
+
+/* Told once in a message's life, not once in a program's. */
+static void
+test_one_warning_across_restarts(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, WARNS);
+	world_store(&w, "ann@local.test", "a@far.test");
+	warn_rounds(2);
+	assert_int_equal(times_said("kind=delayed"), 0);
+	answer_not_now();
+	assert_int_equal(times_said("kind=delayed"), 1);
+	for (int i = 0; i < 2; i++) {
+		world_restart(&w);
+		deliverer_ready(&w);
+		world_run(&w, 10 * SECOND);
+		warn_rounds(2);
+	}
+	assert_int_equal(times_said("kind=delayed"), 1);
+}
+
+static void
+not_now_from(const char *domain)
+{
+	for (size_t i = 0; i < w.count; i++)
+		if (!w.orders[i].answered && slice_eq(w.orders[i].order.domain, slice(domain)))
+			world_answer(&w, i, "451 4.3.0 not now");
+	world_run(&w, 100);
+}
+
+/* How many reports name it, and are there no others? */
+static unsigned
+reports_naming(const char *words)
+{
+	unsigned n = 0;
+
+	for (size_t i = 0; i < w.count; i++)
+		n += w.orders[i].order.sender.n == 0 && has(w.orders[i].order.body, words);
+	return n;
+}
+
+/* RFC 3461 4.1: one report about all who are late and whose sender did not forbid it. */
+static void
+test_who_is_warned_about(void **state)
+{
+	static const struct { unsigned x, y, reports, x_named, y_named; } cases[] = {
+		{ 0, 0, 1, 1, 1 },
+		{ NOTIFY_NEVER, NOTIFY_DELAY, 1, 0, 1 },
+		{ NOTIFY_DELAY, NOTIFY_NEVER, 1, 1, 0 },
+		{ NOTIFY_FAILURE, NOTIFY_SUCCESS, 0, 0, 0 },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct envelope e;
+
+		world_end(&w);
+		world_begin(&w, WARNS);
+		e = world_envelope(&w, "ann@local.test", "x@one.test y@two.test");
+		e.recipients[0].notify = cases[i].x;
+		e.recipients[1].notify = cases[i].y;
+		world_store_envelope(&w, &e);
+		for (int round = 0; round < 5; round++) {       /* never both under way at once */
+			not_now_from("one.test");
+			world_run(&w, 5 * SECOND);
+			not_now_from("two.test");
+			world_run(&w, 5 * SECOND);
+		}
+		answer_not_now();
+		assert_case(times_said("kind=delayed") == cases[i].reports, i, "reports");
+		assert_case(reports_naming("rfc822; x@one.test") == cases[i].x_named, i, "x");
+		assert_case(reports_naming("rfc822; y@two.test") == cases[i].y_named, i, "y");
+		world_compare(&w);
+	}
+}
+
+/* Who is being tried while others are warned about is named when it did not work out. */
+static void
+test_warned_about_after_the_others(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, WARNS);
+	world_store(&w, "ann@local.test", "x@one.test y@two.test");
+	warn_rounds(5);
+	answer_not_now();
+	assert_int_equal(times_said("kind=delayed"), 2);
+	assert_int_equal(reports_naming("rfc822; x@one.test"), 1);
+	assert_int_equal(reports_naming("rfc822; y@two.test"), 1);
+	world_compare(&w);
+}
+
+/* Somebody waits for his turn, and was never tried. */
+static void
+test_warned_about_untried(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 1h; warn sender after 15s;\n"
+	    "  to two.test { connections 1 } }\n");
+	world_store(&w, "", "slow@two.test");
+	world_store(&w, "ann@local.test", "x@one.test y@two.test");
+	for (int round = 0; round < 3; round++) {
+		not_now_from("one.test");
+		world_run(&w, 10 * SECOND);
+	}
+	assert_int_equal(times_said("kind=delayed"), 1);
+	assert_int_equal(reports_naming("rfc822; y@two.test\r\nAction: delayed\r\nStatus: 4.4.0\r\n"
+	    "Will-Retry-Until: "), 1);
+	assert_int_equal(reports_naming("rfc822; x@one.test\r\nAction: delayed\r\nStatus: 4.3.0\r\n"), 1);
 }
 
 /* --- deliverers that come and go ---------------------------------------------------------- */
@@ -666,6 +855,35 @@ test_large_message(void **state)
 	assert_false(has(report, "A line of a long"));
 }
 
+/* Where no file can be made large mail is told to come later, and somebody is told, once. */
+static void
+test_no_file_for_large_mail(void **state)
+{
+	char path[200], aside[200];
+	uint64_t size;
+	size_t told;
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/queue/content", w.dir);
+	snprintf(aside, sizeof aside, "%s/aside", w.dir);
+	assert_int_equal(rename(path, aside), 0);
+	for (int i = 0; i < 2; i++) {
+		struct buf b = BUF(100);
+
+		pack_u64(&b, 5);
+		link_send(w.listener, FRAME_SPACE, buf_slice(&b), -1);
+		world_run(&w, 10);
+		assert_int_equal(w.space_fd, -1);
+		assert_true(world_said(&w, "what=spool"));
+		if (i == 0)
+			told = w.said.n;
+		buf_free(&b);
+	}
+	assert_int_equal(w.said.n, told);
+	assert_int_equal(rename(aside, path), 0);
+	store_large(&size);
+}
+
 /* A disk that refuses to read for a moment costs nothing; what is gone for good costs the text. */
 static void
 test_report_about_what_cannot_be_read(void **state)
@@ -702,6 +920,56 @@ test_report_about_what_cannot_be_read(void **state)
 		assert_true(has(report, "Action: failed\r\n"));
 		for (size_t k = 0; k < COUNT(cases); k++)
 			assert_int_equal(has(report, cases[k].told), k == i);
+	}
+}
+
+/* Changes a byte of the first record that has these. */
+static void
+spoil(const char *bytes)
+{
+	static char front[64 << 10];
+	char path[200], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/queue/seg/00000001", w.dir);
+	assert_true((fd = open(path, O_RDWR)) != -1);
+	assert_true((n = pread(fd, front, sizeof front, 0)) > 0);
+	assert_non_null(at = memmem(front, (size_t)n, bytes, strlen(bytes)));
+	assert_int_equal(pwrite(fd, "#", 1, at - front), 1);
+	close(fd);
+}
+
+/* What can no longer be read waits as long as other mail; then its sender is told, if he is known. */
+static void
+test_what_cannot_be_read_ends(void **state)
+{
+	char path[200], text[ID_TEXT + 1];
+
+	(void)state;
+	for (int spoilt = 0; spoilt < 2; spoilt++) {
+		uint64_t size, id;
+
+		world_end(&w);
+		world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+		    "delivery { retry after 10s; expire after 25s }\n");
+		id = spoilt ? world_store(&w, "ann@local.test", "a@far.test") : store_large(&size);
+		world_answer(&w, 0, "451 4.3.0 not now");
+		world_run(&w, 100);
+		id_text(id, text);
+		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
+		if (spoilt)
+			spoil("a@far.test");
+		else
+			assert_int_equal(unlink(path), 0);
+		world_run(&w, 15 * SECOND);
+		assert_int_equal(queue_messages(w.queue), 1);
+		assert_true(world_said(&w, "what=message"));
+		world_run(&w, 15 * SECOND);
+		assert_int_equal(world_said(&w, "reason=unreadable"), spoilt);
+		if (!spoilt)
+			assert_true(has(world_text(&w, world_own(&w)), "Its text can no longer be read here"));
+		assert_int_equal(queue_messages(w.queue), spoilt ? 0 : 1);      /* the report is under way */
 	}
 }
 
@@ -845,13 +1113,17 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_delivered), T(test_places), T(test_stored_once), T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
-		T(test_host_that_answers_is_not_dead), T(test_one_of_many_fails),
+		T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
+		T(test_host_that_goes), T(test_one_of_many_fails),
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
+		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
+		T(test_warned_about_after_the_others), T(test_warned_about_untried),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
-		T(test_large_message), T(test_report_about_what_cannot_be_read), T(test_random_lives),
+		T(test_large_message), T(test_report_about_what_cannot_be_read),
+		T(test_what_cannot_be_read_ends), T(test_no_file_for_large_mail), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);

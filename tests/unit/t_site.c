@@ -183,6 +183,10 @@ policies_are_answered_and_nothing_else(void **state)
 			continue;
 		assert_slice(response.type, "text/plain");      /* RFC 8461 3.2 */
 		assert_true(slice_starts(response.body, S("version: STSv1\r\n")));
+		request.method = S("HEAD");                     /* RFC 9110 9.1 */
+		assert_true(slice_eq(site_answer(site, &request).body, response.body));
+		request.method = S("POST");
+		assert_int_equal(site_answer(site, &request).status, 405);
 	}
 	site_free(site);
 	site_free(NULL);
@@ -198,7 +202,8 @@ static const char LEAVING[] = "key k { domain l.test; file /k }\n"
 #define PART(value) "--x\r\nContent-Disposition: form-data; name=\"List-Unsubscribe\"\r\n\r\n" value "\r\n--x--\r\n"
 
 static const struct { const char *method, *path, *body, *word; unsigned status; } clicks[] = {
-	{ "GET", "/leave/w.m", "", NULL, 200 }, { "GET", "/deep/way/w.m", "", NULL, 200 },
+	{ "GET", "/leave/w.m", "", NULL, 200 }, { "HEAD", "/leave/w.m", "", NULL, 200 },
+	 { "GET", "/deep/way/w.m", "", NULL, 200 },
 	{ "POST", "/leave/w.m", PAIR, "w.m", 0 }, { "POST", "/deep/way/w.m", PAIR, "w.m", 0 },
 	{ "POST", "/leave/w.m", PART("One-Click"), "w.m", 0 },
 	{ "POST", "/leave/w.m", PART("No-Click"), NULL, 400 }, { "POST", "/leave/w.m", PART("One-Clicks"), NULL, 400 },

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: ISC */
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <unistd.h>
@@ -571,6 +574,15 @@ lose_catalogue(void)
 	assert_true(dir_remove(path, NULL));
 }
 
+static void
+copy_tree(const char *from, const char *to)
+{
+	char command[500];
+
+	snprintf(command, sizeof command, "rm -rf %s/%s && cp -r %s/%s %s/%s", dir, to, dir, from, dir, to);
+	assert_int_equal(system(command), 0);
+}
+
 static bool
 is_there(const char *name)
 {
@@ -868,16 +880,361 @@ a_newer_format_is_refused_by_name(void **unused)
 	assert_true(is_there("seg/00000001"));
 }
 
-/* --- the catalogue as a cache --------------------------------------------------------------- */
+/* --- what the disk refuses to read --------------------------------------------------------- */
+
+static const char *refused_file;        /* reading from it fails, … */
+static int         refused_from, refused_times; /* … so many times, after so many */
+static int         refusals;
+
+static bool
+is_refused(int fd)
+{
+	char link[60], path[200];
+	ssize_t n;
+
+	if (refused_file == NULL)
+		return false;
+	snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+	n = readlink(link, path, sizeof path - 1);
+	path[n < 0 ? 0 : n] = '\0';
+	return strstr(path, refused_file) != NULL && refused_from-- <= 0 && refused_times-- > 0;
+}
+
+/* In place of that of the C library: a disk with a sector that it cannot read. */
+ssize_t
+pread(int fd, void *to, size_t n, off_t at)
+{
+	struct iovec piece = { to, n };
+
+	if (!is_refused(fd))
+		return preadv(fd, &piece, 1, at);
+	refusals++;
+	errno = EIO;
+	return -1;
+}
+
+/* Nothing was touched: the same names are there as before. */
+static void
+expect_refused(const char *file, int from, int times)
+{
+	size_t seg = names_in("seg"), damaged = names_in("damaged");
+	struct error why = { 0 };
+
+	refused_file = file;
+	refused_from = from;
+	refused_times = times;
+	refusals = 0;
+	spool = spool_open(&options, &why);
+	refused_file = NULL;
+	if (refusals == 0)
+		fail_msg("nobody reads %s for the %d-th time", file, from + 1);
+	assert_null(spool);
+	if (strstr(why.text, "Input/output error") == NULL || strstr(why.text, "segment") == NULL)
+		assert_non_null(strstr(why.text, file));
+	assert_non_null(strstr(why.text, "Input/output error"));
+	assert_int_equal(names_in("seg"), seg);
+	assert_int_equal(names_in("damaged"), damaged);
+}
+
+/* Two segments with the records 1 … 3 and 4 … 6. */
+static void
+store_in_two_segments(void)
+{
+	for (uint64_t id = 1; id <= 6; id++) {
+		if (id == 4)
+			reopen();
+		store(id, 5000);
+	}
+	assert_true(is_there("seg/00000002"));
+}
 
 static void
-copy_tree(const char *from, const char *to)
+a_disk_that_cannot_read_loses_nothing(void **unused)
 {
-	char command[500];
+	static const struct { const char *file; int from, times; bool catalogue; } cases[] = {
+		{ "seg/00000001", 0, 1, true },  { "seg/00000002", 0, 1, true },        /* the head */
+		{ "seg/00000001", 0, 1, false }, { "seg/00000002", 0, 1, false },
+		{ "seg/00000001", 0, 99, false }, { "seg/00000002", 0, 99, false },
+		{ "seg/00000002", 1, 1, true },                 /* what the catalogue ends with */
+		{ "seg/00000002", 2, 1, true },                 /* records behind it */
+		{ "seg/00000001", 1, 1, false }, { "seg/00000002", 1, 1, false },
+	};
 
-	snprintf(command, sizeof command, "rm -rf %s/%s && cp -r %s/%s %s/%s", dir, to, dir, from, dir, to);
-	assert_int_equal(system(command), 0);
+	(void)unused;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		store_in_two_segments();
+		close_spool();
+		if (!cases[i].catalogue)
+			lose_catalogue();
+		expect_refused(cases[i].file, cases[i].from, cases[i].times);
+		buf_clear(&told);
+		open_spool();
+		expect_all("1 2 3 4 5 6 ");
+		assert_int_equal(usage().rebuilt, !cases[i].catalogue);
+		assert_int_equal(usage().damages, 0);
+		expect_sound();
+		teardown(NULL);
+		setup(NULL);
+	}
 }
+
+static void
+a_head_that_cannot_be_read_beside_one_that_is_damaged(void **unused)
+{
+	(void)unused;
+	store_in_two_segments();
+	close_spool();
+	damage("seg/00000001", 0, 100);
+	expect_refused("seg/00000001", 1, 1);           /* when it is read whole */
+	open_spool();
+	expect_all("1 2 3 4 5 6 ");
+	expect_sound();
+}
+
+/* While it runs: the oldest is not given up, and leaves when it can be read. */
+static void
+a_segment_that_cannot_be_read_is_not_set_aside(void **unused)
+{
+	(void)unused;
+	store(1, 100);
+	store(2, 100);
+	for (uint64_t id = 10; id < 100; id++) {
+		store(id, 5000);
+		gone(id);
+	}
+	refused_file = "seg/00000001";
+	refused_from = 0;
+	refused_times = INT_MAX;
+	buf_clear(&told);
+	tidy(20);
+	expect_news("seg/00000001: cannot read: Input/output error; what lives in it stays there");
+	refused_file = NULL;
+	assert_true(is_there("seg/00000001"));
+	assert_int_equal(names_in("damaged"), 0);
+	expect_all("1 2 ");
+	tidy(100);
+	assert_false(is_there("seg/00000001"));
+	expect_all("1 2 ");
+	expect_message(1, 100);
+	expect_sound();
+}
+
+/* --- what is damaged ----------------------------------------------------------------------- */
+
+static void
+truncate_to(const char *name, off_t size)
+{
+	char path[200];
+
+	path_of(name, path);
+	assert_int_equal(truncate(path, size), 0);
+}
+
+static void
+lose(const char *name)
+{
+	char path[200];
+
+	path_of(name, path);
+	assert_int_equal(unlink(path), 0);
+}
+
+static off_t
+size_of(const char *name)
+{
+	struct stat st;
+	char path[200];
+
+	path_of(name, path);
+	assert_int_equal(stat(path, &st), 0);
+	return st.st_size;
+}
+
+static const char A[] = "seg/00000001", B[] = "seg/00000002";
+
+static void one_byte(void)      { damage(B, 8, 0); }
+static void one_byte_of_a(void) { damage(A, 8, 0); }
+static void both_heads(void)    { damage(A, 0, SPOOL_BLOCK); damage(B, 0, SPOOL_BLOCK); }
+static void both_salts(void)    { damage(A, 32, 8); damage(B, 33, 0); }
+static void zero_b(void)        { damage(B, 0, (size_t)size_of(B)); }
+static void zero_a(void)        { damage(A, 0, (size_t)size_of(A)); }
+static void zero_records(void)  { damage(B, SPOOL_BLOCK, (size_t)size_of(B) - SPOOL_BLOCK); }
+static void empty_b(void)       { truncate_to(B, 0); }
+static void empty_a(void)       { truncate_to(A, 0); }
+static void cut_b(void)         { truncate_to(B, 2 * SPOOL_BLOCK); }
+static void no_a(void)          { lose(A); }
+static void no_b(void)          { lose(B); }
+static void none(void)          { lose(A); lose(B); }
+static void heads_and_firsts(void)
+{
+	damage(A, 0, SPOOL_BLOCK + 100);
+	damage(B, 0, SPOOL_BLOCK + 100);
+}
+
+/*
+ * Messages 1 2 3 in A, 4 5 6 in B.  What is lost is named, with the catalogue by the
+ * number of messages; what may hold something is in damaged/.
+ */
+static const struct harm {
+	void      (*how)(void);
+	bool        catalogue;
+	const char *all, *told;         /* told NULL: nothing is damaged */
+	size_t      aside;
+} harms[] = {
+	{ one_byte, true, "1 2 3 4 5 6 ", NULL, 0 }, { one_byte, false, "1 2 3 4 5 6 ", NULL, 0 },
+	{ one_byte_of_a, true, "1 2 3 4 5 6 ", "damage: the head of segment 00000001", 0 },
+	{ both_heads, true, "1 2 3 4 5 6 ", "damage: the head of segment 00000001", 0 },
+	{ both_heads, false, "1 2 3 4 5 6 ", "damage: the head of segment 00000001", 0 },
+	{ both_salts, false, "1 2 3 4 5 6 ", "damage: the head of segment 00000001", 0 },
+	{ zero_b, true, "1 2 3 ", "damage: 3 messages are in the catalogue", 0 },
+	{ empty_b, true, "1 2 3 ", "damage: 3 messages are in the catalogue", 0 },
+	{ no_b, true, "1 2 3 ", "first of them 000000000004", 0 },
+	{ zero_records, true, "1 2 3 ", "damage: 3 messages are in the catalogue", 0 },
+	{ cut_b, true, "1 2 3 ", "damage: 3 messages are in the catalogue", 0 },
+	{ zero_a, true, "4 5 6 ", "damage: 3 messages are in the catalogue", 1 },
+	{ empty_a, true, "4 5 6 ", "damage: 3 messages are in the catalogue", 1 },
+	{ no_a, true, "4 5 6 ", "first of them 000000000001", 0 },
+	{ none, true, "", "damage: 6 messages are in the catalogue", 0 },
+	{ heads_and_firsts, true, "", "damage: 6 messages are in the catalogue", 2 },
+	{ heads_and_firsts, false, "", "damage: segment 00000001 has no head that can be read", 2 },
+};
+
+static void
+what_is_damaged_is_named_and_not_removed(void **unused)
+{
+	(void)unused;
+	for (size_t i = 0; i < COUNT(harms); i++) {
+		const struct harm *h = &harms[i];
+
+		store_in_two_segments();
+		close_spool();
+		h->how();
+		if (!h->catalogue)
+			lose_catalogue();
+		buf_clear(&told);
+		open_spool();
+		expect_all(h->all);
+		assert_int_equal(usage().damages > 0, h->told != NULL);
+		if (h->told != NULL)
+			expect_news(h->told);
+		assert_int_equal(names_in("damaged"), h->aside);
+		expect_sound();
+		store(7, 100);
+		reopen();
+		assert_true(spool_living(spool, 7));
+		expect_sound();
+		teardown(NULL);
+		setup(NULL);
+	}
+}
+
+/* Two with the same name: both are kept. */
+static void
+nothing_in_damaged_is_replaced(void **unused)
+{
+	(void)unused;
+	for (int turn = 0; turn < 2; turn++) {
+		for (uint64_t id = 1; id <= 6; id++)
+			store(id, 5000);
+		close_spool();
+		damage(A, 0, SPOOL_BLOCK + 100);
+		lose_catalogue();
+		open_spool();
+		expect_all("");
+		expect_news("damage: segment 00000001 has no head that can be read");
+		reopen();                               /* its number is free again */
+	}
+	assert_true(is_there("damaged/00000001"));
+	assert_true(is_there("damaged/00000001.2"));
+}
+
+/* A catalogue that a power cut took back lists what has ended since: nobody is lost. */
+static void
+an_old_catalogue_is_no_witness(void **unused)
+{
+	(void)unused;
+	for (uint64_t id = 1; id <= 6; id++)
+		store(id, 5000);
+	close_spool();
+	copy_tree("catalogue", "older");
+	open_spool();
+	for (uint64_t id = 1; id <= 6; id++)
+		gone(id);
+	for (uint64_t id = 10; id < 100; id++) {
+		store(id, 5000);
+		gone(id);
+	}
+	tidy(20);
+	assert_false(is_there(A));
+	close_spool();
+	copy_tree("older", "catalogue");
+	buf_clear(&told);
+	open_spool();
+	assert_true(usage().rebuilt);
+	assert_int_equal(usage().damages, 0);
+	expect_all("");
+}
+
+static void
+a_stray_file_does_not_take_numbers_to_their_end(void **unused)
+{
+	static const char *const strays[] = { "seg/99999999", "seg/100000007", "seg/4294967295",
+		"seg/4294967296", "seg/0000000012", "seg/12", "seg/00000000" };
+
+	(void)unused;
+	store(1, 100);
+	for (size_t i = 0; i < COUNT(strays); i++) {
+		close_spool();
+		make_file(strays[i], 0);
+		open_spool();
+		store(2 + i, 100);
+		reopen();
+		assert_true(spool_living(spool, 2 + i));
+		expect_sound();
+	}
+	assert_true(is_there("seg/00000008"));
+}
+
+/* A number of nine digits is as good as one of eight. */
+static void
+numbers_go_on_behind_eight_digits(void **unused)
+{
+	struct segment_head h = { SEGMENT_FORMAT, 99999999, 1, 5 };
+	char block[SPOOL_BLOCK], path[200];
+
+	(void)unused;
+	close_spool();
+	segment_head_pack(&h, block);
+	path_of("seg/99999999", path);
+	assert_true(file_replace(path, slice_of(block, sizeof block), 0600, NULL));
+	open_spool();
+	store(1, 100);
+	assert_true(is_there("seg/100000000"));
+	reopen();
+	expect_all("1 ");
+	store(2, 100);
+	assert_true(is_there("seg/100000001"));
+	expect_sound();
+	reopen();
+	expect_all("1 2 ");
+}
+
+static void
+a_directory_among_segments_is_not_ours(void **unused)
+{
+	char path[200];
+
+	(void)unused;
+	store(1, 100);
+	path_of("seg/00000099", path);
+	assert_int_equal(mkdir(path, 0700), 0);
+	reopen();
+	expect_all("1 ");
+	assert_true(is_there("seg/00000099"));
+	expect_sound();
+}
+
+/* --- the catalogue as a cache --------------------------------------------------------------- */
 
 static void
 a_start_replays_what_the_catalogue_does_not_know(void **unused)
@@ -1305,6 +1662,15 @@ main(void)
 		T(a_segment_that_went_missing_is_named),
 		T(missing_content_is_named),
 		T(a_newer_format_is_refused_by_name),
+		T(a_disk_that_cannot_read_loses_nothing),
+		T(a_head_that_cannot_be_read_beside_one_that_is_damaged),
+		T(a_segment_that_cannot_be_read_is_not_set_aside),
+		T(what_is_damaged_is_named_and_not_removed),
+		T(nothing_in_damaged_is_replaced),
+		T(an_old_catalogue_is_no_witness),
+		T(a_stray_file_does_not_take_numbers_to_their_end),
+		T(numbers_go_on_behind_eight_digits),
+		T(a_directory_among_segments_is_not_ours),
 		T(a_start_replays_what_the_catalogue_does_not_know),
 		T(a_catalogue_that_cannot_be_right_is_made_again),
 		T(the_disk_does_not_grow_with_what_is_gone),
