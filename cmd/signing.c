@@ -64,7 +64,8 @@ read_signer(struct signing *s, const char *command, const struct signing_options
 	if (s->signer.selector.n == 0)
 		return complain(command, EX_USAGE, "this is no selector: ", o->selector);
 	if (o->headers != NULL && !names_fit(slice(o->headers)))
-		return complain(command, EX_USAGE, "this names a field of more than 76 letters: ", o->headers);
+		return complain(command, EX_USAGE, "this names a field of more than 76 letters: ",
+		    o->headers);
 	s->signer.names = o->headers != NULL ? slice(o->headers) : NONE;
 	s->signer.key = &s->key;
 	return read_key(s, command, o->key);

@@ -412,6 +412,7 @@ results_json(const struct buf *results)
 static void
 print_json(const struct verification *v, int code)
 {
+	size_t left_out = v->verdict.dkim.left_out;
 	json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}",
 	    "spf", spf_json(&v->verdict), "dkim", dkim_json(&v->verdict.dkim),
 	    "dmarc", dmarc_json(&v->verdict),
@@ -419,8 +420,8 @@ print_json(const struct verification *v, int code)
 	    "authentication_results", results_json(&v->results),
 	    "action", policy_action_name(v->verdict.decision.action), "exit", code);
 
-	if (v->verdict.dkim.left_out > 0)
-		json_object_set_new(json, "dkim_left_out", json_integer((json_int_t)v->verdict.dkim.left_out));
+	if (left_out > 0)
+		json_object_set_new(json, "dkim_left_out", json_integer((json_int_t)left_out));
 	if (v->request.explain) {
 		json_t *story = v->story != NULL ? story_json(v->story) : json_null();
 
