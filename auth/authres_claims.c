@@ -44,9 +44,10 @@ static bool
 is_blank(struct slice c)
 {
 	static const struct slice blanks[] = {
-		S_INIT("\x85"), S_INIT("\xa0"), S_INIT("\xc2\x85"), S_INIT("\xc2\xa0"), S_INIT("\xc2\xad"),
-		S_INIT("\xe1\x9a\x80"), S_INIT("\xe1\xa0\x8e"), S_INIT("\xe2\x80\xa8"), S_INIT("\xe2\x80\xa9"),
-		S_INIT("\xe2\x80\xaf"), S_INIT("\xe2\x81\x9f"), S_INIT("\xe2\x81\xa0"), S_INIT("\xe3\x80\x80"),
+		S_INIT("\x85"), S_INIT("\xa0"), S_INIT("\xc2\x85"), S_INIT("\xc2\xa0"),
+		S_INIT("\xc2\xad"), S_INIT("\xe1\x9a\x80"), S_INIT("\xe1\xa0\x8e"),
+		S_INIT("\xe2\x80\xa8"), S_INIT("\xe2\x80\xa9"), S_INIT("\xe2\x80\xaf"),
+		S_INIT("\xe2\x81\x9f"), S_INIT("\xe2\x81\xa0"), S_INIT("\xe3\x80\x80"),
 		S_INIT("\xef\xbb\xbf"),
 	};
 

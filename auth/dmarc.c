@@ -309,6 +309,7 @@ static const struct slice FLAWS[] = {
 	[FROM_NONE] = S_INIT("there is no From address"),
 	[FROM_FIELDS] = S_INIT("there are several From fields"),
 	[FROM_DOMAINS] = S_INIT("the From field names several domains"),
+	[FROM_MANY] = S_INIT("the From field names too many addresses"),
 	[FROM_UNPARSABLE] = S_INIT("the From field cannot be read"),
 };
 

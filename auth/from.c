@@ -23,7 +23,9 @@ read_field(struct slice value, struct arena *arena)
 		from.flaw = FROM_UNPARSABLE;
 	else if (count == 0)
 		from.flaw = FROM_NONE;
-	else if (count > FROM_MOST || !one_domain(boxes, count))
+	else if (count > FROM_MOST)
+		from.flaw = FROM_MANY;
+	else if (!one_domain(boxes, count))
 		from.flaw = FROM_DOMAINS;
 	else
 		from.domain = boxes[0].address.domain;
@@ -48,7 +50,7 @@ const char *
 from_flaw_name(enum from_flaw flaw)
 {
 	static const char *const names[] = {
-		"ok", "none", "fields", "addresses", "domains", "unparsable",
+		"ok", "none", "fields", "addresses", "domains", "many", "unparsable",
 	};
 
 	return names[flaw];

@@ -19,10 +19,11 @@ enum from_flaw {
 	FROM_FIELDS,                    /* more than one field */
 	FROM_ADDRESSES,                 /* more than one address, all of one domain */
 	FROM_DOMAINS,                   /* more than one domain */
+	FROM_MANY,                      /* more addresses than anybody looks at */
 	FROM_UNPARSABLE,
 };
 
-enum { FROM_MOST = 16 };                /* addresses; with more the domains count as several */
+enum { FROM_MOST = 16 };                /* addresses */
 
 struct from {
 	enum from_flaw flaw;

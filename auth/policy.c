@@ -143,6 +143,7 @@ refuse_from(enum from_flaw flaw)
 	static const struct status replies[] = {
 		[FROM_FIELDS] = STATUS_INIT(550, 5,6,0, "there is more than one From field (RFC 5322 3.6)"),
 		[FROM_DOMAINS] = STATUS_INIT(550, 5,6,0, "the From field names more than one domain"),
+		[FROM_MANY] = STATUS_INIT(550, 5,6,0, "the From field names more than 16 addresses"),
 		[FROM_UNPARSABLE] = STATUS_INIT(550, 5,6,0, "the From field is malformed (RFC 5322 3.6.2)"),
 	};
 
@@ -267,7 +268,8 @@ spf_refuses(const struct policy *p, const struct policy_evidence *e)
 static bool
 from_misleads(enum from_flaw flaw)
 {
-	return flaw == FROM_FIELDS || flaw == FROM_DOMAINS || flaw == FROM_UNPARSABLE;
+	return flaw == FROM_FIELDS || flaw == FROM_DOMAINS || flaw == FROM_MANY ||
+	    flaw == FROM_UNPARSABLE;
 }
 
 struct decision

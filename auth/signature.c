@@ -167,7 +167,7 @@ take_signature(struct parsing *p)
 	const struct tag *tag = required(p, "b");
 	struct buf bytes = BUF(KEY_BITS_MOST / 8);
 	struct signature *s = p->s;
-	bool ok;
+	bool ok, full;
 
 	if (tag == NULL)
 		return false;
@@ -175,7 +175,10 @@ take_signature(struct parsing *p)
 	s->b_text = unfolded(tag->value, p->arena);
 	if ((ok = base64_decode(&bytes, tag->value)))
 		s->b = arena_copy(p->arena, buf_slice(&bytes));
+	full = bytes.full;
 	buf_free(&bytes);
+	if (full)
+		return malformed(p, "b", "is longer than a signature of 8192 bits");
 	if (!ok)
 		return malformed(p, "b", "is no signature in base64");
 	return (s->b.p != NULL && s->b_text.p != NULL) || no_room(p);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdio.h>
 
+#include "auth/taglist.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "cmd/signing.h"
@@ -39,6 +40,18 @@ read_key(struct signing *s, const char *command, const char *path)
 	return code;
 }
 
+/* RFC 5322 2.1.1: h= is folded behind each name, so one must fit on a line. */
+static bool
+names_fit(struct slice names)
+{
+	struct slice name;
+
+	while (taglist_item(&names, &name))
+		if (name.n > FIELD_NAME_MOST)
+			return false;
+	return true;
+}
+
 static int
 read_signer(struct signing *s, const char *command, const struct signing_options *o)
 {
@@ -50,6 +63,9 @@ read_signer(struct signing *s, const char *command, const struct signing_options
 	s->signer.selector = domain_normal(slice(o->selector), s->arena);
 	if (s->signer.selector.n == 0)
 		return complain(command, EX_USAGE, "this is no selector: ", o->selector);
+	if (o->headers != NULL && !names_fit(slice(o->headers)))
+		return complain(command, EX_USAGE, "this names a field of more than 76 letters: ",
+		    o->headers);
 	s->signer.names = o->headers != NULL ? slice(o->headers) : NONE;
 	s->signer.key = &s->key;
 	return read_key(s, command, o->key);

@@ -12,6 +12,7 @@
 enum {
 	SIGNING_MESSAGE = 64 << 20,     /* octets of a message */
 	SIGNING_HEADER = 1 << 20,       /* octets of what is added */
+	FIELD_NAME_MOST = 76,           /* octets of a name in --headers */
 };
 
 struct signing_options {

@@ -71,6 +71,7 @@ complain(int code, const char *what, const char *word)
 	{ "--ip", OPTION_TEXT, &(r)->ip, "ADDRESS", "the client's address; without it no SPF, no iprev" }, \
 	{ "--helo", OPTION_TEXT, &(r)->helo, "NAME", "what it said in HELO or EHLO" }, \
 	{ "--mail-from", OPTION_TEXT, &(r)->mail_from, "SENDER", "the one of MAIL FROM, <> for none" }, \
+	{ "--from", OPTION_TEXT, &(r)->mail_from, "SENDER", "the same" }, \
 	{ "--now", OPTION_TEXT, &(r)->now, "UNIX", "the time when it came, in seconds since 1970" }, \
 	{ "--authserv-id", OPTION_TEXT, &(r)->authserv_id, "ID", "who we are, in Authentication-Results" }, \
 	{ "--trust", OPTION_LIST, &(r)->trust, "DOMAIN", "believe this ARC sealer; may be repeated" }, \
@@ -411,6 +412,7 @@ results_json(const struct buf *results)
 static void
 print_json(const struct verification *v, int code)
 {
+	size_t left_out = v->verdict.dkim.left_out;
 	json_t *json = json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:s, s:i}",
 	    "spf", spf_json(&v->verdict), "dkim", dkim_json(&v->verdict.dkim),
 	    "dmarc", dmarc_json(&v->verdict),
@@ -418,8 +420,8 @@ print_json(const struct verification *v, int code)
 	    "authentication_results", results_json(&v->results),
 	    "action", policy_action_name(v->verdict.decision.action), "exit", code);
 
-	if (v->verdict.dkim.left_out > 0)
-		json_object_set_new(json, "dkim_left_out", json_integer((json_int_t)v->verdict.dkim.left_out));
+	if (left_out > 0)
+		json_object_set_new(json, "dkim_left_out", json_integer((json_int_t)left_out));
 	if (v->request.explain) {
 		json_t *story = v->story != NULL ? story_json(v->story) : json_null();
 

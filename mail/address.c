@@ -7,6 +7,7 @@
 #include "mail/domain.h"
 
 enum { LOCAL_MAX = 64, MAILBOX_MAX = 254 };     /* RFC 5321 4.5.3.1 */
+enum { ROUTE_MOST = 10 };                       /* names of an obs-route */
 
 struct address
 address_make(struct slice local, struct slice domain, struct arena *arena)
@@ -303,10 +304,43 @@ take_addr_spec(struct slice *s, struct arena *arena, struct address *address)
 	return address->text.p != NULL;
 }
 
+/*
+ * obs-route, "@a.test,@b.test:" (RFC 5322 4.4), is read and means nothing: the
+ * address is what stands behind it, and more doubt than a display name makes
+ * there is not.  Names are dear to read, so not many of them.
+ */
+static bool
+skip_obs_route(struct slice *s, struct arena *arena)
+{
+	struct slice domain;
+
+	for (int i = 0; i < ROUTE_MOST; i++) {
+		*s = slice_skip(*s, 1);
+		if (!cfws_skip(s) || !take_domain(s, arena, &domain) || !cfws_skip(s) || s->n == 0)
+			return false;
+		if (*s->p != ',' && *s->p != ':')
+			return false;
+		while (s->n > 0 && *s->p == ',') {
+			*s = slice_skip(*s, 1);
+			if (!cfws_skip(s))
+				return false;
+		}
+		if (s->n > 0 && *s->p == ':') {
+			*s = slice_skip(*s, 1);
+			return true;
+		}
+		if (s->n == 0 || *s->p != '@')
+			return false;
+	}
+	return false;
+}
+
 static bool
 take_angle_addr(struct slice *s, struct arena *arena, struct address *address)
 {
 	*s = slice_skip(*s, 1);
+	if (!cfws_skip(s) || (s->n > 0 && *s->p == '@' && !skip_obs_route(s, arena)))
+		return false;
 	if (!take_addr_spec(s, arena, address) || s->n == 0 || *s->p != '>')
 		return false;
 	*s = slice_skip(*s, 1);

@@ -54,9 +54,9 @@ struct mailbox {
  * field is no address-list: then nothing may be concluded from it.
  *
  * Of the obsolete forms (RFC 5322 4.4) those are read that leave no doubt whose
- * address it is: words and dots apart in the local part, empty list members.
- * Refused are those of which two readers see two domains: routes, white space
- * and comments between the labels of a domain.
+ * address it is: words and dots apart in the local part, empty list members, a
+ * route in front of an address, which is forgotten.  Refused are those of which
+ * two readers see two domains: white space and comments between the labels of one.
  */
 bool mailboxes_parse(struct slice value, struct arena *, struct mailbox *, size_t most,
     size_t *count_r);

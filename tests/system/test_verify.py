@@ -285,6 +285,29 @@ def test_helo_has_a_result_of_its_own(world, tmp_path, sender, results):
     assert [part for part in answer["authentication_results"].split("; ") if part.startswith("spf=")] == results
 
 
+def test_reasons_say_what_is_so(world):
+    long = b"DKIM-Signature: v=1; a=rsa-sha256; d=x.test; s=s; h=from; bh=; b=" + b"A" * 1368 + b"\r\n"
+    answer = json.loads(run(*world.options(), "--json", data=long + LETTER).stdout)
+    assert answer["dkim"][0]["reason"] == "b= is longer than a signature of 8192 bits"
+    many = LETTER.replace(b"Alice <alice@bank.test>", b",".join(b"a%d@bank.test" % i for i in range(17)))
+    answer = json.loads(run(*world.options(), "--json", data=many).stdout)
+    assert (answer["action"], answer["dmarc"]["reason"]) == ("reject", "the From field names too many addresses")
+    routed = json.loads(run(*world.options(), "--json", data=LETTER.replace(b"<alice@", b"<@x.test,@y.test:alice@")).stdout)
+    assert routed["dmarc"] == json.loads(run(*world.options(), "--json").stdout)["dmarc"]
+
+
+def test_from_is_mail_from(world):
+    words = ["--from" if word == "--mail-from" else word for word in world.options()]
+    assert run(*words, "--json").stdout == run(*world.options(), "--json").stdout
+
+
+def test_no_line_of_a_signature_is_too_long(world):
+    words = ["sign", "--domain", "bank.test", "--selector", "s1", "--key", str(world.folder / "bank"), "--headers"]
+    assert max(map(len, run(*words, "from:" + "x" * 76).stdout.splitlines())) <= 78
+    done = run(*words, "from:" + "x" * 77)
+    assert (done.returncode, done.stdout) == (64, b"") and b"this names a field of more than 76 letters" in done.stderr
+
+
 def test_the_authors_signature_is_seen_below_any_number_of_others(world):
     foreign = b"".join(b"DKIM-Signature: v=1; a=rsa-sha256; d=x%d.test; s=s; h=from; bh=; b=\r\n" % i for i in range(12))
     answer = json.loads(run(*world.options(), "--json", "--explain", data=foreign + world.signed).stdout)

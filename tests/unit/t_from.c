@@ -21,6 +21,10 @@ static const struct {
 	{ "From: a@x.test <a@x.test>\r\n", FROM_OK, "x.test" },         /* no phrase, but no doubt */
 	{ "From: [x] Ann [via y] <a@x.test>\r\n", FROM_OK, "x.test" },
 	{ "From: \"a\" . b @x.test\r\n", FROM_OK, "x.test" },            /* RFC 5322 4.4 */
+	{ "From: <@y.test:a@x.test>\r\n", FROM_OK, "x.test" },          /* RFC 5322 4.4, obs-route */
+	{ "From: Ann <@y.test,@z.test:a@x.test>\r\n", FROM_OK, "x.test" },
+	{ "From: < (c) @y.test ,, @z.test, : a@x.test>\r\n", FROM_OK, "x.test" },
+	{ "From: <@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t:a@x.test>\r\n", FROM_OK, "x.test" },
 	{ "From: Group: a@x.test;\r\n", FROM_OK, "x.test" },            /* RFC 6854 */
 	{ "Sender: s@z.test\r\nFrom: a@x.test\r\nResent-From: b@y.test\r\n", FROM_OK, "x.test" },
 
@@ -37,7 +41,9 @@ static const struct {
 	{ "From: a@x.test, b@y.test\r\n", FROM_DOMAINS, "" },           /* RFC 9989 11.5 */
 	{ "From: a@x.test, b@sub.x.test\r\n", FROM_DOMAINS, "" },
 	{ "From: a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,"
-	  "a@a.t,a@a.t,a@a.t,b@b.t\r\n", FROM_DOMAINS, "" },
+	  "a@a.t,a@a.t,a@a.t,b@b.t\r\n", FROM_MANY, "" },
+	{ "From: a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,a@a.t,"
+	  "a@a.t,a@a.t,a@a.t,a@a.t\r\n", FROM_MANY, "" },
 
 	/* Of these, one reader sees x.test and another y.test. */
 	{ "From: <a@x.test> <b@y.test>\r\n", FROM_UNPARSABLE, "" },
@@ -45,8 +51,14 @@ static const struct {
 	{ "From: a@x.test b@y.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@y.test (c) . x.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@y.test(c).x.test\r\n", FROM_UNPARSABLE, "" },
-	{ "From: <@y.test:a@x.test>\r\n", FROM_UNPARSABLE, "" },        /* RFC 5322 4.4, obs-route */
-	{ "From: <@y.test,@x.test:a@z.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@y.test a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@y.test @z.test:a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@y.test:@z.test:a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@:a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@y.test:>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@y.test,\r\n", FROM_UNPARSABLE, "" },
+	{ "From: @y.test:a@x.test\r\n", FROM_UNPARSABLE, "" },
+	{ "From: <@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t,@a.t:a@x.test>\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@y.test@x.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: <b@y.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@x.test>\r\n", FROM_UNPARSABLE, "" },
