@@ -175,10 +175,28 @@ def test_records_to_publish(place, far):
     shutil.copy(place / "dkim.pem", place / "key.pem.next")     # the key that comes next
     got = chainmail(program, "dns-records")
     assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 2
+    assert chainmail(program, "dns-records", "LOCAL.test.").stdout == got.stdout
+    assert chainmail(program, "dns-records", "far.test").returncode == 1
     zone = place / "zone"                                       # and our own reader takes what we print
     zone.write_text("".join(line + "\n" for line in got.stdout.splitlines()))
     got = subprocess.run([PLAIN, "route", "x@local.test", "--dns", zone], text=True, capture_output=True)
     assert "MX    local.test" in got.stdout
+    (place / "key.pem.next").write_text("garbage")
+    got = chainmail(program, "dns-records")
+    assert got.returncode == 66 and f"{place}/key.pem.next: there is no private key in it" in got.stderr
+    assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 1
+
+
+def test_each_port_has_its_tlsa(place, far):
+    """A key once a port, whatever doors share it; without port 25 a word on that."""
+    doors = "listen mx { on 127.0.0.1:2525, 127.0.0.2:2525; tls cert {dir}/cert.pem key {dir}/key.pem }\n" \
+        "listen inner { on 127.0.0.1:4650; tls implicit; tls cert {dir}/cert.pem key {dir}/key.pem }\n"
+    program = Chainmail(place, "".join(doors if line.startswith("listen mx") else line + "\n" for line in SITE.splitlines()),
+                        far=far.port)
+    got = chainmail(program, "dns-records")
+    names = [line.split()[0] for line in got.stdout.splitlines() if " TLSA " in line and not line.startswith(";")]
+    assert names == ["_2525._tcp.mx.local.test.", "_4650._tcp.mx.local.test."], got.stdout
+    assert "; No listener has port 25" in got.stdout
 
 
 def test_certificates_are_taken_as_they_come(place, far):
