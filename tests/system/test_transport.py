@@ -14,6 +14,7 @@ import threading
 
 import pytest
 
+from ports import free_ports
 from chainmail import (Chainmail, DEADLINE, EX_UNAVAILABLE, PLAIN, Sink, letter, make_certificate)
 
 SITE = """
@@ -64,6 +65,21 @@ def test_route_says_what_a_deliverer_does(place, far):
         assert not far.taken                                    # nothing is sent
         program.send("a@x.test", ["ben@far.test"], letter("x"))
         assert program.wait("delivered")["policy"] == "dane"
+
+
+def test_what_cannot_be_found_out_is_no_verdict(place):
+    """75: nobody answers, in the DNS or at the port.  The root is not our name, though we have none."""
+    [port] = free_ports(1)
+    program = Chainmail(place, SITE, far=port)
+    for facts, code, said in (FACTS, 75, "4.4.1"), (FACTS.replace("mx.local.test. A 127.0.0.1", "mx.local.test. A !servfail"),
+                                                   75, "4.4.3"):
+        (place / "facts").write_text(facts)
+        got = route(program, "ben@far.test", "--connect")
+        assert got.returncode == code and said in got.stdout, got.stdout + got.stderr
+    zone = place / "zone"
+    zone.write_text("b.test. MX 0 .\nb.test. MX 10 mx.a.test.\nmx.a.test. A 192.0.2.1\n")
+    got = subprocess.run([PLAIN, "route", "x@b.test", "--dns", zone], text=True, capture_output=True, timeout=DEADLINE)
+    assert got.returncode == 0 and "mx.a.test" in got.stdout and "loops back" not in got.stdout
 
 
 def test_route_follows_aliases_and_prints_json(place, far):
