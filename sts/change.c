@@ -182,8 +182,7 @@ look_ahead(struct thought *t)
 	static const char *const NEXT[] = {
 		[SERVE_OFF] = "",
 		[SERVE_NONE] =
-		    "When the max-age of the policy before it is over, take its TXT record down "
-		    "and ask again.",
+		    "When the max-age of the policy before it is over, take down its TXT record. Then ask.",
 		[SERVE_TESTING] = "When reports on TLS (RFC 8460) tell of no failures, say \"sts enforce\".",
 		[SERVE_ENFORCE] = "",
 	};
