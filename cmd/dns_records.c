@@ -8,6 +8,7 @@
  * ".next" behind it: published before it is used, so that no sender ever meets
  * a key that his cache does not know (RFC 7671 8.1).
  */
+#include <errno.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/x509.h>
@@ -26,14 +27,18 @@
 #include "mail/domain.h"
 #include "sts/ours.h"
 
-enum { KEY_FILE_MOST = 1 << 20, PATH_BYTES = 4096, TEXT_MOST = 8192, STRING_MOST = 255 };
+enum {
+	KEY_FILE_MOST = 1 << 20, PATH_BYTES = 4096, TEXT_MOST = 8192, STRING_MOST = 255,
+	SMTP = 25, SEEN_MOST = 64, DOMAIN_MEMORY = 4096,
+};
 
 struct writing {
 	const struct conf *conf;
 	bool   json;
 	int    code;
-	struct words seen;              /* TLSA records that stand there already */
-	char   texts[16][2 * SHA256_BYTES + 1];
+	/* TLSA records that stand there already: two doors, one key. */
+	struct { unsigned port; unsigned char digest[SHA256_BYTES]; } seen[SEEN_MOST];
+	size_t seen_count;
 };
 
 /* --- one line ------------------------------------------------------------------------ */
@@ -186,74 +191,115 @@ say_dkim(struct writing *w, struct slice domain)
 
 /* --- TLSA (RFC 7672 3.1.1: DANE-EE, the key, SHA2-256) ------------------------------------------ */
 
+static bool
+seen_before(struct writing *w, unsigned port, const unsigned char digest[SHA256_BYTES])
+{
+	for (size_t i = 0; i < w->seen_count; i++)
+		if (w->seen[i].port == port && memcmp(w->seen[i].digest, digest, SHA256_BYTES) == 0)
+			return true;
+	if (w->seen_count < SEEN_MOST) {
+		w->seen[w->seen_count].port = port;
+		memcpy(w->seen[w->seen_count++].digest, digest, SHA256_BYTES);
+	}
+	return false;
+}
+
 static void
-say_tlsa(struct writing *w, EVP_PKEY *key)
+say_tlsa(struct writing *w, unsigned port, EVP_PKEY *key)
 {
 	unsigned char *der = NULL, digest[SHA256_BYTES];
 	struct buf hex = BUF(2 * SHA256_BYTES);
 	int n = i2d_PUBKEY(key, &der);
-	char name[300];
+	char name[300], prefix[20];
 
-	if (n > 0)
-		sha256_of(slice_of(der, (size_t)n), digest);
-	hex_add(&hex, slice_of(digest, sizeof digest));
+	bug_if(n <= 0);                         /* it was read a moment ago */
+	sha256_of(slice_of(der, (size_t)n), digest);
 	OPENSSL_free(der);
-	for (size_t i = 0; i < w->seen.n; i++)
-		if (slice_eq(buf_slice(&hex), slice(w->seen.word[i])))
-			n = 0;                  /* two doors, one key */
-	if (n > 0) {
-		say(w, "TLSA", below(name, "_25._tcp", w->conf->hostname), "3 1 1 %.*s",
-		    FMT(buf_slice(&hex)));
-		if (w->seen.n < sizeof w->texts / sizeof *w->texts) {
-			snprintf(w->texts[w->seen.n], sizeof *w->texts, "%.*s", FMT(buf_slice(&hex)));
-			w->seen.word[w->seen.n] = w->texts[w->seen.n];
-			w->seen.n++;
-		}
-	}
+	hex_add(&hex, slice_of(digest, sizeof digest));
+	snprintf(prefix, sizeof prefix, "_%u._tcp", port);
+	if (!seen_before(w, port, digest))
+		say(w, "TLSA", below(name, prefix, w->conf->hostname), "3 1 1 %.*s", FMT(buf_slice(&hex)));
 	buf_free(&hex);
+}
+
+/* One key, where each port of the listener finds it. */
+static void
+say_ports(struct writing *w, const struct listen_conf *l, EVP_PKEY *key)
+{
+	for (size_t i = 0; key != NULL && i < l->on_count; i++)
+		if (l->on[i].port != 0)
+			say_tlsa(w, l->on[i].port, key);
+}
+
+static EVP_PKEY *
+key_in_use(struct writing *w, const struct identity_conf *identity)
+{
+	struct error why = { .text = "there is no certificate in it" };
+	struct buf bytes = BUF(KEY_FILE_MOST);
+	EVP_PKEY *key = NULL;
+
+	if (read_file(identity->cert, "", &bytes, &why))
+		key = key_of_certificate(buf_slice(&bytes));
+	if (key == NULL)
+		cannot(w, identity->cert, why.text);
+	buf_free(&bytes);
+	return key;
+}
+
+/* There need not be one; but what stands there and is none would be missed on the day it counts. */
+static EVP_PKEY *
+next_key(struct writing *w, const struct identity_conf *identity)
+{
+	struct error why = { .text = "there is no private key in it" };
+	struct buf bytes = BUF(KEY_FILE_MOST);
+	char path[PATH_BYTES];
+	EVP_PKEY *key = NULL;
+
+	snprintf(path, sizeof path, "%.*s.next", FMT(identity->key));
+	if (file_read(path, &bytes, &why))
+		key = private_key(buf_slice(&bytes));
+	if (key == NULL && why.number != ENOENT)
+		cannot(w, slice(path), why.text);
+	buf_free(&bytes);
+	return key;
 }
 
 static bool
 takes_mail(const struct listen_conf *l)
 {
 	for (size_t i = 0; i < l->on_count; i++)
-		if (l->on[i].port == 25)
+		if (l->on[i].port == SMTP)
 			return !l->tls_implicit;
 	return false;
 }
 
 /* What the key is now, and what it will be. */
 static void
-say_identity(struct writing *w, const struct identity_conf *identity)
+say_identity(struct writing *w, const struct listen_conf *l, const struct identity_conf *identity)
 {
-	struct buf now = BUF(KEY_FILE_MOST), next = BUF(KEY_FILE_MOST);
-	struct error why = { .text = "there is no certificate in it" };
-	EVP_PKEY *key = NULL, *later = NULL;
+	EVP_PKEY *key = key_in_use(w, identity), *later = next_key(w, identity);
 
-	if (read_file(identity->cert, "", &now, &why))
-		key = key_of_certificate(buf_slice(&now));
-	if (read_file(identity->key, ".next", &next, NULL))
-		later = private_key(buf_slice(&next));
-	if (key != NULL)
-		say_tlsa(w, key);
-	else
-		cannot(w, identity->cert, why.text);
-	if (later != NULL)
-		say_tlsa(w, later);
+	say_ports(w, l, key);
+	say_ports(w, l, later);
 	EVP_PKEY_free(key), EVP_PKEY_free(later);
-	buf_free(&now), buf_free(&next);
 }
 
 /* Of several certificates any may be shown: a sender asks for whatever name leads it here. */
 static void
 say_host(struct writing *w)
 {
+	bool reached = false;
+
 	for (size_t i = 0; i < w->conf->listen_count; i++) {
 		const struct listen_conf *l = &w->conf->listen[i];
 
-		for (size_t j = 0; takes_mail(l) && j < l->tls_count; j++)
-			say_identity(w, &l->tls[j]);
+		reached = reached || takes_mail(l);
+		for (size_t j = 0; j < l->tls_count; j++)
+			say_identity(w, l, &l->tls[j]);
 	}
+	if (!reached && !w->json)
+		puts("; No listener has port 25, where mail comes in: if another port leads to one of these, "
+		    "publish its TLSA records for _25._tcp too.");
 }
 
 /* --- a domain ---------------------------------------------------------------------------------------- */
@@ -314,24 +360,31 @@ say_domain(struct writing *w, const struct domain_conf *d)
 	    FMT(domain));
 }
 
+/* `only`: one domain, or empty. */
 static void
-say_all(struct writing *w, const char *only)
+say_all(struct writing *w, struct slice only)
 {
-	bool found = false;
-
 	for (size_t i = 0; i < w->conf->domain_count; i++)
-		if (only == NULL || slice_eqi(w->conf->domain[i].name, slice(only))) {
+		if (only.n == 0 || slice_eq(w->conf->domain[i].name, only))
 			say_domain(w, &w->conf->domain[i]);
-			found = true;
-		}
-	if (only != NULL && !found) {
-		complaint("chainmail dns-records: %s is no domain of this configuration", only);
-		w->code = EX_BAD;
-		return;
-	}
 	if (map_get(&w->conf->domains, w->conf->hostname) == NULL)
 		say(w, "TXT", w->conf->hostname, "v=spf1 a -all");      /* for reports (RFC 7208 2.3) */
 	say_host(w);
+}
+
+static void
+say_one(struct writing *w, const char *word)
+{
+	struct arena *arena = arena_new(DOMAIN_MEMORY);
+	struct slice domain = domain_normal(slice(word), arena);
+
+	if (domain.n > 0 && map_get(&w->conf->domains, domain) != NULL) {
+		say_all(w, domain);
+	} else {
+		complaint("chainmail dns-records: %s is no domain of this configuration", word);
+		w->code = EX_BAD;
+	}
+	arena_free(arena);
 }
 
 int
@@ -350,10 +403,12 @@ cmd_dns_records(int argc, char **argv)
 
 	if (!options_read(argc, argv, "dns-records [DOMAIN]", rows, &words, 1))
 		return EX_USAGE;
-	if ((w.conf = conf = kept_conf(file, &files)) != NULL)
-		say_all(&w, words.n > 0 ? words.word[0] : NULL);
-	else
+	if ((w.conf = conf = kept_conf(file, &files)) == NULL)
 		w.code = EX_CONFIG;
+	else if (words.n > 0)
+		say_one(&w, words.word[0]);
+	else
+		say_all(&w, NONE);
 	conf_free(conf);
 	files_free(&files);
 	return w.code;

@@ -56,6 +56,7 @@ struct routing {
 
 	json_t                *json;            /* of this destination */
 	bool                   good;            /* a host to go to; with --connect: one that proves */
+	bool                   refused;         /* by one that could be spoken to */
 };
 
 /* --- the policy, as a deliverer gets it -------------------------------------------------- */
@@ -329,6 +330,14 @@ struct probe {
 	bool                      proved;
 };
 
+/* RFC 3463 3.5: X.4 is the network, where nothing was found out about the host. */
+static void
+note_refusal(struct probe *p, const struct status *why)
+{
+	p->routing->refused |= !(status_transient(*why) && why->subject == 4);
+	json_object_set_new(p->json, "refused", status_json(why));
+}
+
 static void
 note_session(struct probe *p)
 {
@@ -371,7 +380,7 @@ probe_over(void *arg, const struct connection_end *end)
 	struct probe *p = arg;
 
 	note_session(p);
-	json_object_set_new(p->json, "refused", status_json(&end->why));
+	note_refusal(p, &end->why);
 	p->connection = NULL;
 	loop_stop(&p->routing->answers->loop);
 }
@@ -390,7 +399,7 @@ probe_too_long(void *arg)
 
 	connection_end(p->connection);
 	p->connection = NULL;
-	json_object_set_new(p->json, "refused", status_json(&STATUS(0, 4, 4, 2, "no answer in time")));
+	note_refusal(p, &STATUS(0, 4, 4, 2, "no answer in time"));
 	loop_stop(&p->routing->answers->loop);
 }
 
@@ -416,7 +425,7 @@ probe(struct routing *r, size_t host, size_t address, json_t *list)
 	} else {
 		const struct status no = status_make(0, 4, 4, 1, slice(why.text));
 
-		json_object_set_new(p.json, "refused", status_json(&no));
+		note_refusal(&p, &no);
 	}
 	json_array_append_new(list, p.json);
 	return p.proved;
@@ -451,7 +460,7 @@ print_probe(const struct plan_host *h, const json_t *j)
 static void
 probe_all(struct routing *r)
 {
-	r->good = false;
+	r->good = r->refused = false;
 	for (size_t i = 0; i < r->plan.count; i++) {
 		json_t *host = json_array_get(json_object_get(r->json, "hosts"), i), *list = json_array();
 
@@ -494,7 +503,17 @@ close_tools(struct routing *r)
 	later_cancel(&r->answers->loop, &r->give);
 }
 
-/* 0: mail would go; EX_BAD: it would not. */
+/* 0: mail would go; EX_BAD: it would not; EX_TEMPFAIL: who knows. */
+static int
+code_of(const struct routing *r)
+{
+	if (r->good)
+		return 0;
+	if (r->plan.status.class != 0)
+		return status_transient(r->plan.status) ? EX_TEMPFAIL : EX_BAD;
+	return r->refused ? EX_BAD : EX_TEMPFAIL;
+}
+
 static int
 look_at_domain(struct answers *a, const struct request *request, struct slice domain, json_t **told,
     struct arena *arena)
@@ -514,7 +533,7 @@ look_at_domain(struct answers *a, const struct request *request, struct slice do
 		print_plan(&r, domain);
 	if (request->connect)
 		probe_all(&r);
-	code = r.good ? 0 : status_transient(r.plan.status) && !request->connect ? EX_TEMPFAIL : EX_BAD;
+	code = code_of(&r);
 	*told = r.json;
 	close_tools(&r);
 	return code;

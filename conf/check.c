@@ -320,9 +320,24 @@ check_times(const struct delivery_conf *d, struct flaws *flaws)
 		flaw_warning(flaws, d->expire_place, "mail expires before its second attempt");
 }
 
+/* No certificate that others believe, no TLSA record and no policy is for an address. */
+static void
+check_address(const struct destination_conf *d, const struct destination_conf *usual, struct flaws *flaws)
+{
+	bool told = d != usual && d->via_place.at == usual->via_place.at &&
+	    d->tls_place.at == usual->tls_place.at;
+
+	if (told || d->via.kind != ENDPOINT_IP || d->tls < TLS_VERIFIED)
+		return;
+	flaw_warning(flaws, d->via_place, "an address never proves what \"tls require\" asks for here: mail "
+	    "would not go there");
+	flaw_hint(flaws, "via NAME:PORT");
+}
+
 /* What is demanded must be looked for. */
 static void
-check_destination(const struct destination_conf *d, struct flaws *flaws)
+check_destination(const struct destination_conf *d, const struct destination_conf *usual,
+    struct flaws *flaws)
 {
 	const char *off = d->tls == TLS_DANE && !d->dane ? "dane" : d->tls == TLS_STS && !d->sts ? "sts"
 	    : d->tls == TLS_DANE_OR_STS && !d->dane && !d->sts ? "dane-or-sts" : NULL;
@@ -330,13 +345,15 @@ check_destination(const struct destination_conf *d, struct flaws *flaws)
 	if (off != NULL)
 		flaw_error(flaws, d->tls_place,
 		    "\"tls require %s\" can never be met: it is switched off", off);
+	else
+		check_address(d, usual, flaws);
 }
 
 void
 conf_check(const struct conf *conf, struct flaws *flaws)
 {
+	const struct destination_conf *d, *usual = &conf->delivery.usual;
 	size_t at = 0;
-	const struct destination_conf *d;
 
 	check_hostname(conf, flaws);
 	check_keys(conf, flaws);
@@ -347,9 +364,9 @@ conf_check(const struct conf *conf, struct flaws *flaws)
 		check_domain(conf, &conf->domain[i], flaws);
 	check_resolver(conf, flaws);
 	check_times(&conf->delivery, flaws);
-	check_destination(&conf->delivery.usual, flaws);
+	check_destination(usual, usual, flaws);
 	while ((d = map_next(&conf->delivery.exact, &at)) != NULL)
-		check_destination(d, flaws);
+		check_destination(d, usual, flaws);
 	for (at = 0; (d = map_next(&conf->delivery.below, &at)) != NULL; )
-		check_destination(d, flaws);
+		check_destination(d, usual, flaws);
 }

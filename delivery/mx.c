@@ -37,10 +37,11 @@ no_memory(struct mx *mx)
 
 /* --- the names (RFC 5321 5.1) -------------------------------------------- */
 
+/* The root is nobody's: without a configuration our own name is empty too. */
 static bool
 is_own_name(const struct mx_question *q, struct slice name)
 {
-	for (size_t i = 0; i < q->own_name_count; i++)
+	for (size_t i = 0; name.n > 0 && i < q->own_name_count; i++)
 		if (slice_eqi(q->own_names[i], name))
 			return true;
 	return false;

@@ -108,8 +108,8 @@ look_at_mx(struct thought *t)
 		break;
 	case CHANGE_MX_NONE:
 		if (!is_listed(t->q->domain, domain))
-			step(t, "Publish the MX records that \"chainmail dns-records %.*s\" prints: there are "
-			    "none, so mail goes to %.*s itself, which the policy does not name.",
+			step(t, "Publish the MX records that \"chainmail dns-records %.*s\" prints: "
+			    "there are none, so mail goes to %.*s itself, which the policy does not name.",
 			    FMT(domain), FMT(domain));
 		break;
 	case CHANGE_MX_NULL:
@@ -182,7 +182,7 @@ look_ahead(struct thought *t)
 	static const char *const NEXT[] = {
 		[SERVE_OFF] = "",
 		[SERVE_NONE] =
-		    "When the max-age of the policy before it is over, take its TXT record down and ask again.",
+		    "When the max-age of the policy before it is over, take down its TXT record. Then ask.",
 		[SERVE_TESTING] = "When reports on TLS (RFC 8460) tell of no failures, say \"sts enforce\".",
 		[SERVE_ENFORCE] = "",
 	};

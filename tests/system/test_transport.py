@@ -17,6 +17,7 @@ import warnings
 
 import pytest
 
+from ports import free_ports
 from chainmail import (Chainmail, DEADLINE, EX_UNAVAILABLE, PLAIN, Sink, letter, make_certificate)
 
 SITE = """
@@ -67,6 +68,21 @@ def test_route_says_what_a_deliverer_does(place, far):
         assert not far.taken                                    # nothing is sent
         program.send("a@x.test", ["ben@far.test"], letter("x"))
         assert program.wait("delivered")["policy"] == "dane"
+
+
+def test_what_cannot_be_found_out_is_no_verdict(place):
+    """75: nobody answers, in the DNS or at the port.  The root is not our name, though we have none."""
+    [port] = free_ports(1)
+    program = Chainmail(place, SITE, far=port)
+    for facts, code, said in (FACTS, 75, "4.4.1"), (FACTS.replace("mx.local.test. A 127.0.0.1", "mx.local.test. A !servfail"),
+                                                   75, "4.4.3"):
+        (place / "facts").write_text(facts)
+        got = route(program, "ben@far.test", "--connect")
+        assert got.returncode == code and said in got.stdout, got.stdout + got.stderr
+    zone = place / "zone"
+    zone.write_text("b.test. MX 0 .\nb.test. MX 10 mx.a.test.\nmx.a.test. A 192.0.2.1\n")
+    got = subprocess.run([PLAIN, "route", "x@b.test", "--dns", zone], text=True, capture_output=True, timeout=DEADLINE)
+    assert got.returncode == 0 and "mx.a.test" in got.stdout and "loops back" not in got.stdout
 
 
 def test_route_follows_aliases_and_prints_json(place, far):
@@ -225,10 +241,28 @@ def test_records_to_publish(place, far):
     shutil.copy(place / "dkim.pem", place / "key.pem.next")     # the key that comes next
     got = chainmail(program, "dns-records")
     assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 2
+    assert chainmail(program, "dns-records", "LOCAL.test.").stdout == got.stdout
+    assert chainmail(program, "dns-records", "far.test").returncode == 1
     zone = place / "zone"                                       # and our own reader takes what we print
     zone.write_text("".join(line + "\n" for line in got.stdout.splitlines()))
     got = subprocess.run([PLAIN, "route", "x@local.test", "--dns", zone], text=True, capture_output=True)
     assert "MX    local.test" in got.stdout
+    (place / "key.pem.next").write_text("garbage")
+    got = chainmail(program, "dns-records")
+    assert got.returncode == 66 and f"{place}/key.pem.next: there is no private key in it" in got.stderr
+    assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 1
+
+
+def test_each_port_has_its_tlsa(place, far):
+    """A key once a port, whatever doors share it; without port 25 a word on that."""
+    doors = "listen mx { on 127.0.0.1:2525, 127.0.0.2:2525; tls cert {dir}/cert.pem key {dir}/key.pem }\n" \
+        "listen inner { on 127.0.0.1:4650; tls implicit; tls cert {dir}/cert.pem key {dir}/key.pem }\n"
+    program = Chainmail(place, "".join(doors if line.startswith("listen mx") else line + "\n" for line in SITE.splitlines()),
+                        far=far.port)
+    got = chainmail(program, "dns-records")
+    names = [line.split()[0] for line in got.stdout.splitlines() if " TLSA " in line and not line.startswith(";")]
+    assert names == ["_2525._tcp.mx.local.test.", "_4650._tcp.mx.local.test."], got.stdout
+    assert "; No listener has port 25" in got.stdout
 
 
 def test_certificates_are_taken_as_they_come(place, far):

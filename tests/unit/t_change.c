@@ -36,7 +36,7 @@ static const struct {
 	{ SERVE_TESTING, 7, LIVE_VALID, WANTED, TESTING_7D, "MX.A.test", true, 0, { "say \"sts enforce\"" } },
 	{ SERVE_ENFORCE, 7, LIVE_VALID, WANTED, ENFORCE_7D, "mx.a.test", true, 0, { "" } },
 	{ SERVE_NONE, 1, LIVE_VALID, WANTED, NONE_1D, "mx.a.test", true, 0,
-	    { "When the max-age of the policy before it is over, take its TXT record down and ask again." } },
+	    { "When the max-age of the policy before it is over, take down its TXT record. Then ask." } },
 	/* a change: policy, id, and the old one is kept for its max_age (8.1) */
 	{ SERVE_ENFORCE, 7, LIVE_VALID, "old", TESTING_1D, "mx.a.test", true, 3,
 	    { "Serve the policy: let mta-sts.a.test lead to this machine, with a certificate for that name, and reload. "
@@ -59,7 +59,7 @@ static const struct {
 	    { "Ask again: the DNS does not tell the MX records of a.test." } },
 	{ SERVE_TESTING, 7, LIVE_NONE, NULL, NULL, NULL, true, 3,
 	    { "Publish the MX records that \"chainmail dns-records a.test\" prints", "Serve the policy", "Then publish" } },
-	{ SERVE_NONE, 1, LIVE_VALID, WANTED, NONE_1D, "?", true, 0, { "take its TXT record down" } },
+	{ SERVE_NONE, 1, LIVE_VALID, WANTED, NONE_1D, "?", true, 0, { "take down its TXT record" } },
 	/* taking it back (8.3): mode none first, and time */
 	{ SERVE_NONE, 1, LIVE_VALID, "old", ENFORCE_7D, "mx2.b.test", true, 3,
 	    { "Serve the policy", "Then change the id", "For 7d from then on" } },

@@ -394,6 +394,11 @@ static const struct { const char *text, *flaws; } cases[] = {
 	{ OURS "delivery { sts off; tls require dane-or-sts }", "" },
 	{ OURS "delivery { sts off\n to .b.test { dane off; tls require dane-or-sts } }",
 	    "4:25: error: \"tls require dane-or-sts\" can never be met: it is switched off\n" },
+	{ OURS "delivery { via 127.0.0.1:3006; tls require verified\n to b.test { rate 1/s } }",
+	    "3:12: warning: an address never proves what \"tls require\" asks for here: mail would not go there\n" },
+	{ OURS "delivery { tls require dane-or-sts\n to .b.test { via [2001:db8::1]:25 } }",
+	    "4:15: warning: an address never proves what \"tls require\" asks for here: mail would not go there\n" },
+	{ OURS "delivery { via 127.0.0.1:3006; tls require encrypt\n to b.test { via mx.b.test:25; tls require dane } }", "" },
 	{ OURS "delivery { to b.test { rate 1/s }; to c.test, B.test { rate 1/s } }",
 	    "3:47: error: to \"B.test\" is there twice\n" },
 	/* what the whole lacks is not told while a statement cannot be read */

@@ -10,7 +10,7 @@ static struct arena *arena;
 static int setup(void **state)    { (void)state; arena = arena_new(4 << 20); return 0; }
 static int teardown(void **state) { (void)state; arena_free(arena); return 0; }
 
-static const struct slice OWN_NAMES[] = { S_INIT("us.test"), S_INIT("mail.us.test") };
+static const struct slice OWN_NAMES[] = { S_INIT("us.test"), S_INIT("mail.us.test"), S_INIT("") };
 
 /* We are us.test, mail.us.test, 192.0.2.99 and 2001:db8::99. */
 static struct mx_question
@@ -20,7 +20,7 @@ question(const char *domain)
 
 	assert_true(ip_parse(S("192.0.2.99"), &own[0]) && ip_parse(S("2001:db8::99"), &own[1]));
 	return (struct mx_question){ .domain = slice(domain), .rng = rng_seeded(1),
-	    .own_names = OWN_NAMES, .own_name_count = 2, .own_addresses = own, .own_address_count = 2 };
+	    .own_names = OWN_NAMES, .own_name_count = COUNT(OWN_NAMES), .own_addresses = own, .own_address_count = 2 };
 }
 
 static bool
