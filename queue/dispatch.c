@@ -451,6 +451,7 @@ take_result(struct delivery_link *d, struct slice payload)
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
 		keep_seal(w, &r);
+		history_keep(q, r.story);
 		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w) });
 		free_work(w);
 		queue_work_over(q);
