@@ -303,6 +303,14 @@ form_of(const struct run *r)
 	return r->json ? LAB_JSON : r->tap ? LAB_TAP : r->junit ? LAB_JUNIT : LAB_PEOPLE;
 }
 
+/* What has a meaning only for a world that is open to others. */
+static bool
+opens_world(const struct lab_up *up)
+{
+	return up->directory != NULL || up->smtp != NULL || up->https != NULL || up->dns != NULL ||
+	    up->http != NULL || up->wait != NULL;
+}
+
 /* The word behind `lab` and its operands; EX_USAGE: no such thing. */
 static int
 obey(struct run *r, struct words *words, const struct lab_up *up)
@@ -314,7 +322,8 @@ obey(struct run *r, struct words *words, const struct lab_up *up)
 		return EX_USAGE;
 	if (strcmp(word, "manual") == 0 && words->n == 1)
 		return print_manual();
-	if (strcmp(word, "gallery") == 0 && words->n <= 2 && !r->transcript && !r->keep)
+	if (strcmp(word, "gallery") == 0 && words->n <= 2 && !r->transcript && !r->keep &&
+	    (r->sender_only || !opens_world(up)))
 		return r->sender_only ? lab_sender(file, form_of(r), up) : lab_gallery(file, form_of(r));
 	if (strcmp(word, "up") == 0 && words->n <= 2 && form_of(r) == LAB_PEOPLE && !r->transcript)
 		return lab_up(file, up);

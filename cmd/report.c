@@ -4,9 +4,11 @@
  * JSON, gzip, or the whole message (RFC 8460).
  */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/bug.h"
 #include "base/file.h"
 #include "cmd/cmd.h"
 #include "sts/report_mail.h"
@@ -43,6 +45,20 @@ print(const struct tlsrpt_report *r, bool json)
 	buf_free(&out);
 }
 
+/* Beside the report, which is shown as far as it could be taken. */
+static int
+tell_notes(const char *file, struct slice notes)
+{
+	struct slice line;
+	char *text;
+
+	for (struct slice left = notes; slice_cut(&left, '\n', &line); free(text)) {
+		text = must_copy(line.p, line.n);
+		complain(file, text, 0);
+	}
+	return notes.n > 0 ? EX_DATAERR : 0;
+}
+
 static int
 show(const char *file, bool as_json)
 {
@@ -58,7 +74,7 @@ show(const char *file, bool as_json)
 	    !tlsrpt_report_read(&r, buf_slice(&json), arena, &why))
 		code = complain(file, why.text, EX_DATAERR);
 	else
-		print(&r, as_json);
+		print(&r, as_json), code = tell_notes(file, r.notes);
 	buf_free(&bytes), buf_free(&json);
 	arena_free(arena);
 	return code;

@@ -342,6 +342,21 @@ add_answer(struct buf *b, const struct past_line *l)
 	add_value(b, said);
 }
 
+/* The words of delivery/judge.h; without TLS there is nothing to say. */
+static void
+add_proof(struct buf *b, struct slice trust)
+{
+	static const struct { struct slice trust; const char *words; } proofs[] = {
+		{ S_INIT("anonymous"), ", no certificate" }, { S_INIT("untrusted"), ", not proved" },
+		{ S_INIT("trusted"), ", the certificate is of a trusted authority" },
+		{ S_INIT("verified"), ", proved" },
+	};
+
+	for (size_t i = 0; i < sizeof proofs / sizeof *proofs; i++)
+		if (slice_eq(trust, proofs[i].trust))
+			buf_printf(b, "%s", proofs[i].words);
+}
+
 /* Where the attempt went, what had to be proved there, and what was said. */
 static void
 add_attempt(struct buf *b, const struct past_line *l, const char *word)
@@ -355,8 +370,10 @@ add_attempt(struct buf *b, const struct past_line *l, const char *word)
 	add_key(b, l, " in ", "maildir", "");
 	add_key(b, l, " at ", "lmtp", "");
 	add_key(b, l, " over TLS ", "tls", "");
+	if (is_event(l, "delivered") && past_value(l, "mx").n > 0 && past_value(l, "tls").n == 0)
+		buf_add(b, S(" in clear text"));
 	add_key(b, l, ", policy ", "policy", "");
-	add_key(b, l, ", proved by ", "verified", "");
+	add_proof(b, past_value(l, "verified"));
 	buf_byte(b, '\n');
 	buf_add(b, S(INDENT));
 	add_answer(b, l);

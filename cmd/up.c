@@ -227,6 +227,10 @@ answer(void *arg, const struct http_request *request, struct response_plan *plan
 		plan->response = http_plain(404);
 		return;
 	}
+	if (!http_is_safe(request)) {
+		plan->response = http_plain(405);
+		return;
+	}
 	if (!wanted_form(request->query, &form)) {
 		plan->response = http_plain(400);
 		return;

@@ -179,7 +179,6 @@ look(struct attempt *a)
 		/* Two were asked: who comes late must not wake the next step. */
 		later_cancel(a->delivery->loop, &a->go);
 		inquiry_end(&a->dns);
-		plan_text(&a->plan, &a->story);
 		a->host = a->address = 0;
 		a->worst = (struct status){ 0 };
 		return then(a, &CHOOSE);
@@ -250,6 +249,14 @@ not_there(struct attempt *a, struct status why)
 	a->worst = a->worst.class == 0 ? why : secure_worse(a->worst, why);
 }
 
+/* Whose rule kept us away, when it is not known yet whom we talked to. */
+static void
+note_policy(struct attempt *a, const struct plan_host *h)
+{
+	if (a->result.policy.n == 0)
+		a->result.policy = slice(plan_policy_name(h->policy));
+}
+
 /*
  * RFC 8461 5: before a policy that let nobody take the message has its way, it is
  * fetched anew, once.  Only a policy that has changed is worth another look.
@@ -272,6 +279,7 @@ choose(struct attempt *a)
 		const struct plan_host *h = &a->plan.hosts[a->host];
 
 		if (!h->go) {
+			note_policy(a, h);
 			count_flaw(a, h);
 			not_there(a, h->why_not);
 		} else if (a->address < h->address_count) {
@@ -425,17 +433,6 @@ on_sent(void *arg)
 	run(a);
 }
 
-static void
-tell_story(struct attempt *a, const struct connection_end *end)
-{
-	struct connection_facts f = connection_facts(a->connection);
-	char peer[PEER_TEXT];
-
-	peer_text(&f.peer, peer);
-	buf_printf(&a->story, "%.*s [%s]: %u.%u.%u %.*s\n", FMT(f.host), peer, end->why.class,
-	    end->why.subject, end->why.detail, FMT(end->why.text));
-}
-
 /* Go on with a step, out of the connection's call. */
 static void
 go_on(struct attempt *a, const struct step *step)
@@ -455,7 +452,6 @@ on_over(void *arg, const struct connection_end *end)
 	    connection_facts(a->connection).greeting.n == 0;
 
 	why.text = arena_copy(a->arena, why.text);
-	tell_story(a, end);
 	note_host(a);
 	end_mail(a);
 	a->connection = NULL;                   /* it ends itself */
@@ -479,17 +475,37 @@ on_over(void *arg, const struct connection_end *end)
 	}
 }
 
+static bool
+wants_all(void *arg, const struct event_kind *kind, uint64_t id)
+{
+	(void)arg, (void)kind, (void)id;
+	return true;
+}
+
+static void
+add_to_story(void *arg, struct slice line)
+{
+	struct attempt *a = arg;
+
+	if (a->story.n + line.n <= STORY_MOST)
+		buf_add(&a->story, line);
+}
+
 static void
 on_judged(void *arg, const struct secure_judgement *j)
 {
 	struct attempt *a = arg;
+	const struct log_reader reader = { wants_all, add_to_story, a };
 	struct connection_facts f = connection_facts(a->connection);
+	struct log log;
 	struct log_line l;
 
 	count_session(a, &a->plan.hosts[a->host], j);
-	if (j->result == TLSRPT_SUCCESS)
+	if (j->result == TLSRPT_SUCCESS || a->delivery->options.log == NULL)
 		return;
-	l = log_event(a->delivery->options.log, &EVENT_TLS_FAILED, a->order.id);
+	log = *a->delivery->options.log;
+	log.reader = &reader;
+	l = log_event(&log, &EVENT_TLS_FAILED, a->order.id);
 	log_slice(&l, "mx", a->plan.hosts[a->host].name);
 	log_text(&l, "direction", "out");
 	log_text(&l, "policy", plan_policy_name(a->plan.hosts[a->host].policy));

@@ -484,6 +484,7 @@ take_result(struct delivery_link *d, struct slice payload)
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
 		keep_seal(w, &r);
+		history_keep(q, r.story);
 		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w),
 		    false, false });
 		free_work(w);

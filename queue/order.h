@@ -84,7 +84,7 @@ struct order_result {
 	struct slice policy, trust;     /* "sts-enforce", "verified" */
 	bool         dsn_passed;        /* the host knows DSN and was told what the sender wants */
 	bool         refused;           /* spoken to, the host did not let us begin: "421 too many …" */
-	struct slice story;             /* lines for `why`: what was found and decided */
+	struct slice story;             /* lines of the log, for `why`: what else happened */
 };
 
 /* Writing: whether there was room says the buf. */

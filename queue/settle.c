@@ -103,7 +103,7 @@ log_outcome(const struct settling *x, const struct event_kind *kind, const struc
 	if (r->parent < e->count)
 		log_path(&l, "orig-to", e->recipients[r->parent].address);
 	log_host(&l, x->tried);
-	if (kind == &EVENT_DELIVERED && x->tried->result->trust.n > 0)
+	if (x->tried->result->trust.n > 0)
 		log_slice(&l, "verified", x->tried->result->trust);
 	log_status(&l, s);
 	log_seconds(&l, "delay", x->now - x->message->arrival);

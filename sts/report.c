@@ -141,12 +141,56 @@ get(const json_t *object, const char *name, struct arena *arena)
 	return word(json_object_get(object, name), arena);
 }
 
-static uint64_t
-get_count(const json_t *object, const char *name)
-{
-	json_int_t n = json_integer_value(json_object_get(object, name));
+struct reading {
+	struct arena *arena;
+	struct buf    notes;
+	size_t        noted;
+};
 
-	return n > 0 ? (uint64_t)n : 0;
+enum { NOTES_BYTES = 64 << 10 };
+
+static bool
+may_note(struct reading *r)
+{
+	return r->noted++ < TLSRPT_NOTES_MOST;
+}
+
+static void
+note_name(struct reading *r, const char *name, struct slice domain, const char *what)
+{
+	buf_printf(&r->notes, "%s%s", name, domain.n > 0 ? " of " : "");
+	shown_add(&r->notes, domain);
+	buf_printf(&r->notes, " %s\n", what);
+}
+
+/* RFC 7493 2.2: 303.0 and 3.03e2 are the number 303. */
+static bool
+whole_number(const json_t *j, uint64_t *n)
+{
+	double real = json_real_value(j);
+
+	if (json_is_integer(j) && json_integer_value(j) >= 0) {
+		*n = (uint64_t)json_integer_value(j);
+		return true;
+	}
+	if (!json_is_real(j) || real < 0 || real > 9007199254740992.0)
+		return false;
+	*n = (uint64_t)real;
+	return (double)*n == real;
+}
+
+/* A count that is missing is 0; what is none is 0 too, and that is told. */
+static uint64_t
+get_count(struct reading *r, const json_t *object, const char *name, struct slice domain)
+{
+	const json_t *j = json_object_get(object, name);
+	uint64_t n = 0;
+
+	if (j == NULL || whole_number(j, &n))
+		return n;
+	if (may_note(r))
+		note_name(r, name, domain, "is no count");
+	return 0;
 }
 
 /* An array of strings, or one string alone, as the example of RFC 8460 B has it. */
@@ -175,68 +219,102 @@ get_words(const json_t *object, const char *name, const struct slice **to, struc
 static size_t
 list_size(const json_t *value)
 {
-	size_t n = json_is_object(value) ? 1 : json_array_size(value);
-
-	return n < TLSRPT_COUNTS_MOST ? n : TLSRPT_COUNTS_MOST;
+	return json_is_object(value) ? 1 : json_array_size(value);
 }
 
+/* The next object of it; what is none, and what is too many, is told. */
 static const json_t *
-list_item(const json_t *value, size_t i)
+next_item(struct reading *r, const json_t *list, size_t *at, const char *name, struct slice domain)
 {
-	return json_is_object(value) ? value : json_array_get(value, i);
+	const size_t n = list_size(list), most = n < TLSRPT_COUNTS_MOST ? n : TLSRPT_COUNTS_MOST;
+	char what[60];
+
+	while (*at < most) {
+		const json_t *j = json_is_object(list) ? list : json_array_get(list, *at);
+
+		++*at;
+		if (json_is_object(j))
+			return j;
+		snprintf(what, sizeof what, "is none at place %zu", *at);
+		if (may_note(r))
+			note_name(r, name, domain, what);
+	}
+	snprintf(what, sizeof what, "are too many: %zu of %zu are left out", n - most, n);
+	if (n > most && may_note(r))
+		note_name(r, name, domain, what);
+	return NULL;
+}
+
+/* Room for all objects of a list, or NULL. */
+static void *
+room_for(const struct reading *r, const json_t *list, size_t size)
+{
+	size_t n = list_size(list);
+
+	return arena_get(r->arena, ((n < TLSRPT_COUNTS_MOST ? n : TLSRPT_COUNTS_MOST) + 1) * size);
 }
 
 static struct tlsrpt_failure
-read_failure(const json_t *j, struct arena *arena)
+read_failure(struct reading *r, const json_t *j, struct slice domain)
 {
 	return (struct tlsrpt_failure){
-		.result = get(j, "result-type", arena),
-		.sending_ip = get(j, "sending-mta-ip", arena),
-		.mx = get(j, "receiving-mx-hostname", arena),
-		.helo = get(j, "receiving-mx-helo", arena),
-		.receiving_ip = get(j, "receiving-ip", arena),
-		.information = get(j, "additional-information", arena),
-		.reason = get(j, "failure-reason-code", arena),
-		.count = get_count(j, "failed-session-count"),
+		.result = get(j, "result-type", r->arena),
+		.sending_ip = get(j, "sending-mta-ip", r->arena),
+		.mx = get(j, "receiving-mx-hostname", r->arena),
+		.helo = get(j, "receiving-mx-helo", r->arena),
+		.receiving_ip = get(j, "receiving-ip", r->arena),
+		.information = get(j, "additional-information", r->arena),
+		.reason = get(j, "failure-reason-code", r->arena),
+		.count = get_count(r, j, "failed-session-count", domain),
 	};
 }
 
 static bool
-read_counts(const json_t *j, struct tlsrpt_counts *c, struct arena *arena)
+read_counts(struct reading *r, const json_t *j, struct tlsrpt_counts *c)
 {
 	const json_t *policy = json_object_get(j, "policy"), *summary = json_object_get(j, "summary"),
-	    *failures = json_object_get(j, "failure-details");
+	    *failures = json_object_get(j, "failure-details"), *one;
+	size_t at = 0;
 
-	c->type = get(policy, "policy-type", arena);
-	c->domain = get(policy, "policy-domain", arena);
-	c->string_count = get_words(policy, "policy-string", &c->strings, arena);
-	c->mx_count = get_words(policy, "mx-host", &c->mx, arena);
-	c->good = get_count(summary, "total-successful-session-count");
-	c->bad = get_count(summary, "total-failure-session-count");
-	c->failure_count = list_size(failures);
-	if ((c->failures = arena_get(arena, (c->failure_count + 1) * sizeof *c->failures)) == NULL)
+	*c = (struct tlsrpt_counts){ .type = get(policy, "policy-type", r->arena),
+	    .domain = get(policy, "policy-domain", r->arena) };
+	c->string_count = get_words(policy, "policy-string", &c->strings, r->arena);
+	c->mx_count = get_words(policy, "mx-host", &c->mx, r->arena);
+	c->good = get_count(r, summary, "total-successful-session-count", c->domain);
+	c->bad = get_count(r, summary, "total-failure-session-count", c->domain);
+	if ((c->failures = room_for(r, failures, sizeof *c->failures)) == NULL)
 		return false;
-	for (size_t i = 0; i < c->failure_count; i++)
-		c->failures[i] = read_failure(list_item(failures, i), arena);
+	while ((one = next_item(r, failures, &at, "failure-details", c->domain)) != NULL)
+		c->failures[c->failure_count++] = read_failure(r, one, c->domain);
 	return true;
 }
 
 static bool
-read_policies(struct tlsrpt_report *r, const json_t *policies, struct arena *arena, struct error *why)
+read_policies(struct reading *r, const json_t *list, struct tlsrpt_report *to, struct error *why)
 {
-	if ((r->count = list_size(policies)) == 0)
-		return error_set(why, "it has no policies, so it is no report on TLS");
-	if ((r->policies = arena_get(arena, r->count * sizeof *r->policies)) == NULL)
+	const json_t *one;
+	size_t at = 0;
+
+	if ((to->policies = room_for(r, list, sizeof *to->policies)) == NULL)
 		return error_set(why, "the report is too large");
-	for (size_t i = 0; i < r->count; i++)
-		if (!read_counts(list_item(policies, i), &r->policies[i], arena))
+	while ((one = next_item(r, list, &at, "policies", NONE)) != NULL)
+		if (!read_counts(r, one, &to->policies[to->count++]))
 			return error_set(why, "the report is too large");
-	return true;
+	return to->count > 0 || error_set(why, "it has no policies, so it is no report on TLS");
+}
+
+static struct slice
+notes_of(struct reading *r)
+{
+	if (r->noted > TLSRPT_NOTES_MOST)
+		buf_printf(&r->notes, "and %zu more like these\n", r->noted - TLSRPT_NOTES_MOST);
+	return arena_copy(r->arena, buf_slice(&r->notes));
 }
 
 bool
 tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *arena, struct error *why)
 {
+	struct reading reading = { .arena = arena, .notes = BUF(NOTES_BYTES) };
 	json_error_t flaw;
 	json_t *j, *range;
 	bool ok;
@@ -252,7 +330,9 @@ tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *ar
 	r->id = get(j, "report-id", arena);
 	r->begin = get(range, "start-datetime", arena);
 	r->end = get(range, "end-datetime", arena);
-	ok = read_policies(r, json_object_get(j, "policies"), arena, why);
+	ok = read_policies(&reading, json_object_get(j, "policies"), r, why);
+	r->notes = notes_of(&reading);
+	buf_free(&reading.notes);
 	json_decref(j);
 	return ok && (!arena_full(arena) || error_set(why, "the report is too large"));
 }

@@ -7,6 +7,7 @@
  * What others write is read with patience: strings where arrays belong and the
  * reverse, missing counts, words that no RFC knows.  Only what is no report at
  * all is refused: no JSON object, a name that stands twice in one, no policies.
+ * What could not be taken stands in the notes: nothing is left out without a word.
  *
  * All words are slices: those we know stand in sts/result.h.
  */
@@ -42,9 +43,11 @@ struct tlsrpt_report {
 	struct slice begin, end;        /* RFC 3339 */
 	struct tlsrpt_counts *policies;
 	size_t       count;
+	struct slice notes;             /* of a report that was read: lines, harmless to show; may be empty */
 };
 
 enum {
+	TLSRPT_NOTES_MOST = 20,         /* further ones are counted */
 	TLSRPT_REPORT_MOST = 16 << 20,  /* bytes of JSON */
 	TLSRPT_COUNTS_MOST = 1000,      /* policies of a report, and failures of a policy, … */
 	TLSRPT_WORD_MOST = 2000,        /* … and bytes of a word: further ones are left out */

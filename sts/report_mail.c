@@ -133,6 +133,25 @@ decode(struct opening *o, enum mime_encoding encoding, struct slice body)
 	return ok;
 }
 
+static bool
+ends_so(struct slice name)
+{
+	return slice_endsi(name, S(".json")) || slice_endsi(name, S(".json.gz"));
+}
+
+/* Who knows no media type of it names the file as RFC 8460 5.1 wants it. */
+static bool
+is_named_so(const struct header *h, const struct mime_value *type, struct arena *arena)
+{
+	const struct field *f = header_find(h, "Content-Disposition");
+	struct mime_value disposition = { .count = 0 };
+
+	if (f != NULL)
+		mime_value_parse(&disposition, f->value, arena);
+	return slice_eq(type->type, S("application")) && slice_eq(type->subtype, S("octet-stream")) &&
+	    (ends_so(mime_parameter(type, "name")) || ends_so(mime_parameter(&disposition, "filename")));
+}
+
 /* RFC 8460 6.4, 6.5, and what is sent instead. */
 static bool
 holds_report(const struct mime_value *type)
@@ -186,10 +205,19 @@ open_entity(struct opening *o, struct slice entity)
 	o->depth++;
 	if (boundary.n > 0)
 		found = open_parts(o, boundary, body);
-	else if (holds_report(&e.type))
+	else if (holds_report(&e.type) || is_named_so(&h, &e.type, o->arena))
 		found = decode(o, e.encoding, body);
 	o->depth--;
 	return found;
+}
+
+/* What a mail program saved as a file of its own may begin with "From " (RFC 4155). */
+static struct slice
+without_from_line(struct slice message)
+{
+	size_t end = slice_find(message, '\n');
+
+	return slice_starts(message, S("From ")) && end < message.n ? slice_skip(message, end + 1) : message;
 }
 
 static bool
@@ -204,7 +232,7 @@ open_message(struct opening *o, struct slice file)
 		buf_add(&message, piece);
 	buf_add(&message, text_finish(&framer));
 	error_set(o->why, "there is no report on TLS in it");
-	found = !message.full && open_entity(o, buf_slice(&message));
+	found = !message.full && open_entity(o, without_from_line(buf_slice(&message)));
 	buf_free(&message);
 	return found;
 }

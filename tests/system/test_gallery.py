@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """`chainmail lab gallery` and `lab up`: our sender is right about every domain, and others see the same world."""
 import concurrent.futures
+import http.client
 import json
 import os
 import pathlib
@@ -96,7 +97,7 @@ def test_a_row_that_is_wrong_is_told_to_programs(small, tmp_path):
 
 @pytest.mark.parametrize("arguments", [["gallery", "a", "b"], ["gallery", "--json", "--tap"], ["gallery", "--keep"],
                                        ["up", "a", "b"], ["up", "--smtp", "x"], ["up", "--json"], ["up", "--wait", "1s"], ["up", "--http", "x"],
-                                       ["gallery", "--sender-only"], ["gallery", "--sender-only", "--wait", "0s"],
+                                       ["gallery", "--wait", "1s"], ["gallery", "--sender-only"], ["gallery", "--sender-only", "--wait", "0s"],
                                        ["run", "x", "--junit"]])
 def test_usage(arguments):
     got = subprocess.run([CHAINMAIL, "lab", *arguments], capture_output=True, timeout=60)
@@ -319,6 +320,10 @@ def test_what_a_sender_did_is_answered(tmp_path):
     for target, status in (("/lab/v1/gallery?format=xml", 400), ("/lab/v1/gallery?form=tap", 400), ("/lab/v1/galleries", 404),
                            ("/", 404)):
         assert world.get(target)[0] == status, target
+    for method, status in ("HEAD", 200), ("POST", 405):             # RFC 9110 9.1, 15.5.6
+        got = http.client.HTTPConnection("127.0.0.1", world.http, timeout=20)
+        got.request(method, "/lab/v1/gallery")
+        assert got.getresponse().status == status, method
     world.end()
 
 

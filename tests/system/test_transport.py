@@ -306,3 +306,41 @@ def test_a_report_that_somebody_sent(tmp_path):
         assert got.returncode == 0 and got.stdout == want, got.stderr
     got = subprocess.run([PLAIN, "report", "show", "-"], input=b"hello", capture_output=True)
     assert got.returncode == 65 and b"no report" in got.stderr
+
+
+def test_why_tells_that_tls_broke_before_mail_went_in_the_clear(place):
+    """RFC 7435 3: opportunistic; whoever asks later must see that it was tried."""
+    (place / "facts").write_text(FACTS)
+    with Sink(certificate=place / "nowhere") as far:            # it offers TLS and has no certificate
+        with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+            program.send("a@x.test", ["ben@far.test"], letter("x"))
+            delivered = program.wait("delivered")
+            assert delivered["verified"] == "none" and "tls" not in delivered
+            told = chainmail(program, "why", delivered["id"]).stdout
+            assert "no proof from mx.local.test: TLS handshake failed: " in told and " in clear text, policy" in told, told
+
+
+@pytest.mark.parametrize("marks, tls, policy", [
+    ("", "require dane", "require-dane"), ("_{port}._tcp.mx.local.test. TLSA !bogus\n", "opportunistic", "dane"),
+], ids=["required", "bogus"])
+def test_the_policy_that_kept_us_away_is_logged(place, far, marks, tls, policy):
+    """Nobody was talked to: the plan refused."""
+    (place / "facts").write_text(FACTS + marks.format(port=far.port))
+    site = SITE.replace("via mx.local.test:{far}", "via mx.local.test:{far}; tls " + tls)
+    with Chainmail(place, site, program=PLAIN, far=far.port) as program:
+        program.send("a@x.test", ["ben@far.test"], letter("x"))
+        deferred = program.wait("deferred")
+        assert deferred["policy"] == policy and "mx" not in deferred, deferred
+        assert f"policy {policy}\n" in chainmail(program, "why", deferred["id"]).stdout
+        assert chainmail(program, "queue", "drop", "all").returncode == 0
+
+
+def test_a_proof_that_failed_is_logged(place, far):
+    (place / "facts").write_text(FACTS + tlsa(place, far.port, "00" * 32))
+    with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
+        program.send("a@x.test", ["ben@far.test"], letter("x"))
+        deferred = program.wait("deferred")
+        assert (deferred["policy"], deferred["verified"]) == ("dane", "untrusted")
+        told = chainmail(program, "why", deferred["id"]).stdout
+        assert "policy dane, not proved\n" in told, told
+        assert chainmail(program, "queue", "drop", "all").returncode == 0

@@ -25,11 +25,11 @@ static const struct {
 } cases[] = {
 	{ CAME AT("08:38:03") "info " ID " sealed domain=us.test selector=s instance=1 cv=none dkim=us.test\n"
 	    AT("08:38:04") "info " ID " delivered to=<b@b.test> orig-to=<l@us.test> mx=mx1.b.test[203.0.113.9]:25 tls=1.3 "
-	    "policy=dane verified=tlsa dsn=2.0.0 reply=\"250 ok 8F2\" delay=2.0 try=1\n", NULL,
+	    "policy=dane verified=verified dsn=2.0.0 reply=\"250 ok 8F2\" delay=2.0 try=1\n", NULL,
 	    ID "  Delivered to 1 recipient.\n" CAME_TOLD
 	    "  2026-11-22 08:38:03  sealed for us.test as instance 1, cv=none; signed for us.test\n"
 	    "  2026-11-22 08:38:04  try 1: delivered to <b@b.test> (for <l@us.test>) at mx1.b.test[203.0.113.9]:25 over TLS 1.3"
-	    ", policy dane, proved by tlsa\n" MORE "250 2.0.0 ok 8F2\n", TALE_DELIVERED },
+	    ", policy dane, proved\n" MORE "250 2.0.0 ok 8F2\n", TALE_DELIVERED },
 	{ CAME LATER("08:38:03", "1") LATER("08:48:03", "2") LATER("08:58:03", "3"),
 	    "{\"queue_name\":\"deferred\",\"expires\":1795768682,\"recipients\":[{\"address\":\"b@b.test\","
 	    "\"next_attempt\":1795339083,\"attempts\":3}]}",
@@ -40,6 +40,19 @@ static const struct {
 	    MORE "and 2 more tries with the same end, the last at 2026-11-22 08:58:03\n"
 	    "  2026-11-22 09:18:03  next: try 4 for <b@b.test>, in 18m03s\n"
 	    "What you can do: chainmail queue retry " ID " (now), hold, bounce (tell the sender), drop.\n", TALE_WAITING },
+	{ CAME AT("08:38:03") "info " ID " tls-failed mx=mx1.b.test direction=out policy=opportunistic "
+	    "reason=starttls-not-supported why=\"STARTTLS was refused: not now\"\n"
+	    AT("08:38:04") "info " ID " delivered to=<b@b.test> mx=mx1.b.test[203.0.113.9]:25 policy=opportunistic "
+	    "verified=none dsn=2.0.0 reply=\"250 ok\" delay=2.0 try=1\n", NULL,
+	    ID "  Delivered to 1 recipient.\n" CAME_TOLD
+	    "  2026-11-22 08:38:03  no proof from mx1.b.test: STARTTLS was refused: not now (starttls-not-supported)\n"
+	    "  2026-11-22 08:38:04  try 1: delivered to <b@b.test> at mx1.b.test[203.0.113.9]:25 in clear text"
+	    ", policy opportunistic\n" MORE "250 2.0.0 ok\n", TALE_DELIVERED },
+	{ CAME "" AT("08:38:03") "warn " ID " deferred to=<b@b.test> mx=mx1.b.test[203.0.113.9]:25 tls=1.3 policy=dane "
+	    "verified=untrusted dsn=4.7.5 reply=\"no match\" delay=1.0 try=1 next=600\n", NULL,
+	    ID "  It does not wait any more; its end is not in the history.\n" CAME_TOLD
+	    "  2026-11-22 08:38:03  try 1: not delivered yet to <b@b.test> at mx1.b.test[203.0.113.9]:25 over TLS 1.3"
+	    ", policy dane, not proved\n" MORE "4.7.5 no match\n", TALE_UNKNOWN },
 	{ CAME, "{\"queue_name\":\"hold\",\"recipients\":[{\"address\":\"b@b.test\"}]}",
 	    ID "  Held: it is not tried until somebody says chainmail queue release " ID ".\n" CAME_TOLD, TALE_HELD },
 	{ CAME AT("08:38:03") "warn " ID " bounced to=<b@b.test> mx=mx1.b.test[203.0.113.9]:25 dsn=5.1.1 reply=\"550 no such\" "

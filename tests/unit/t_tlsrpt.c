@@ -246,7 +246,7 @@ report(void)
 		tally_add(&c, &s, arena);
 	}
 	return (struct tlsrpt_report){ S("us.test"), S("postmaster@us.test"), S("id@us.test"),
-	    S("2026-11-17T00:00:00Z"), S("2026-11-18T00:00:00Z"), &c, 1 };
+	    S("2026-11-17T00:00:00Z"), S("2026-11-18T00:00:00Z"), &c, 1, NONE };
 }
 
 static void
@@ -311,21 +311,33 @@ odd_bytes_stay_json(void **state)
 	assert_false(tlsrpt_report_write(&r, &json));
 }
 
-static const struct { const char *json; bool ok; const char *text; } received[] = {
-	{ "{}", false, "" },
-	{ "", false, "" },
-	{ "[]", false, "" },
-	{ "{\"policies\":[]}", false, "" },
-	{ "{\"policies\":{}}", true, "(no organization)\n(no domain)  0 good, 0 failed\n" },
-	{ "{\"policies\":[{\"summary\":7}]}", true, "(no organization)\n(no domain)  0 good, 0 failed\n" },
-	{ "{\"policies\":[{}],\"policies\":[{}]}", false, "" },                 /* RFC 7493 2.3 */
+static const struct { const char *json; bool ok; const char *text, *notes; } received[] = {
+	{ "{}", false, "", "" },
+	{ "", false, "", "" },
+	{ "[]", false, "", "" },
+	{ "{\"policies\":[]}", false, "", "" },
+	{ "{\"policies\":{}}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
+	{ "{\"policies\":[{\"summary\":7}]}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
+	{ "{\"policies\":[{}],\"policies\":[{}]}", false, "", "" },                 /* RFC 7493 2.3 */
 	{ "{\"organization-name\":\"x\\u001b[2J\",\"policies\":[{\"policy\":{\"policy-type\":\"new\","
 	  "\"policy-string\":\"one\",\"policy-domain\":\"a.test\",\"mx-host\":\"h\"},\"summary\":"
 	  "{\"total-failure-session-count\":-1,\"total-successful-session-count\":2}}]}", true,
-	  "x\\x1B[2J\na.test  new  2 good, 0 failed\n" },
+	  "x\\x1B[2J\na.test  new  2 good, 0 failed\n", "total-failure-session-count of a.test is no count\n" },
 	{ "{\"policies\":[{\"failure-details\":[{\"failed-session-count\":3}, 5, {\"result-type\":\"odd\"}]}]}", true,
-	  "(no organization)\n(no domain)  0 good, 0 failed\n       3  (no result type)\n       0  (no result type)\n"
-	  "       0  odd\n" },
+	  "(no organization)\n(no domain)  0 good, 0 failed\n       3  (no result type)\n       0  odd\n",
+	  "failure-details is none at place 2\n" },
+	/* RFC 7493 2.2: the same number, written in other ways */
+	{ "{\"policies\":[{\"summary\":{\"total-successful-session-count\":5326.0,\"total-failure-session-count\":3.03e2}}]}",
+	  true, "(no organization)\n(no domain)  5326 good, 303 failed\n", "" },
+	{ "{\"policies\":[{\"summary\":{\"total-successful-session-count\":\"5326\",\"total-failure-session-count\":0.5}}]}",
+	  true, "(no organization)\n(no domain)  0 good, 0 failed\n",
+	  "total-successful-session-count is no count\ntotal-failure-session-count is no count\n" },
+	{ "{\"policies\":[{\"summary\":{\"total-successful-session-count\":1e300,\"total-failure-session-count\":null}}]}",
+	  true, "(no organization)\n(no domain)  0 good, 0 failed\n",
+	  "total-successful-session-count is no count\ntotal-failure-session-count is no count\n" },
+	{ "{\"policies\":[1,{},null]}", true, "(no organization)\n(no domain)  0 good, 0 failed\n",
+	  "policies is none at place 1\npolicies is none at place 3\n" },
+	{ "{\"policies\":[1,2,null,\"x\"]}", false, "", "" },
 };
 
 static void
@@ -341,9 +353,41 @@ reports_of_others(void **state)
 		if (ok) {
 			tlsrpt_report_text(&r, &text);
 			assert_slice(buf_slice(&text), received[i].text);
+			assert_slice(r.notes, received[i].notes);
 		}
 		buf_free(&text);
 	}
+}
+
+static void
+what_is_too_much_is_told(void **state)
+{
+	struct buf json = BUF(1 << 20);
+	struct tlsrpt_report r;
+
+	(void)state;
+	buf_add(&json, S("{\"policies\":["));
+	for (size_t i = 0; i < TLSRPT_COUNTS_MOST + 5; i++)
+		buf_printf(&json, "%s{}", i > 0 ? "," : "");
+	buf_add(&json, S("]}"));
+	assert_true(tlsrpt_report_read(&r, buf_slice(&json), arena, NULL) && r.count == TLSRPT_COUNTS_MOST);
+	assert_slice(r.notes, "policies are too many: 5 of 1005 are left out\n");
+	buf_clear(&json);
+	buf_add(&json, S("{\"policies\":[{\"policy\":{\"policy-domain\":\"a.test\"},\"failure-details\":["));
+	for (size_t i = 0; i < TLSRPT_COUNTS_MOST + 5; i++)
+		buf_printf(&json, "%s{}", i > 0 ? "," : "");
+	buf_add(&json, S("]}]}"));
+	assert_true(tlsrpt_report_read(&r, buf_slice(&json), arena, NULL));
+	assert_slice(r.notes, "failure-details of a.test are too many: 5 of 1005 are left out\n");
+	buf_clear(&json);
+	buf_add(&json, S("{\"policies\":[{}"));
+	for (size_t i = 0; i < TLSRPT_NOTES_MOST + 5; i++)
+		buf_add(&json, S(",7"));
+	buf_add(&json, S("]}"));
+	assert_true(tlsrpt_report_read(&r, buf_slice(&json), arena, NULL));
+	assert_true(slice_starts(slice_skip(r.notes, r.notes.n - strlen("and 5 more like these\n")),
+	    S("and 5 more like these\n")));
+	buf_free(&json);
 }
 
 /* --- letters --------------------------------------------------------------------------- */
@@ -445,6 +489,12 @@ static const struct { const char *file, *json; } files[] = {
 	{ "Content-Type: multipart/mixed; boundary=a\n\n--a\n\n{}\n--a--\n", NULL },
 	{ "Content-Type: application/tlsrpt+json\nContent-Transfer-Encoding: x-odd\n\n{}\n", NULL },
 	{ "Content-Type: application/tlsrpt+gzip\nContent-Transfer-Encoding: base64\n\n!!!!\n", NULL },
+	{ "Content-Type: application/octet-stream; name=\"a!b!1!2.JSON\"\n\n{}\n", "{}\r\n" },
+	{ "Content-Type: application/octet-stream\nContent-Disposition: attachment; filename=x.json.gz\n\n{}\n", "{}\r\n" },
+	{ "Content-Type: application/octet-stream\nContent-Disposition: attachment; filename=x.zip\n\n{}\n", NULL },
+	{ "Content-Type: application/octet-stream\n\n{}\n", NULL },
+	{ "From a@b.test Sun Nov 22 14:50:10 2026\nContent-Type: application/tlsrpt+json\n\n{}\n", "{}\r\n" },   /* RFC 4155 */
+	{ "From a@b.test", NULL },
 	{ "Subject: x\n\nhello\n", NULL },
 	{ "", NULL },
 };
@@ -480,6 +530,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_written_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(odd_bytes_stay_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(reports_of_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_too_much_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_in_uris, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_letter_as_rfc_8460_5_3_has_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_letter_is_opened_again, setup, teardown),
