@@ -22,7 +22,7 @@
 enum {
 	KV_MEMORY = 4 << 20, ENTRY_MEMORY = 512 << 10, PATH_BYTES = 4096,
 	TURN_MS = MINUTE, BUSY_TURN_MS = SECOND,
-	COMMIT_MS = 10 * SECOND,
+	COMMIT_MS = SECOND,             /* without a flush: a kill costs so much, a power cut more */
 	LOOK_AT = 1000,                 /* entries in one turn */
 	REFRESHES_MOST = 50,            /* of them are told to be refreshed */
 	REFRESH_MS = MINUTE,            /* so long a command waits for the fetch */

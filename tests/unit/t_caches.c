@@ -10,6 +10,7 @@
 #include "base/gzip.h"
 #include "base/text.h"
 #include "queue/commands.h"
+#include "queue/state.h"
 #include "sts/cache.h"
 #include "sts/record.h"
 #include "sts/report_mail.h"
@@ -482,6 +483,28 @@ a_refresh_is_answered_when_it_is_over(void **state)
 	run_for(2 * MINUTE);
 }
 
+/* What lies on the disk while it runs is what a kill would leave: chainmail(8), FILES. */
+static void
+a_kill_costs_a_second(void **state)
+{
+	char command[300], path[100];
+	struct kv_options o = { path, STATE_TABLES, &w.clock, 1 << 20, false };
+	struct error why = { .text = "" };
+	struct kv *left;
+	uint64_t count = 0;
+
+	(void)state;
+	say_session("b.test", TLSRPT_SUCCESS);                  /* and two seconds later */
+	snprintf(path, sizeof path, "%s/left", w.dir);
+	snprintf(command, sizeof command, "cp -r %s/caches %s", w.dir, path);
+	assert_int_equal(system(command), 0);
+	left = kv_open(&o, &why);
+	assert_true(left != NULL && kv_aside(left) == NULL);
+	assert_true(kv_count(kv_table(left, "tlsrpt"), &count, &why));
+	assert_int_equal(count, 1);
+	kv_close(left);
+}
+
 int
 main(void)
 {
@@ -495,6 +518,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_policy_is_refreshed_though_no_mail_asks, setup, teardown),
 		cmocka_unit_test_setup_teardown(logs_do_not_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_about_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
 	};
 
