@@ -112,10 +112,11 @@ def new_world(directory, image, name, environment=None):
 
 
 def in_the_dark(world, strikes, event):
-    """It was said between a cut and the death of who said it; damage is no such thing."""
+    """It was said between a cut and the death of who said it; damage is no such thing, a disk that is off is."""
     when = datetime.datetime.fromisoformat(event["t"]).timestamp()
     dark = zip((when for when, _ in strikes), world.well)
-    return any(first - 0.01 <= when <= last for first, last in dark) and "record" not in event["why"]
+    return any(first - 0.01 <= when <= last for first, last in dark) and (
+        "record" not in event["why"] or event["why"].endswith("Input/output error"))
 
 
 async def keeps_promises(tap, directory, image, cuts, enough, dice):

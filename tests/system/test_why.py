@@ -63,7 +63,8 @@ def told(site, what, *options):
 
 
 def events(tale):
-    return [e["event"] for e in tale["events"]]
+    """Without what each attempt at a server says that has no STARTTLS."""
+    return [e["event"] for e in tale["events"] if e["event"] != "tls-failed"]
 
 
 def arrived(site, what):
@@ -110,7 +111,7 @@ def test_what_waits_tells_what_was_found_and_what_comes(site):
     tale = until(lambda: arrived(site, "later@far.test").get(id), "its tale")
     assert tale["end"] == "waiting" and events(tale)[:4] == ["received", "deferred", "deferred", "deferred"]
     assert tale["queue"]["recipients"][0]["address"] == "later@far.test"
-    assert tale["events"][1]["reply"] == '451 not <now>, "please"'
+    assert [e["reply"] for e in tale["events"] if e["event"] == "deferred"][0] == '451 not <now>, "please"'
     text = why(site, id).stdout
     assert re.search(r"^\w+  Not delivered yet to 1 recipient; it will be tried until .* \(59m", text), text
     assert re.search(r"try 1: not delivered yet to <later@far.test> at 127.0.0.1\S*(, policy \S+)?\n"

@@ -609,7 +609,7 @@ test_late_behind_a_dead_host(void **state)
 	world_store(&w, "", "z@one.test");
 	assert_int_equal(w.count, 1);
 	assert_int_equal(queue_messages(w.queue), 3);
-	world_run(&w, 6 * SECOND);
+	world_run(&w, 8 * SECOND);
 	assert_int_equal(reports_naming("rfc822; y@one.test\r\nAction: delayed\r\nStatus: 4.4.1\r\n"
 	    "Will-Retry-Until: "), 1);
 	assert_false(world_said(&w, "event=expired"));
@@ -620,7 +620,7 @@ test_late_behind_a_dead_host(void **state)
 	assert_int_equal(queue_messages(w.queue), 2);
 	assert_int_equal(w.count, 2);
 	world_compare(&w);
-	world_run(&w, 19 * SECOND);                             /* the rest ends with x's time */
+	world_run(&w, 17 * SECOND);                             /* the rest ends with x's time */
 	assert_int_equal(w.count, 4);
 }
 
