@@ -148,8 +148,7 @@ end_connection(struct connection *c)
 	timer_clear(s->loop, &c->idle);
 	if ((*c->back = c->next) != NULL)
 		c->next->back = c->back;
-	if (s->connection_count-- == CONNECTIONS_MOST)
-		listener_rest(s->listener, false);
+	s->connection_count--;
 	free(c);
 }
 
@@ -203,6 +202,18 @@ static const struct stream_user USER = {
 	.input = take_questions, .drained = take_questions, .closed = closed,
 };
 
+/* RFC 7766 6.2.3: where there are too many the one that has been silent the longest has to go. */
+static void
+make_room(struct dns_server *s)
+{
+	struct connection *longest = s->connections;
+
+	for (struct connection *c = longest; c != NULL; c = c->next)
+		if (c->idle.entry.when < longest->idle.entry.when)
+			longest = c;
+	end_connection(longest);
+}
+
 static void
 accepted(void *arg, int fd, struct peer from)
 {
@@ -210,14 +221,15 @@ accepted(void *arg, int fd, struct peer from)
 	struct connection *c = must_alloc(sizeof *c);
 
 	(void)from;
+	if (s->connection_count == CONNECTIONS_MOST)
+		make_room(s);
 	*c = (struct connection){ s->connections, &s->connections, s, .stream = NULL };
 	if (c->next != NULL)
 		c->next->back = &c->next;
 	s->connections = c;
 	c->stream = stream_new(s->loop, fd, &USER, c);
 	timer_set(s->loop, &c->idle, IDLE_MS, idle, c);
-	if (++s->connection_count == CONNECTIONS_MOST)
-		listener_rest(s->listener, true);
+	s->connection_count++;
 }
 
 /* --- the server --------------------------------------------------------------------------------- */
