@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -206,6 +207,20 @@ file_replace(const char *path, struct slice s, mode_t mode, struct error *why)
 		return false;
 	}
 	return dir_flush(parent_of(path, parent), why);
+}
+
+bool
+dir_lock(const char *path, int *fd, struct error *why)
+{
+	*fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (*fd == -1)
+		return error_sys(why, "cannot open %s", path);
+	if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
+		return true;
+	error_sys(why, "%s is in use", path);
+	close(*fd);
+	*fd = -1;
+	return false;
 }
 
 bool

@@ -38,6 +38,8 @@ bool file_replace(const char *path, struct slice, mode_t, struct error *why);
 bool file_rename(const char *from, const char *to, struct error *why); /* not yet durable */
 bool file_remove(const char *path, struct error *why);  /* what is not there is fine */
 
+/* Only one process has it, until the descriptor in *fd_r is closed; -1 there when it fails. */
+bool dir_lock(const char *path, int *fd_r, struct error *why);
 /* A directory that is there afterwards, with its parents. */
 bool dir_make(const char *path, mode_t, struct error *why);
 bool dir_flush(const char *path, struct error *why);    /* names in it are durable */

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <db.h>
@@ -450,18 +449,6 @@ yield_at_once(u_long seconds, u_long micros)
 
 /* --- opening -------------------------------------------------------------- */
 
-static bool
-lock_dir(struct kv *kv, struct error *why)
-{
-	if (!dir_make(kv->dir, 0700, why))
-		return false;
-	kv->lock = open(kv->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (kv->lock == -1)
-		return error_sys(why, "cannot open %s", kv->dir);
-	return flock(kv->lock, LOCK_EX | LOCK_NB) == 0 ||
-	    error_sys(why, "%s is in use", kv->dir);
-}
-
 /*
  * Transactions without the lock subsystem: there is one thread and one
  * transaction, and no table of locks that a long transaction could fill.
@@ -661,7 +648,7 @@ kv_open(const struct kv_options *o, struct error *why)
 		kv->tables[kv->count] = (struct kv_table){ .kv = kv,
 			.name = o->tables[kv->count], .swept = BUF(KV_KEY + 1) };
 	}
-	kv->open = lock_dir(kv, why) && has_room(kv, why) &&
+	kv->open = dir_make(kv->dir, 0700, why) && dir_lock(kv->dir, &kv->lock, why) && has_room(kv, why) &&
 	    (!o->anew || throw_away(kv, why)) && open_or_replace(kv, why);
 	if (kv->open)
 		return kv;

@@ -386,12 +386,15 @@ live_in(struct up *u, const char *directory)
 {
 	char own[1000];
 	struct error why;
-	int code;
+	int code, lock;
 
 	if (directory != NULL ? !dir_make(directory, 0755, &why) : !lab_directory(own, sizeof own, &why))
 		return lab_failed("up", &why);
 	u->directory = directory != NULL ? directory : own;
+	if (!dir_lock(u->directory, &lock, &why))       /* another world lives there */
+		return lab_failed("up", &why);
 	code = live(u);
+	close(lock);
 	if (directory == NULL)
 		dir_remove(own, NULL);
 	return code;

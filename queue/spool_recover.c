@@ -8,7 +8,6 @@
  * start with the file's name, and nothing has been touched: whoever tries again later
  * finds everything.  What was read and makes no sense goes to damaged/ and is named.
  */
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <dirent.h>
@@ -32,21 +31,12 @@ enum {
 /* --- directories ------------------------------------------------------------------------- */
 
 static bool
-lock_dir(struct spool *s, struct error *why)
-{
-	s->lock_fd = open(s->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (s->lock_fd == -1)
-		return error_sys(why, "cannot open %s", s->dir);
-	return flock(s->lock_fd, LOCK_EX | LOCK_NB) == 0 || error_sys(why, "%s is in use", s->dir);
-}
-
-static bool
 make_dirs(struct spool *s, struct error *why)
 {
 	static const char *const below[] = { "seg", "content", "damaged" };
 	char path[SPOOL_PATH];
 
-	if (!dir_make(s->dir, 0700, why) || !lock_dir(s, why))
+	if (!dir_make(s->dir, 0700, why) || !dir_lock(s->dir, &s->lock_fd, why))
 		return false;
 	for (size_t i = 0; i < sizeof below / sizeof *below; i++)
 		if (!dir_make(spool_path(s, path, "%s", below[i]), 0700, why))

@@ -209,6 +209,15 @@ def test_an_unbound_agrees_with_every_mark(world, tmp_path):
         unbound.end()
 
 
+def test_a_second_world_in_the_same_directory_leaves_the_first_alone(world):
+    before = (world.directory / "ca.pem").read_bytes()
+    second = subprocess.run([CHAINMAIL, "lab", "up", "--dir", world.directory, *(word for option, port in zip(
+        ("--smtp", "--https", "--dns", "--http"), free_ports(4)) for word in (option, str(port)))],
+        capture_output=True, text=True, timeout=60, check=False)
+    assert second.returncode != 0 and "is in use" in second.stderr, second
+    assert (world.directory / "ca.pem").read_bytes() == before
+
+
 def all_of(function, places):
     with concurrent.futures.ThreadPoolExecutor(4) as pool:
         return list(pool.map(function, places))
