@@ -133,7 +133,7 @@ def test_all_of_many(waiting):
                 assert client.sendmail("a@far.test", ["later@far.test"], f"Subject: {i}\r\n\r\n") == {}
     count = 3 + many * waiting.up
     assert waiting.command("queue", "hold", "all").stdout == f"hold: {count} messages\n"
-    assert [r["queue_name"] for r in waiting.queue()] == ["hold"] * count
+    until(lambda: [r["queue_name"] for r in waiting.queue()] == ["hold"] * count, "those under way are held behind it")
     assert waiting.command("queue", "show", "all").returncode == 0
     dropped = waiting.command("queue", "drop", "--to", "later@far.test").stdout
     assert dropped.startswith(f"drop: {count - 2} message")
