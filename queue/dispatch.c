@@ -171,6 +171,16 @@ part_with(struct work *w, const uint32_t *keep, uint32_t kept, const uint32_t *o
 	    t->attempts);
 }
 
+static bool
+find_recipients(struct work *w, struct error *why)
+{
+	struct task *t = w->task;
+
+	w->recipients = plan_find_recipients(w->queue, &w->stored.envelope, task_recipients(t), t->count,
+	    w->arena);
+	return w->recipients != NULL || error_set(why, "a recipient cannot be found in the envelope");
+}
+
 /* Those who can go in one transaction with the first recipient stay in the task. */
 static bool
 gather(struct work *w, struct error *why)
@@ -178,10 +188,8 @@ gather(struct work *w, struct error *why)
 	struct task *t = w->task;
 	uint32_t count = t->count, kept = 0, others = 0, *keep, *other;
 
-	w->recipients = plan_find_recipients(w->queue, &w->stored.envelope, task_recipients(t), count,
-	    w->arena);
-	if (w->recipients == NULL)
-		return error_set(why, "a recipient cannot be found in the envelope");
+	if (!find_recipients(w, why))
+		return false;
 	keep = must_alloc(count * sizeof *keep);
 	other = must_alloc(count * sizeof *other);
 	for (uint32_t i = 0; i < count; i++) {
@@ -334,15 +342,17 @@ begin_expanding(struct work *w)
 	plan_expand(q, t);
 }
 
-/* Not even its sender is known: it is tried as long as others are, and then it is no more. */
+/*
+ * Not even its sender is known.  Where a disk refuses it waits, for as long as that takes:
+ * he is still to be told.  What is damaged is tried as long as others are, and is no more.
+ */
 static void
-not_readable(struct queue *q, struct task *t, const char *why)
+not_readable(struct queue *q, struct task *t, const struct error *why)
 {
 	struct message *m = t->message;
 	struct log_line l;
 
-	queue_unreadable(q, m, why);
-	if (!has_expired(q, m)) {
+	if (queue_unreadable(q, m, why) || !has_expired(q, m)) {
 		task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
 		t->attempts++;
 		return;
@@ -370,12 +380,12 @@ begin(struct queue *q, struct task *t)
 	read = spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why);
 	if (w->stored.envelope.count == 0 || !gather(w, &why)) {
 		free_work(w);
-		not_readable(q, t, why.text);
+		not_readable(q, t, &why);
 		return;
 	}
 	t->message->alarmed = t->message->alarmed && !read;
 	if (!read) {
-		queue_unreadable(q, t->message, why.text);
+		queue_unreadable(q, t->message, &why);
 		settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
 		return;
 	}
@@ -411,12 +421,9 @@ begin_late(struct queue *q, struct task *t)
 	struct error why = { 0 };
 
 	spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why);
-	if (w->stored.envelope.count > 0)
-		w->recipients = plan_find_recipients(q, &w->stored.envelope, task_recipients(t), t->count,
-		    w->arena);
-	if (w->recipients == NULL) {
+	if (w->stored.envelope.count == 0 || !find_recipients(w, &why)) {
 		free_work(w);
-		not_readable(q, t, why.text);
+		not_readable(q, t, &why);
 		return;
 	}
 	w->late = true;

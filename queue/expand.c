@@ -270,7 +270,7 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 	q->expanding++;
 	if (!spool_read(q->spool, m->id, &w->bytes, w->arena, &w->stored, &why) ||
 	    (found = plan_find_recipients(q, &w->stored.envelope, &number, 1, w->arena)) == NULL) {
-		queue_unreadable(q, m, why.text);
+		queue_unreadable(q, m, &why);
 		try_later(w);
 		return;
 	}

@@ -90,8 +90,11 @@ struct queue {
 /* Look again at what can be tried; cheap, and done once a turn. */
 void queue_look(struct queue *);
 void queue_alarm(struct queue *, const char *what, const char *why);
-/* The message, or NULL when it has ended, cannot be read: told once, until it can. */
-void queue_unreadable(struct queue *, struct message *, const char *why);
+/*
+ * The message, or NULL when it has ended, cannot be read: told once, until it can.  True:
+ * the disk refuses, and may read it later; false: what there was is gone or damaged.
+ */
+bool queue_unreadable(struct queue *, struct message *, const struct error *why);
 /* Something that was under way is over: maybe everything is done. */
 void queue_work_over(struct queue *);
 /* Say a status from the loop, to somebody who must not hear it at once. */

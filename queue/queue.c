@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -26,13 +27,14 @@ queue_alarm(struct queue *q, const char *what, const char *why)
 	queue_say(q, &EVENT_ALARM, what, why);
 }
 
-void
-queue_unreadable(struct queue *q, struct message *m, const char *why)
+bool
+queue_unreadable(struct queue *q, struct message *m, const struct error *why)
 {
 	if (m == NULL || !m->alarmed)
-		queue_alarm(q, "message", why);
+		queue_alarm(q, "message", why->text);
 	if (m != NULL)
 		m->alarmed = true;
+	return why->number != 0 && why->number != ENOENT;
 }
 
 static void

@@ -6,7 +6,6 @@
  * other.  None is ever made about a message whose sender is null, and none for
  * a recipient whose sender said NOTIFY=NEVER or left this kind out.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -236,8 +235,7 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
 	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
 	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
-		queue_unreadable(q, schedule_find(&q->schedule, id), why.text);
-		if (why.number != 0 && why.number != ENOENT) {  /* a disk that refuses for a moment */
+		if (queue_unreadable(q, schedule_find(&q->schedule, id), &why)) {
 			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
 			return;
 		}

@@ -4,6 +4,9 @@
  * never (queue/dispatch, settle, tell, entry); afterwards the spool says what
  * the memory says.
  */
+#include <sys/uio.h>
+#include <errno.h>
+
 #include "base/rng.h"
 #include "queue_world.h"
 
@@ -1020,6 +1023,43 @@ test_what_cannot_be_read_ends(void **state)
 	}
 }
 
+static bool disk_refuses;
+
+/* In place of that of the C library: a disk that cannot read, for a while. */
+ssize_t
+pread(int fd, void *to, size_t n, off_t at)
+{
+	struct iovec piece = { to, n };
+
+	if (!disk_refuses)
+		return preadv(fd, &piece, 1, at);
+	errno = EIO;
+	return -1;
+}
+
+/* Past its expiry too: who was promised a report gets it as soon as his name can be read. */
+static void
+test_what_the_disk_refuses_waits(void **state)
+{
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 25s }\n");
+	world_store(&w, "ann@local.test", "a@far.test");
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	disk_refuses = true;
+	world_run(&w, 60 * SECOND);
+	disk_refuses = false;
+	assert_int_equal(queue_messages(w.queue), 1);
+	assert_true(world_said(&w, "what=message"));
+	assert_false(world_said(&w, "reason=unreadable"));
+	world_run(&w, 15 * SECOND);
+	world_answer(&w, 1, "451 4.3.0 not now");
+	world_run(&w, 100);
+	assert_true(has(world_text(&w, world_own(&w)), "Action: failed\r\n"));
+}
+
 /* --- everything at random -------------------------------------------------------------------------- */
 
 static const char *const TEXTS[] = {
@@ -1170,7 +1210,8 @@ main(void)
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
-		T(test_what_cannot_be_read_ends), T(test_no_file_for_large_mail), T(test_random_lives),
+		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
+		T(test_no_file_for_large_mail), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
