@@ -167,6 +167,8 @@ send_birth(struct child *c)
 	link_send(c->link, CONTROL_FILES, NONE, packed_files(c->all->files, ROLE_KINDS[c->role].purposes));
 	if (c->role == ROLE_SMTPD)
 		link_send(c->link, CONTROL_COUNTS, NONE, fcntl(c->all->counts->fd, F_DUPFD_CLOEXEC, 0));
+	if (c->role == ROLE_SMTPD || c->role == ROLE_QUEUE)
+		link_send(c->link, CONTROL_IDS, NONE, fcntl(c->all->ids, F_DUPFD_CLOEXEC, 0));
 	send_doors(c);
 	link_child(c);
 	link_send(c->link, CONTROL_GO, NONE, -1);

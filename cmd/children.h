@@ -35,6 +35,7 @@ struct children {
 	const struct files  *files;     /* of the configuration in force */
 	const struct premises *premises;
 	struct counts       *counts;    /* of this generation's listeners */
+	int                  ids;       /* of the bound of identifiers (base/ids.h) */
 	bool                 lists_are_left;    /* with one click, in that configuration */
 	/* What a child says (CONTROL_READY, CONTROL_FAILED). */
 	void               (*hear)(void *arg, struct child *, unsigned kind, struct slice payload);

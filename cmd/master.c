@@ -9,6 +9,7 @@
 #include "cmd/certificates.h"
 #include "cmd/children.h"
 #include "cmd/cmd.h"
+#include "cmd/lease.h"
 #include "cmd/master.h"
 #include "cmd/notify.h"
 #include "cmd/premises.h"
@@ -33,6 +34,8 @@ struct master {
 	struct files   files;
 	struct conf   *conf;
 	struct premises premises;
+	struct lease   lease;           /* until when messages may be named */
+	bool           lease_alarmed;
 	struct counts  counts;          /* of connections, by listen block */
 	struct children children;
 	bool           ready_said, stopping;
@@ -413,6 +416,23 @@ secrets_changed(struct master *m)
 	return renewed;
 }
 
+/* For an hour the disk may refuse; then names still differ, and say the time no more. */
+static void
+renew_lease(struct master *m)
+{
+	struct error why;
+	bool ok = lease_renew(&m->lease, &m->clock, &why);
+
+	if (!ok && !m->lease_alarmed) {
+		struct log_line l = log_event(&m->log, &EVENT_ALARM, 0);
+
+		log_text(&l, "what", "ids");
+		log_text(&l, "why", why.text);
+		log_end(&l);
+	}
+	m->lease_alarmed = !ok;
+}
+
 static void
 look_around(void *arg)
 {
@@ -421,6 +441,7 @@ look_around(void *arg)
 	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
 	    (watch_changed(&m->watch) || secrets_changed(m)))
 		read_again(m);
+	renew_lease(m);
 	certificates_warn(&m->certificates, clock_now(&m->clock), &m->log);
 	timer_set(&m->loop, &m->look, WATCH_MS, look_around, m);
 }
@@ -482,6 +503,7 @@ master_run(const struct master_options *o)
 	m.log.least = m.conf->log.least;
 	if (!premises_take(&m.premises, m.conf, &why) ||
 	    !secrets_keep(m.conf->state, clock_now(&m.clock), &m.files, &renewed, &why) ||
+	    !lease_begin(&m.lease, m.conf->state, &m.clock, &why) ||
 	    !premises_open_doors(&m.premises, m.conf, &why) ||
 	    !counts_make(&m.counts, (unsigned)m.conf->listen_count, &why)) {
 		fprintf(stderr, "chainmail: %s\n", why.text);
@@ -489,7 +511,7 @@ master_run(const struct master_options *o)
 	}
 	loop_begin(&m.loop, &m.clock);
 	m.children = (struct children){ .loop = &m.loop, .files = &m.files, .premises = &m.premises,
-	    .counts = &m.counts, .lists_are_left = conf_lets_leave(m.conf),
+	    .counts = &m.counts, .ids = m.lease.fd, .lists_are_left = conf_lets_leave(m.conf),
 	    .hear = on_child_says, .arg = &m };
 	watch_signals(&m);
 	watch_begin(&m.watch, &m.files);
@@ -498,5 +520,7 @@ master_run(const struct master_options *o)
 	fill_roles(&m);
 	certificates_begin(&m.certificates, m.conf, &m.files);
 	loop_run(&m.loop);
+	if (children_none(&m.children))
+		lease_end(&m.lease);
 	return m.exit_code;
 }

@@ -95,6 +95,17 @@ take_counts(struct birth *b, int fd)
 }
 
 static void
+take_ids(struct birth *b, int fd)
+{
+	struct error why;
+
+	if (fd == -1)
+		fail(b, "the descriptor of the bound of identifiers did not come");
+	if ((b->role.ids = ids_bound_take(fd, &why)) == NULL)
+		fail(b, why.text);
+}
+
+static void
 hand_over(struct birth *b, const struct arrival *a)
 {
 	const struct role_kind *kind = b->role.kind;
@@ -205,6 +216,9 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		break;
 	case CONTROL_COUNTS:
 		take_counts(b, fd);
+		break;
+	case CONTROL_IDS:
+		take_ids(b, fd);
 		break;
 	case CONTROL_GO:
 		go(b);

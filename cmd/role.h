@@ -13,6 +13,7 @@
 #define CMD_ROLE_H
 
 #include "base/counts.h"
+#include "base/ids.h"
 #include "base/log.h"
 #include "base/sandbox.h"
 #include "conf/route.h"
@@ -27,6 +28,7 @@ enum {                                  /* frames between master and role */
 	CONTROL_DOOR,                   /* number u32 of the listen block (0: web); a listening socket */
 	CONTROL_LINK,                   /* kind u8 of the other role; a descriptor */
 	CONTROL_COUNTS,                 /* a descriptor: base/counts.h, of connections by listen block */
+	CONTROL_IDS,                    /* a descriptor: the bound of identifiers (base/ids.h) */
 	CONTROL_GO,
 	CONTROL_READY,                  /* what the sandbox lacked */
 	CONTROL_FAILED,                 /* a sentence */
@@ -62,6 +64,7 @@ struct role {
 	const struct role_kind *kind;
 	unsigned       slot;            /* no two live processes share one (base/ids.h) */
 	struct counts  counts;          /* what all smtpd count together; no other role has any */
+	struct ids_bound *ids;          /* for those who name messages: smtpd and queue */
 	struct loop    loop;
 	struct clock   clock;
 	struct log     log;

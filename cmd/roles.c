@@ -68,7 +68,7 @@ smtpd_prepare(struct role *r, struct error *why)
 {
 	struct smtpd_state *s = r->state = must_alloc(sizeof *s);
 	struct smtpd_options o = { .conf = r->conf, .routes = r->routes, .trust = r->trust,
-	    .files = &r->reader, .log = &r->log, .slot = r->slot,
+	    .files = &r->reader, .log = &r->log, .slot = r->slot, .ids = r->ids,
 	    .counts = &r->counts };
 
 	if (!prepare_dns(r, &s->dns, why))
@@ -159,7 +159,7 @@ queue_begin(struct role *r, struct error *why)
 	struct queue_state *s = r->state;
 	long cores = sysconf(_SC_NPROCESSORS_ONLN);
 	struct queue_options o = { .conf = r->conf, .routes = r->routes, .files = &r->reader,
-	    .log = &r->log, .slot = r->slot,
+	    .log = &r->log, .slot = r->slot, .ids = r->ids,
 	    .sealers = cores < 1 ? 1 : cores > SEALERS_MOST ? SEALERS_MOST : (unsigned)cores };
 
 	s->queue = queue_start(&r->loop, &o, why);

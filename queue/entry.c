@@ -132,6 +132,39 @@ consistent(const struct envelope *e, struct slice content, const struct space *s
 	    (space != NULL || content.n == e->size) && (space != NULL) == (e->size > SMALL_CONTENT);
 }
 
+/*
+ * A listener repeats its request to the octet.  All else that comes under a name
+ * that is taken is another message, and never gets a 250 for the one that is here.
+ */
+static bool
+same_message(const struct envelope *a, struct slice content, const struct stored *b)
+{
+	struct buf one = BUF(ENVELOPE_MOST), other = BUF(ENVELOPE_MOST);
+	bool same;
+
+	envelope_pack(a, &one);
+	envelope_pack(&b->envelope, &other);
+	same = !one.full && slice_eq(buf_slice(&one), buf_slice(&other)) &&
+	    (b->fd != -1 || slice_eq(content, b->content));
+	buf_free(&one);
+	buf_free(&other);
+	return same;
+}
+
+static bool
+is_repeat(struct storing *s, struct slice content)
+{
+	struct buf bytes = BUF(RECORD_MOST);
+	struct stored there;
+	bool repeat = spool_read(s->queue->spool, s->envelope.id, &bytes, s->arena, &there, NULL) &&
+	    same_message(&s->envelope, content, &there);
+
+	if (there.fd != -1)
+		close(there.fd);
+	buf_free(&bytes);
+	return repeat;
+}
+
 static void
 refuse_store(struct storing *s, struct status status)
 {
@@ -170,7 +203,8 @@ take_store(struct smtpd_link *d, struct slice payload)
 	} else if (spool_living(d->queue->spool, s->envelope.id)) {
 		if (space != NULL)
 			spool_content_drop(d->queue->spool, &space->content);
-		refuse_store(s, STATUS(250, 2, 0, 0, "it is here already"));
+		refuse_store(s, is_repeat(s, content) ? STATUS(250, 2, 0, 0, "it is here already")
+		    : STATUS(451, 4, 3, 0, "the identifier is in use; try again"));
 	} else if (space != NULL) {
 		spool_store_file(d->queue->spool, &s->envelope, space->content, stored, s);
 	} else {

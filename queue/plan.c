@@ -333,7 +333,10 @@ plan_message(struct queue *q, const struct envelope *e, const struct recipient_s
 static bool
 plan_found(void *arg, const struct found *f)
 {
-	plan_message(arg, &f->summary, f->states, f->count);
+	struct queue *q = arg;
+
+	ids_pass(&q->ids, f->summary.id);       /* also should the lease be lost (cmd/lease.h) */
+	plan_message(q, &f->summary, f->states, f->count);
 	return true;
 }
 

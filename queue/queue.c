@@ -233,7 +233,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	q->loop = loop;
 	q->options = *o;
 	history_begin(q);
-	q->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
+	ids_begin(&q->ids, loop->clock, o->slot, o->ids);
 	schedule_begin(&q->schedule);
 	q->schedule.patience = (struct patience){ o->conf->delivery.warn, conf_patience(o->conf, false),
 	    conf_patience(o->conf, true) };

@@ -10,6 +10,7 @@
 #ifndef QUEUE_QUEUE_H
 #define QUEUE_QUEUE_H
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "conf/route.h"
 #include "net/loop.h"
@@ -43,6 +44,7 @@ struct queue_options {
 	const struct reader *files;     /* signing keys */
 	struct log          *log;
 	unsigned             slot;      /* base/ids.h */
+	struct ids_bound    *ids;       /* the same; NULL: nobody else gives names */
 	unsigned             sealers;   /* threads for signatures; 0: on the loop, in order */
 	bool                 threadless;        /* the spool too */
 	uint64_t             segment;   /* bytes of a segment; 0: the default */

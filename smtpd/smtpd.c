@@ -62,7 +62,7 @@ smtpd_start(struct loop *loop, const struct smtpd_options *o, struct error *why)
 		return NULL;
 	}
 	s->policy = policy_configured(&o->conf->policy);
-	s->ids = (struct ids){ .clock = loop->clock, .slot = o->slot };
+	ids_begin(&s->ids, loop->clock, o->slot, o->ids);
 	s->keys = keys_new(KEYS_KEPT);
 	s->storage = storage_new(s);
 	s->rates = rates_new();

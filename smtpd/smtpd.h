@@ -26,6 +26,7 @@ struct smtpd_options {
 	struct resolver     *resolver;
 	struct log          *log;
 	unsigned             slot;      /* base/ids.h; our row of the counts */
+	struct ids_bound    *ids;       /* base/ids.h; NULL: nobody else gives names */
 	struct counts       *counts;    /* of connections, by listen block; NULL: nobody else counts */
 };
 

@@ -95,6 +95,29 @@ test_stored_once(void **state)
 	assert_int_equal(w.count, 1);
 }
 
+/* Another message under a name that is taken: whatever differs, no 250 says that it is here. */
+static void
+test_a_name_that_is_taken(void **state)
+{
+	struct envelope e = world_envelope(&w, "s@sender.test", "a@far.test"), other;
+	struct slice text = slice(CONTENT);
+
+	(void)state;
+	world_store_envelope(&w, &e);
+	for (int i = 0; i < 4; i++) {
+		other = world_envelope(&w, i == 0 ? "t@sender.test" : "s@sender.test",
+		    i == 1 ? "b@far.test" : "a@far.test");
+		other.id = e.id;
+		other.arrival += i == 2;
+		send_store(&w, &other, 0, i == 3 ? slice("From: s@sender.test\r\nSubject: y\r\n\r\nbody\r\n") : text);
+		world_run(&w, 10);
+		assert_int_equal(w.stored.reply, 451);
+	}
+	assert_int_equal(queue_messages(w.queue), 1);
+	world_store_envelope(&w, &e);           /* a true repeat, after all that */
+	assert_int_equal(queue_messages(w.queue), 1);
+}
+
 static void
 test_bad_requests(void **state)
 {
@@ -1256,7 +1279,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_delivered), T(test_places), T(test_stored_once), T(test_bad_requests),
+		T(test_delivered), T(test_places), T(test_stored_once), T(test_a_name_that_is_taken), T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
 		T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
 		T(test_host_that_goes), T(test_one_of_many_fails),
