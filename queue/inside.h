@@ -302,12 +302,13 @@ struct told {
 };
 
 /*
- * Tell the sender, if he is to be told (RFC 3461, 3464): one report about all of
- * them.  `done` comes when it is stored, or at once from the loop when nobody is
- * told; with a bad status nothing was stored and it must be asked again.
+ * Tell the sender, if he is to be told (RFC 3461, 3464): one report about as many of
+ * them, from the first on, as it can name.  `done` comes when it is stored, or at once
+ * from the loop when nobody is told, and says how many that were, at least one: for
+ * the others it is asked again.  With a bad status nothing was stored, and none was told.
  */
 void tell_sender(struct queue *, uint64_t id, const struct told *, size_t n,
-    void (*done)(void *arg, struct status), void *arg);
+    void (*done)(void *arg, struct status, size_t told), void *arg);
 
 /* --- vouching.c (vouching.h) ------------------------------------------------------------------ */
 

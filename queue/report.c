@@ -6,7 +6,11 @@
 #include "mail/header.h"
 #include "queue/report.h"
 
-enum { WORDS_MOST = 600 };              /* of another server's words, as they are shown */
+enum {
+	WORDS_MOST = 600,               /* of another server's words, as they are shown */
+	WORDS_OVER = 20,                /* the last of them may go so far beyond */
+	NAME_FIXED = 400,               /* all our own words about one recipient */
+};
 
 bool
 report_utf8(const struct report *r)
@@ -238,6 +242,21 @@ add_diagnostic(struct buf *b, const struct report *r, const struct status *s)
 		buf_printf(b, "%u.%u.%u ", s->class, s->subject, s->detail);
 	add_words(b, r, s->text);
 	buf_add(b, S("\r\n"));
+}
+
+static size_t
+words_most(struct slice words)
+{
+	if (words.n == 0)
+		return 0;
+	return (4 * words.n < WORDS_MOST ? 4 * words.n : WORDS_MOST) + WORDS_OVER;
+}
+
+size_t
+report_name_most(const struct report_recipient *one)
+{
+	return NAME_FIXED + 2 * one->address.n + 2 * one->host.n + 2 * words_most(one->status.text) +
+	    2 * words_most(one->orcpt);
 }
 
 /* RFC 3464 2.3 */

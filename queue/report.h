@@ -40,6 +40,8 @@ struct report {
 };
 
 enum {
+	REPORT_RECIPIENTS_MOST = 1000,  /* more of them, or more text: several reports */
+	REPORT_NAMES_MOST = 512 << 10,  /* by report_name_most() */
 	REPORT_FULL_MOST = 100 << 10,   /* larger messages: header only (K7) */
 	REPORT_HEADER_MOST = 64 << 10,
 };
@@ -49,10 +51,13 @@ bool report_utf8(const struct report *);
 /* Whether it needs 8BITMIME: for that, or for what goes with it. */
 bool report_eight_bit(const struct report *);
 
+/* Octets that it takes to name this one, at most: in the parts for people and for programs. */
+size_t report_name_most(const struct report_recipient *);
+
 /* "failed", as it stands in the Action field. */
 const char *report_word(enum report_action);
 
-/* Appends the whole message, header and body, with CRLF. */
+/* Appends the whole message, header and body, with CRLF.  It has room in two REPORT_NAMES_MOST. */
 void report_write(struct buf *, const struct report *);
 
 #endif

@@ -13,7 +13,8 @@
 #include "queue/inside.h"
 
 enum {
-	ENDING_MEMORY = 8 << 20,
+	ENDING_WORDS = 64 << 20,        /* of servers, about all recipients of a message */
+	ENDING_FIRST = 16,              /* recipients that there is room for at first */
 	LATE_MOST = 200,                /* named in one warning */
 	LATE_MS = 2000,                 /* who becomes late within that goes into it too */
 };
@@ -119,10 +120,12 @@ struct ending {
 	struct queue *queue;            /* NULL: it has ended, and the next one will owe it */
 	struct ending *next, *previous;
 	uint64_t      id;
-	struct arena *arena;
+	struct arena *arena;            /* of the words */
+	struct slice  host, text;       /* the newest of them */
 	struct told  *told;
 	struct recipient_state *states;
-	size_t        count;
+	size_t        count, room;
+	size_t        over;             /* of them: their report is stored */
 	struct timer  again;
 	bool          warning;          /* they wait, and go on waiting */
 	bool          asked;            /* tell_sender() has it and will answer */
@@ -134,6 +137,8 @@ static void
 ending_free(struct ending *e)
 {
 	arena_free(e->arena);
+	free(e->told);
+	free(e->states);
 	free(e);
 }
 
@@ -150,23 +155,24 @@ ending_leave(struct ending *e)
 
 /* Nobody may have dropped the message meanwhile; it goes with the last one. */
 static void
-ending_keep(const struct ending *e)
+ending_keep(const struct ending *e, size_t n)
 {
+	const struct recipient_state *states = e->states + e->over;
 	struct queue *q = e->queue;
 	struct message *m = schedule_find(&q->schedule, e->id);
 
 	if (e->warning) {
 		if (m != NULL)
-			late_keep(q, m, e->told, e->count);
+			late_keep(q, m, e->told + e->over, n);
 		return;
 	}
-	for (size_t i = 0; i < e->count; i++) {
+	for (size_t i = 0; i < n; i++) {
 		if ((m = schedule_find(&q->schedule, e->id)) == NULL)
 			return;
-		if (e->states[i].stage == RECIPIENT_EXPANDED)
-			expand_told(q, m, e->states[i].recipient);
+		if (states[i].stage == RECIPIENT_EXPANDED)
+			expand_told(q, m, states[i].recipient);
 		else
-			plan_recipient_over(q, m, &e->states[i]);
+			plan_recipient_over(q, m, &states[i]);
 	}
 }
 
@@ -181,8 +187,9 @@ ending_over(struct ending *e)
 	queue_work_over(q);
 }
 
+/* Those whom one report names are over with it; the others get the next one. */
 static void
-ending_told(void *arg, struct status status)
+ending_told(void *arg, struct status status, size_t told)
 {
 	struct ending *e = arg;
 	struct queue *q = e->queue;
@@ -196,8 +203,12 @@ ending_told(void *arg, struct status status)
 		timer_set(q->loop, &e->again, 10 * SECOND, tell_ending, e);
 		return;
 	}
-	ending_keep(e);
-	ending_over(e);
+	ending_keep(e, told);
+	e->over += told;
+	if (e->over < e->count)
+		tell_ending(e);
+	else
+		ending_over(e);
 }
 
 static void
@@ -206,28 +217,48 @@ tell_ending(void *arg)
 	struct ending *e = arg;
 
 	e->asked = true;
-	tell_sender(e->queue, e->id, e->told, e->count, ending_told, e);
+	tell_sender(e->queue, e->id, e->told + e->over, e->count - e->over, ending_told, e);
 }
 
 static struct ending *
-ending_new(struct queue *q, uint64_t id, size_t most)
+ending_new(struct queue *q, uint64_t id)
 {
 	struct ending *e = must_alloc(sizeof *e);
 
-	*e = (struct ending){ .queue = q, .id = id, .arena = arena_new(ENDING_MEMORY) };
-	e->told = arena_get(e->arena, most * sizeof *e->told);
-	e->states = arena_get(e->arena, most * sizeof *e->states);
-	bug_if(e->states == NULL);
+	*e = (struct ending){ .queue = q, .id = id, .arena = arena_new(ENDING_WORDS) };
 	return e;
+}
+
+/* Mostly all were told the same.  Above the ceiling words are lost, and nobody else. */
+static struct slice
+keep_words(struct ending *e, struct slice words, struct slice *newest)
+{
+	if (words.n == 0)
+		return NONE;
+	if (!slice_eq(words, *newest))
+		*newest = arena_copy(e->arena, words);
+	return *newest;
+}
+
+/* At most all recipients of a message (RECIPIENTS_MOST). */
+static void
+ending_grow(struct ending *e)
+{
+	if (e->count < e->room)
+		return;
+	e->room = e->room > 0 ? 2 * e->room : ENDING_FIRST;
+	e->told = must_grow(e->told, e->room * sizeof *e->told);
+	e->states = must_grow(e->states, e->room * sizeof *e->states);
 }
 
 static void
 ending_add(struct ending *e, enum report_action action, struct recipient_state state, struct slice host)
 {
-	state.host = arena_copy(e->arena, state.host);
-	state.last.text = arena_copy(e->arena, state.last.text);
+	ending_grow(e);
+	state.host = keep_words(e, state.host, &e->host);
+	state.last.text = keep_words(e, state.last.text, &e->text);
 	e->told[e->count] = (struct told){ state.recipient, action, state.last,
-	    arena_copy(e->arena, host), state.tried };
+	    keep_words(e, host, &e->host), state.tried };
 	e->states[e->count++] = state;
 }
 
@@ -295,7 +326,7 @@ settle_owed(struct queue *q, struct message *m, const struct recipient_state *st
 		if (!settle_owes(&states[i]))
 			continue;
 		if (e == NULL)
-			e = ending_new(q, m->id, n);
+			e = ending_new(q, m->id);
 		ending_add_owed(e, states[i]);
 	}
 	if (e == NULL)
@@ -336,7 +367,7 @@ settle_delivered(struct settling *x, uint32_t number, const struct recipient *r,
 		return;
 	}
 	if (x->succeeded == NULL)
-		x->succeeded = ending_new(x->queue, x->message->id, x->tried->task->count);
+		x->succeeded = ending_new(x->queue, x->message->id);
 	ending_add(x->succeeded, x->tried->kind != NULL ? REPORT_DELIVERED : REPORT_RELAYED, state,
 	    host_to_tell(x));
 }
@@ -350,7 +381,7 @@ settle_failed(struct settling *x, uint32_t number, const struct recipient *r, st
 	state = state_after(x, number, RECIPIENT_FAILED, s);
 	state.told |= NOTIFY_FAILURE;
 	if (x->failed == NULL)
-		x->failed = ending_new(x->queue, x->message->id, x->tried->task->count);
+		x->failed = ending_new(x->queue, x->message->id);
 	ending_add(x->failed, REPORT_FAILED, state, host_to_tell(x));
 }
 
@@ -427,7 +458,7 @@ maybe_warn(const struct settling *x)
 	if (!x->late || m->warning || m->report || warn == 0 || x->now - m->arrival < warn)
 		return;
 	m->warning = true;
-	e = ending_new(x->queue, m->id, LATE_MOST);
+	e = ending_new(x->queue, m->id);
 	e->warning = true;
 	ending_join(e);
 	timer_set(x->queue->loop, &e->again, LATE_MS, warn_now, e);

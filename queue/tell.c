@@ -16,7 +16,7 @@
 #include "mail/header.h"
 #include "queue/inside.h"
 
-enum { TELL_MEMORY = 16 << 20, TEXT_MOST = 1 << 20 };
+enum { TELL_MEMORY = 16 << 20, TEXT_MOST = 2 * REPORT_NAMES_MOST };
 
 struct telling {
 	struct queue *queue;
@@ -28,7 +28,8 @@ struct telling {
 	struct buf    text;
 	struct envelope envelope;
 	struct recipient recipient;
-	void        (*done)(void *arg, struct status);
+	size_t        told;             /* of those it was asked about */
+	void        (*done)(void *arg, struct status, size_t told);
 	void         *arg;
 	struct status status;
 	struct later  later;
@@ -38,9 +39,10 @@ static void
 finish(void *arg)
 {
 	struct telling *t = arg;
-	void (*done)(void *, struct status) = t->done;
+	void (*done)(void *, struct status, size_t) = t->done;
 	void *waiter = t->arg;
 	struct status status = t->status;
+	size_t told = t->told;
 
 	if (t->stored.fd != -1)
 		close(t->stored.fd);
@@ -48,7 +50,7 @@ finish(void *arg)
 	buf_free(&t->text);
 	arena_free(t->arena);
 	free(t);
-	done(waiter, status);
+	done(waiter, status, told);
 }
 
 static void
@@ -85,18 +87,26 @@ recipients_of(struct telling *t, const struct told *about, size_t n)
 	    : plan_find_recipients(t->queue, &t->stored.envelope, numbers, n, t->arena);
 }
 
+/* All up to the first one who does not fit into the report any more. */
 static size_t
 choose(struct telling *t, const struct told *about, size_t n)
 {
 	struct report_recipient *to = arena_get(t->arena, n * sizeof *to);
-	size_t count = 0;
+	size_t count = 0, names = 0;
 
 	for (size_t i = 0; i < n && to != NULL && t->recipients != NULL; i++) {
 		const struct recipient *r = t->recipients[i];
 
-		if (wants_to_know(r, &about[i]))
-			to[count++] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
-			    about[i].status, about[i].host, about[i].tried };
+		if (!wants_to_know(r, &about[i]))
+			continue;
+		to[count] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
+		    about[i].status, about[i].host, about[i].tried };
+		names += report_name_most(&to[count]);
+		if (count > 0 && names > REPORT_NAMES_MOST) {
+			t->told = i;
+			break;
+		}
+		count++;
 	}
 	t->report.recipients = to;
 	return count;
@@ -227,13 +237,13 @@ log_silence(struct telling *t, size_t n, const char *reason)
 
 void
 tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
-    void (*done)(void *, struct status), void *arg)
+    void (*done)(void *, struct status, size_t), void *arg)
 {
 	struct telling *t = must_alloc(sizeof *t);
 	struct error why = { 0 };
 
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
-	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
+	    .text = BUF(TEXT_MOST), .stored.fd = -1, .told = n, .done = done, .arg = arg };
 	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
 		if (queue_unreadable(q, schedule_find(&q->schedule, id), &why)) {
 			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
@@ -245,16 +255,20 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 		}
 		/* Its content is gone for good: the report tells that, and goes without it. */
 	}
+	if (n > REPORT_RECIPIENTS_MOST)
+		n = REPORT_RECIPIENTS_MOST;
 	t->recipients = recipients_of(t, about, n);
+	t->told = n;
 	t->report.count = t->stored.envelope.sender.n > 0 ? choose(t, about, n) : 0;
 	if (t->report.count == 0) {
 		if (about[0].action == REPORT_FAILED)
-			log_silence(t, n, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
+			log_silence(t, t->told, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
 		finish_later(t, STATUS(250, 2, 0, 0, "nobody wants to know"));
 		return;
 	}
 	fill_report(t);
 	report_write(&t->text, &t->report);
+	bug_if(t->text.full);
 	fill_envelope(t);
 	log_report(t);
 	store_report(t, stored);

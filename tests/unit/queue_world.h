@@ -449,7 +449,7 @@ world_compare(struct world *w)
 
 /* All that is there: for messages of our own, whose identifiers nobody told. */
 struct ids_found {
-	uint64_t id[100];
+	uint64_t id[400];
 	size_t   n;
 };
 

@@ -423,6 +423,44 @@ test_long_words(void **state)
 		}
 }
 
+/* --- how much it takes ------------------------------------------------------------------ */
+
+static size_t
+length_with(const struct report_recipient *all, size_t n)
+{
+	struct report r = report_about(all, n);
+
+	buf_clear(&text);
+	report_write(&text, &r);
+	return text.n;
+}
+
+/* One more of the longest takes no more than was said, whatever he and his host say. */
+static void
+test_room_for_a_name(void **state)
+{
+	static const char *const words[] = { "x", "\x01", "\xc3\xa4", "%", "+E4", "\\", "\r\n" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(words); i++)
+		for (size_t n = 0; n < 3000; n += 149)
+			for (int k = 0; k < 8; k++) {
+				struct report_recipient two[2] = { FAILED };
+				struct buf many = BUF(8000), address = BUF(500);
+
+				while (many.n < n)
+					buf_add(&many, slice(words[i]));
+				buf_printf(&address, "%s%0254d@far.test", k & 1 ? "\xc3\xa4" : "", 1);
+				two[0].address = two[0].host = buf_slice(&address);
+				two[0].status.text = buf_slice(&many);
+				two[0].orcpt = arena_printf(arena, "%s%.*s", k & 2 ? "utf-8;" : "", FMT(buf_slice(&many)));
+				two[0].action = k & 4 ? REPORT_DELAYED : REPORT_FAILED;
+				two[1] = two[0];
+				assert_true(length_with(two, 2) - length_with(two, 1) <= report_name_most(&two[0]));
+				buf_free(&many), buf_free(&address);
+			}
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -431,6 +469,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_failed), T(test_actions), T(test_several), T(test_original), T(test_utf8),
 		T(test_eight_bit_original), T(test_hostile_words), T(test_original_recipients), T(test_long_words),
+		T(test_room_for_a_name),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);

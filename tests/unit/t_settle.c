@@ -7,6 +7,7 @@
 #include <sys/uio.h>
 #include <errno.h>
 
+#include "base/bug.h"
 #include "base/rng.h"
 #include "queue_world.h"
 
@@ -335,6 +336,106 @@ test_all_fail_in_one_report(void **state)
 		snprintf(line, sizeof line, "Final-Recipient: rfc822; %c@far.test\r\n", *p);
 		assert_true(has(report, line));
 	}
+}
+
+/* --- many ends at once ------------------------------------------------------------------- */
+
+enum { CROWD = 60000 };                 /* more than there once was memory for */
+
+/* Whom the reports to ann name, each of them whole in itself. */
+static size_t
+count_told(unsigned char *told)
+{
+	struct ids_found all = { .n = 0 };
+	size_t named = 0;
+
+	spool_each(w.queue->spool, note_id, &all);
+	for (size_t i = 0; i < all.n; i++) {
+		struct slice text = NONE, line;
+		bool closed = false;
+
+		if (all.id[i] < 1000000)        /* not our own */
+			continue;
+		text = world_text(&w, all.id[i]);
+		assert_true(text.n < 2 * REPORT_NAMES_MOST);
+		while (slice_cut(&text, '\n', &line)) {
+			uint64_t number = 0;
+
+			closed = slice_starts(line, S("--=_")) && slice_endsi(line, S("--\r"));
+			if (!slice_starts(line, S("Final-Recipient: rfc822; r")))
+				continue;
+			line = slice_skip(line, sizeof "Final-Recipient: rfc822; r" - 1);
+			assert_true(slice_number(slice_head(line, slice_find(line, 'x')), CROWD - 1, &number));
+			assert_int_equal(told[number]++, 0);
+			named++;
+		}
+		assert_true(closed);
+	}
+	return named;
+}
+
+/* So many that wait; the deliverer says nothing to the first of them. */
+static void
+store_crowd(unsigned n, unsigned length)
+{
+	struct buf list = BUF(16 << 20);
+
+	for (unsigned i = 0; i < n; i++)
+		buf_printf(&list, "r%ux%0*d@far.test ", i, length, 0);
+	buf_byte(&list, '\0');
+	world_store(&w, "ann@local.test", list.p);
+	buf_free(&list);
+}
+
+/* All of a great mailing have had their time: in portions, and nobody is forgotten. */
+static void
+test_a_crowd_expires(void **state)
+{
+	unsigned char *told = must_alloc(CROWD);
+	size_t first;
+
+	teardown(state);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 1h; expire after 3m; warn sender never }\n");
+	store_crowd(CROWD, 1);
+	world_run(&w, 1000);
+	world_unreachable(&w, 0);
+	world_run(&w, 4 * MINUTE);
+	first = count_told(told);
+	assert_true(first >= CROWD - 1000);     /* all but those who are with the deliverer */
+	for (size_t i = 1; i < w.count; i++)
+		if (w.orders[i].order.kind == ORDER_SMTP)
+			world_unreachable(&w, i);
+	world_run(&w, 1000);
+	memset(told, 0, CROWD);
+	assert_int_equal(count_told(told), CROWD);
+	free(told);
+}
+
+/*
+ * Some hundred with long names, failed by a command while nobody was there, are more
+ * than one report can hold: several, and a recipient is over with the one that names him.
+ */
+static void
+test_long_names_in_several_reports(void **state)
+{
+	enum { N = 900 };
+	unsigned char *told = must_alloc(CROWD);
+	char words[600];
+	struct recipient_state s = { .stage = RECIPIENT_FAILED, .last = STATUS(0, 5, 7, 1, "") };
+
+	(void)state;
+	memset(words, 'y', sizeof words);
+	s.last.text = slice_of(words, sizeof words);
+	store_crowd(N, 200);
+	for (s.recipient = 0; s.recipient < N; s.recipient++)
+		spool_state(w.queue->spool, w.id, &s, NULL, NULL);
+	world_restart(&w);
+	world_run(&w, 100);
+	assert_int_equal(count_told(told), N);
+	assert_true(queue_messages(w.queue) > 2);
+	assert_null(schedule_find(&w.queue->schedule, w.id));
+	free(told);
 }
 
 /* RFC 5321 4.5.5: nobody answers to the null sender, also not to a report that fails. */
@@ -1292,7 +1393,8 @@ main(void)
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
 		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits), T(test_rules_hold),
-		T(test_no_file_for_large_mail), T(test_random_lives),
+		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
+		T(test_long_names_in_several_reports), T(test_random_lives),
 	};
 
 	return cmocka_run_group_tests_name("settle", tests, NULL, NULL);
