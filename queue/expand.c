@@ -23,6 +23,7 @@ struct expansion_work {
 	struct arena   *arena;
 	struct buf      bytes;
 	struct stored   stored;
+	const struct recipient *from;   /* who becomes others */
 	struct recipient_state state;
 	struct map     *seen;           /* addresses that get the message already; while it is begun */
 };
@@ -38,6 +39,14 @@ free_expansion(struct expansion_work *w)
 	free(w);
 }
 
+/* Numbers of recipients that are not made after all, if nobody else got later ones. */
+static void
+give_numbers_back(const struct expansion_work *w, struct message *m)
+{
+	if (w->state.count > 0 && m->total == w->state.first + w->state.count)
+		m->total = w->state.first;
+}
+
 /* It did not work out: like any other recipient it is tried again later. */
 static void
 try_later(struct expansion_work *w)
@@ -47,11 +56,40 @@ try_later(struct expansion_work *w)
 	struct destination_terms terms = { .most = 1 };
 
 	if (m != NULL)
+		give_numbers_back(w, m);
+	if (m != NULL)
 		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
 		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
 	free_expansion(w);
 	queue_work_over(q);
 	queue_look(q);
+}
+
+static void expanded(void *arg, struct status status);
+
+static void
+log_refusal(const struct expansion_work *w, const struct recipient *from)
+{
+	const struct status *s = &w->state.last;
+	struct log_line l = log_event(w->queue->options.log, &EVENT_BOUNCED, w->id);
+	char dsn[32];
+
+	snprintf(dsn, sizeof dsn, "%u.%u.%u", s->class, s->subject, s->detail);
+	log_path(&l, "to", from->address);
+	log_text(&l, "dsn", dsn);
+	log_slice(&l, "reply", s->text);
+	log_end(&l);
+}
+
+/* What it stands for is too much for one message: a failure, of which the sender hears. */
+static void
+fail_for_good(struct expansion_work *w, const char *text)
+{
+	w->state = (struct recipient_state){ .recipient = w->recipient, .stage = RECIPIENT_FAILED,
+	    .tried = clock_now(w->queue->loop->clock), .attempts = w->attempts + 1,
+	    .last = { .class = 5, .subject = 5, .detail = 3, .text = slice(text) } };
+	log_refusal(w, w->from);
+	spool_state(w->queue->spool, w->id, &w->state, expanded, w);
 }
 
 static void
@@ -61,6 +99,11 @@ expanded(void *arg, struct status status)
 	struct queue *q = w->queue;
 	struct message *m = schedule_find(&q->schedule, w->id);
 
+	if (status_permanent(status) && w->state.count > 0 && m != NULL) {
+		give_numbers_back(w, m);
+		fail_for_good(w, "the addresses it stands for are too much text");
+		return;
+	}
 	if (!status_good(status)) {
 		try_later(w);
 		return;
@@ -148,16 +191,24 @@ seen_free(struct map *seen)
 
 /* Who gets it already, by another alias or directly, gets it once. */
 static bool
-seen_before(struct expansion_work *w, const struct reached *r)
+seen_before(const struct expansion_work *w, const struct reached *r)
 {
 	struct slice text = r->path->address.text;
 	const struct slice *before = map_get(w->seen, text);
 
 	/* Local parts of others may differ in case alone (RFC 5321 2.4). */
-	if (before != NULL)
-		return r->route.kind != ROUTE_REMOTE || slice_eq(text, *before);
-	seen_add(w->seen, text);
-	return false;
+	return before != NULL && (r->route.kind != ROUTE_REMOTE || slice_eq(text, *before));
+}
+
+/* With them the message would have more recipients than anybody could read again. */
+static bool
+too_many(const struct expansion_work *w, const struct expansion *x, const struct message *m)
+{
+	size_t n = 0;
+
+	for (const struct reached *r = x->first; r != NULL; r = r->next)
+		n += !seen_before(w, r);
+	return n > RECIPIENTS_MOST - m->total;
 }
 
 /*
@@ -181,6 +232,7 @@ make_recipients(struct expansion_work *w, const struct expansion *x, struct mess
 
 		if (seen_before(w, r))
 			continue;
+		seen_add(w->seen, r->path->address.text);
 		n++;
 		*to = (struct recipient){ .address = r->path->address.text, .parent = parent,
 		    .orcpt = from->orcpt, .notify = from->notify };
@@ -198,9 +250,13 @@ expand_alias(struct expansion_work *w, struct message *m, const struct recipient
     const struct address *a)
 {
 	struct expansion x;
+	bool reached = route_expand(w->queue->options.routes, a, w->arena, &x) && x.count > 0;
 
-	if (!route_expand(w->queue->options.routes, a, w->arena, &x) || x.count == 0 ||
-	    !make_recipients(w, &x, m, from)) {
+	if (reached && too_many(w, &x, m)) {
+		fail_for_good(w, "too many recipients: with all it stands for the message has more than 100,000");
+		return;
+	}
+	if (!reached || !make_recipients(w, &x, m, from)) {
 		queue_alarm(w->queue, "alias", "an alias leads to nobody, in a circle, or to too many");
 		try_later(w);
 		return;
@@ -274,7 +330,8 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 		try_later(w);
 		return;
 	}
-	expand_now(w, m, found[0]);
+	w->from = found[0];
+	expand_now(w, m, w->from);
 }
 
 struct direct {

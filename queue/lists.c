@@ -217,6 +217,8 @@ name_members(struct post *p)
 			to[p->envelope.count++] = (struct recipient){ .address = t->address.text,
 			    .parent = NO_RECIPIENT };
 	map_free(&skipped);
+	if (known && p->envelope.count > RECIPIENTS_MOST)
+		return error_set(&p->why, "the list has more members than a message may have recipients");
 	return known;
 }
 

@@ -297,6 +297,40 @@ test_failure_behind_alias(void **state)
 	world_compare(&w);
 }
 
+/* Two aliases that are together more than a message can be: one of them fails, and its sender knows. */
+static void
+test_more_than_a_message_can_have(void **state)
+{
+	enum { N = 60000 };
+	struct buf conf = BUF(8 << 20);
+	struct slice report;
+	uint64_t id;
+
+	teardown(state);
+	buf_add(&conf, S("domain local.test { deliver to maildir /m/%u; users ann, ben;\n"));
+	for (int k = 0; k < 2; k++) {
+		buf_printf(&conf, "alias all%d -> ", k);
+		for (int i = 0; i < N; i++)
+			buf_printf(&conf, "%su%d@d%d.test", i > 0 ? ", " : "", i, k);
+		buf_add(&conf, S(";\n"));
+	}
+	buf_add(&conf, slice_of("}\n", 3));
+	w.files = (struct files){ 0 };
+	world_begin(&w, conf.p);
+	buf_free(&conf);
+	id = world_store(&w, "ben@local.test", "all0@local.test all1@local.test x@far.test");
+	world_run(&w, 100);
+	report = world_text(&w, world_own(&w));
+	assert_non_null(memmem(report.p, report.n, "Final-Recipient: rfc822; all1@local.test\r\nAction: failed\r\n"
+	    "Status: 5.5.3\r\n", 73));
+	assert_int_equal(schedule_find(&w.queue->schedule, id)->total, N + 3);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_int_equal(schedule_find(&w.queue->schedule, id)->open, N + 1);
+	assert_false(world_said(&w, "alarm"));
+}
+
 /* --- lists ------------------------------------------------------------------------------------- */
 
 static void
@@ -407,7 +441,7 @@ main(void)
 		T(test_places), T(test_one_hop_for_many_domains), T(test_expansion_is_kept),
 		T(test_wishes_behind_aliases), T(test_success_behind_aliases),
 		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list), T(test_list_loop),
-		T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
+		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
