@@ -3,8 +3,9 @@
  * expand -- one recipient becomes others: what an alias makes of it, the post of a
  * list, the moderator, or the stranger behind an SRS address.
  *
- * It is done once and written down with the state of the recipient; a crash before
- * that does it again, and then somebody may get a second copy, never none.
+ * It is done once and written down with the state of the recipient.  A crash before
+ * that does it again: what an alias makes stands in that state alone, and the post of a
+ * list, which is stored before it, is recognised and not made again.
  */
 #include <stdlib.h>
 #include <unistd.h>
@@ -25,6 +26,7 @@ struct expansion_work {
 	struct stored   stored;
 	const struct recipient *from;   /* who becomes others */
 	struct recipient_state state;
+	bool            posted;         /* the list's post is on the disk */
 	struct map     *seen;           /* addresses that get the message already; while it is begun */
 };
 
@@ -38,6 +40,59 @@ free_expansion(struct expansion_work *w)
 	arena_free(w->arena);
 	free(w);
 }
+
+/* --- posts that were made already ------------------------------------------------- */
+
+void
+expand_note_post(struct queue *q, uint64_t parent, uint32_t recipient)
+{
+	size_t n = q->made_post_count;
+
+	if ((n & (n - 1)) == 0)                 /* it doubles */
+		q->made_posts = must_grow(q->made_posts, (n > 0 ? 2 * n : 1) * sizeof *q->made_posts);
+	q->made_posts[n] = (struct made_post){ parent, recipient };
+	q->made_post_count++;
+}
+
+static bool
+waits_for_expansion(const struct queue *q, const struct made_post *p)
+{
+	const struct message *m = schedule_find(&q->schedule, p->parent);
+
+	for (const struct task *t = m != NULL ? m->tasks : NULL; t != NULL; t = t->next_of_message) {
+		if (!slice_eq(t->destination->key, S("expand")))
+			continue;
+		for (uint32_t i = 0; i < t->count; i++)
+			if (task_recipients(t)[i] == p->recipient)
+				return true;
+	}
+	return false;
+}
+
+/* No more than were being expanded at a time: of most posts the parent knows, or is gone. */
+void
+expand_keep_open_posts(struct queue *q)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < q->made_post_count; i++)
+		if (waits_for_expansion(q, &q->made_posts[i]))
+			q->made_posts[kept++] = q->made_posts[i];
+	q->made_posts = must_grow(q->made_posts, (2 * kept + 1) * sizeof *q->made_posts);
+	q->made_post_count = kept;
+}
+
+static bool
+posted_before(const struct expansion_work *w)
+{
+	for (size_t i = 0; i < w->queue->made_post_count; i++)
+		if (w->queue->made_posts[i].parent == w->id &&
+		    w->queue->made_posts[i].recipient == w->recipient)
+			return true;
+	return false;
+}
+
+/* --- how it ends ------------------------------------------------------------------- */
 
 /* Numbers of recipients that are not made after all, if nobody else got later ones. */
 static void
@@ -57,6 +112,8 @@ try_later(struct expansion_work *w)
 
 	if (m != NULL)
 		give_numbers_back(w, m);
+	if (m != NULL && w->posted && !posted_before(w))
+		expand_note_post(q, w->id, w->recipient);
 	if (m != NULL)
 		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
 		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
@@ -159,7 +216,8 @@ posted(void *arg, struct status status)
 {
 	struct expansion_work *w = arg;
 
-	if (status_good(status))
+	w->posted = status_good(status);
+	if (w->posted)
 		spool_state(w->queue->spool, w->id, &w->state, expanded, w);
 	else
 		try_later(w);
@@ -300,7 +358,10 @@ expand_now(struct expansion_work *w, struct message *m, const struct recipient *
 		expand_alias(w, m, r, &place.instead);
 	} else if (expands && place.route.kind == ROUTE_LIST) {
 		owe_report(w, r, STATUS(0, 2, 0, 0, "the mailing list has taken it"));
-		list_post(q, &w->stored, w->recipient, place.route.list, posted, w);
+		if (posted_before(w))
+			queue_later_status(q, STATUS(250, 2, 0, 0, "its post is here"), posted, w);
+		else
+			list_post(q, &w->stored, w->recipient, place.route.list, posted, w);
 	} else if (expands) {
 		log_bounce(q, e, &place.route, &a, w->arena);
 		expand_alias(w, m, r, &a);

@@ -50,6 +50,12 @@ struct sealed_post {
 	struct buf domain, fields;
 };
 
+/* The post of a list that lives, when its parent may not know yet that it was made. */
+struct made_post {
+	uint64_t parent;
+	uint32_t recipient;             /* of the parent: the list */
+};
+
 struct queue {
 	struct loop           *loop;
 	struct queue_options   options;
@@ -66,6 +72,8 @@ struct queue {
 	struct arena          *arena;           /* of the secrets */
 	struct secret_set      secrets;         /* of SRS addresses and tickets */
 	struct sealed_post     sealed_post;
+	struct made_post      *made_posts;
+	size_t                 made_post_count;
 	struct event           spool_rings;
 	struct timer           tidy, wake;
 	struct later           dispatch, again;
@@ -173,6 +181,12 @@ void plan_recipient(struct queue *, struct message *, const struct envelope *, u
 
 /* expand.c: PLACE_EXPAND: replace the recipients by what the configuration makes of them. */
 void plan_expand(struct queue *, struct task *);
+/*
+ * At the start: a post that lives, and when all that live are planned.  It was stored
+ * before its parent's recipient was said to be expanded; it is not made a second time.
+ */
+void expand_note_post(struct queue *, uint64_t parent, uint32_t recipient);
+void expand_keep_open_posts(struct queue *);
 /* The sender was told of the expansion: so says its state from now on. */
 void expand_told(struct queue *, struct message *, uint32_t recipient);
 /* A recipient needs no more; the message goes when it was the last one: true. */

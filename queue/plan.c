@@ -337,6 +337,8 @@ plan_found(void *arg, const struct found *f)
 
 	ids_pass(&q->ids, f->summary.id);       /* also should the lease be lost (cmd/lease.h) */
 	plan_message(q, &f->summary, f->states, f->count);
+	if (is_post(&f->summary))
+		expand_note_post(q, f->summary.parent, f->summary.parent_recipient);
 	return true;
 }
 
@@ -344,6 +346,7 @@ void
 plan_all(struct queue *q)
 {
 	spool_each(q->spool, plan_found, q);
+	expand_keep_open_posts(q);
 }
 
 bool

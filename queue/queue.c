@@ -243,6 +243,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	if (!read_keys(q, why) || !open_spool(q, why)) {
 		settle_end(q);
 		free_keys(q);
+		free(q->made_posts);
 		arena_free(q->arena);
 		schedule_end(&q->schedule);
 		history_end(q);
@@ -316,6 +317,7 @@ queue_end(struct queue *q)
 	later_cancel(q->loop, &q->drained);
 	schedule_end(&q->schedule);
 	free_keys(q);
+	free(q->made_posts);
 	buf_free(&q->sealed_post.domain);
 	buf_free(&q->sealed_post.fields);
 	arena_free(q->arena);
