@@ -5,6 +5,7 @@
  *     a task's turn -> read the message -> who goes together -> sign and seal
  *     -> an order over a link -> a result -> settle.c
  */
+#include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -44,8 +45,8 @@ struct work {
 	uint64_t              number;
 	struct delivery_link *link;     /* NULL: not sent yet */
 	struct arena         *arena;
-	struct buf            bytes;
-	struct stored         stored;
+	struct opened        *opened;
+	struct stored         stored;   /* of `opened` */
 	struct place_to_go    place;
 	const struct recipient **recipients;    /* in the order of the task's */
 	struct outgoing      *outgoing;
@@ -60,9 +61,7 @@ free_work(struct work *w)
 		w->next->back = w->back;
 	w->queue->under_way--;
 	outgoing_free(w->outgoing);
-	if (w->stored.fd != -1)
-		close(w->stored.fd);
-	buf_free(&w->bytes);
+	opened_drop(w->opened);
 	arena_free(w->arena);
 	free(w);
 }
@@ -73,7 +72,7 @@ new_work(struct queue *q, struct task *t)
 	struct work *w = must_alloc(sizeof *w);
 
 	*w = (struct work){ .next = q->works, .back = &q->works, .queue = q, .task = t,
-	    .arena = arena_new(WORK_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1,
+	    .arena = arena_new(WORK_MEMORY), .stored.fd = -1,
 	    .begun = clock_now(q->loop->clock), .number = ++q->order_number };
 	if (w->next != NULL)
 		w->next->back = &w->next;
@@ -171,13 +170,20 @@ part_with(struct work *w, const uint32_t *keep, uint32_t kept, const uint32_t *o
 	    t->attempts);
 }
 
+/* False when not all of it can be read; its envelope is there if that has recipients. */
 static bool
-find_recipients(struct work *w, struct error *why)
+open_message(struct work *w, struct error *why)
 {
-	struct task *t = w->task;
+	w->opened = opened_get(w->queue, w->task->message->id, why);
+	w->stored = w->opened->stored;
+	return w->opened->whole;
+}
 
-	w->recipients = plan_find_recipients(w->queue, &w->stored.envelope, task_recipients(t), t->count,
-	    w->arena);
+/* The first so many of the task. */
+static bool
+find_recipients(struct work *w, uint32_t n, struct error *why)
+{
+	w->recipients = opened_recipients(w->queue, w->opened, task_recipients(w->task), n, w->arena);
 	return w->recipients != NULL || error_set(why, "a recipient cannot be found in the envelope");
 }
 
@@ -188,7 +194,7 @@ gather(struct work *w, struct error *why)
 	struct task *t = w->task;
 	uint32_t count = t->count, kept = 0, others = 0, *keep, *other;
 
-	if (!find_recipients(w, why))
+	if (!find_recipients(w, count < LOOK_MOST ? count : LOOK_MOST, why))
 		return false;
 	keep = must_alloc(count * sizeof *keep);
 	other = must_alloc(count * sizeof *other);
@@ -301,6 +307,7 @@ send_order(void *arg, struct slice head)
 	struct queue *q = w->queue;
 	struct order o;
 	struct buf packed = BUF(ORDER_MOST);
+	int fd;
 
 	if (deliverers(q) == 0) {               /* the deliverer died meanwhile */
 		task_wait(&q->schedule, w->task, 0);
@@ -316,8 +323,8 @@ send_order(void *arg, struct slice head)
 		return;
 	}
 	w->link = link_for(q, w->task->destination->key);
-	link_send(w->link->link, FRAME_ORDER, buf_slice(&packed), w->stored.fd);
-	w->stored.fd = -1;
+	fd = w->stored.fd != -1 ? fcntl(w->stored.fd, F_DUPFD_CLOEXEC, 0) : -1;
+	link_send(w->link->link, FRAME_ORDER, buf_slice(&packed), fd);  /* without it he knows: it was lost */
 	buf_free(&packed);
 }
 
@@ -377,7 +384,7 @@ begin(struct queue *q, struct task *t)
 		return;
 	}
 	w = new_work(q, t);
-	read = spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why);
+	read = open_message(w, &why);
 	if (w->stored.envelope.count == 0 || !gather(w, &why)) {
 		free_work(w);
 		not_readable(q, t, &why);
@@ -420,8 +427,8 @@ begin_late(struct queue *q, struct task *t)
 	struct work *w = new_work(q, t);
 	struct error why = { 0 };
 
-	spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, &why);
-	if (w->stored.envelope.count == 0 || !find_recipients(w, &why)) {
+	open_message(w, &why);
+	if (w->stored.envelope.count == 0 || !find_recipients(w, t->count, &why)) {
 		free_work(w);
 		not_readable(q, t, &why);
 		return;
@@ -567,10 +574,7 @@ read_adopted(struct work *w)
 	struct queue *q = w->queue;
 	const struct task *t = w->task;
 
-	if (!spool_read(q->spool, t->message->id, &w->bytes, w->arena, &w->stored, NULL))
-		return false;
-	w->recipients = plan_find_recipients(q, &w->stored.envelope, task_recipients(t), t->count, w->arena);
-	if (w->recipients == NULL)
+	if (!open_message(w, NULL) || !find_recipients(w, t->count, NULL))
 		return false;
 	place_find(q, &w->stored.envelope, w->recipients[0], w->arena, &w->place);
 	return true;

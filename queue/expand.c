@@ -8,7 +8,6 @@
  * list, which is stored before it, is recognised and not made again.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/bug.h"
 #include "conf/events.h"
@@ -22,8 +21,8 @@ struct expansion_work {
 	uint64_t        id;
 	uint32_t        recipient, attempts;
 	struct arena   *arena;
-	struct buf      bytes;
-	struct stored   stored;
+	struct opened  *opened;
+	struct stored   stored;         /* of `opened` */
 	const struct recipient *from;   /* who becomes others */
 	struct recipient_state state;
 	bool            posted;         /* the list's post is on the disk */
@@ -33,10 +32,8 @@ struct expansion_work {
 static void
 free_expansion(struct expansion_work *w)
 {
-	if (w->stored.fd != -1)
-		close(w->stored.fd);
+	opened_drop(w->opened);
 	w->queue->expanding--;
-	buf_free(&w->bytes);
 	arena_free(w->arena);
 	free(w);
 }
@@ -382,11 +379,12 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 	struct error why = { 0 };
 
 	*w = (struct expansion_work){ .queue = q, .id = m->id, .recipient = number, .attempts = attempts,
-	    .arena = arena_new(EXPAND_MEMORY), .bytes = BUF(RECORD_MOST), .stored.fd = -1, .seen = seen };
+	    .arena = arena_new(EXPAND_MEMORY), .seen = seen };
 	w->state = (struct recipient_state){ .recipient = number, .stage = RECIPIENT_EXPANDED };
 	q->expanding++;
-	if (!spool_read(q->spool, m->id, &w->bytes, w->arena, &w->stored, &why) ||
-	    (found = plan_find_recipients(q, &w->stored.envelope, &number, 1, w->arena)) == NULL) {
+	w->opened = opened_get(q, m->id, &why);
+	w->stored = w->opened->stored;
+	if (!w->opened->whole || (found = opened_recipients(q, w->opened, &number, 1, w->arena)) == NULL) {
 		queue_unreadable(q, m, &why);
 		try_later(w);
 		return;

@@ -7,6 +7,7 @@
  *     entry.c     messages coming in from listeners
  *     plan.c      who gets what next: recipients to tasks
  *     expand.c    one recipient becomes others
+ *     opened.c    messages as they are read, once for many attempts
  *     dispatch.c  tasks to orders, and results back to their tasks
  *     settle.c    results to states, reports and the next time
  *     late.c      whom a warning of delay names
@@ -72,6 +73,7 @@ struct queue {
 	struct arena          *arena;           /* of the secrets */
 	struct secret_set      secrets;         /* of SRS addresses and tickets */
 	struct sealed_post     sealed_post;
+	struct opened_inside  *opened;          /* messages that are kept open, the newest first */
 	struct made_post      *made_posts;
 	size_t                 made_post_count;
 	struct event           spool_rings;
@@ -162,13 +164,6 @@ struct place_to_go {
 	struct route    route;
 };
 
-/*
- * Recipients by their numbers, also those that an expansion made; in the arena.
- * NULL: one of them is not there.
- */
-const struct recipient **plan_find_recipients(struct queue *, const struct envelope *,
-    const uint32_t *numbers, size_t n, struct arena *);
-
 /* <postmaster> may stand without a domain (RFC 5321 4.5.1). */
 struct address plan_address(const struct recipient *, struct arena *);
 
@@ -194,6 +189,28 @@ bool plan_last(struct queue *, struct message *);
 
 /* A recipient is finished for good; the message goes when it was the last one. */
 void plan_recipient_over(struct queue *, struct message *, const struct recipient_state *);
+
+/* --- opened.c -------------------------------------------------------------------------- */
+
+/*
+ * A message that was read, for whoever got it, until opened_drop().  Its descriptor is
+ * read at offsets, by many at once, and is not theirs to close or to give away.
+ */
+struct opened {
+	struct stored stored;
+	bool          whole;            /* all of it: as spool_read() says */
+};
+
+struct opened *opened_get(struct queue *, uint64_t id, struct error *why);      /* never NULL */
+void           opened_drop(struct opened *);                                    /* NULL is fine */
+/*
+ * Recipients by their numbers, also those that an expansion made; they live as long as
+ * the message is open, the array as long as the arena.  NULL: one of them is not there.
+ */
+const struct recipient **opened_recipients(struct queue *, struct opened *, const uint32_t *numbers,
+    size_t n, struct arena *);
+void           opened_tidy(struct queue *);     /* once a second: what nobody needs any more */
+void           opened_end(struct queue *);
 
 /* --- senders.c ------------------------------------------------------------------------- */
 

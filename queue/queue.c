@@ -124,6 +124,7 @@ tidy(void *arg)
 	struct queue *q = arg;
 	bool more = spool_tidy(q->spool);
 
+	opened_tidy(q);
 	timer_set_chore(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
 }
 
@@ -242,6 +243,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	q->sealed_post = (struct sealed_post){ 0, BUF(1000), BUF(HEAD_MOST) };
 	if (!read_keys(q, why) || !open_spool(q, why)) {
 		settle_end(q);
+		opened_end(q);
 		free_keys(q);
 		free(q->made_posts);
 		arena_free(q->arena);
@@ -308,6 +310,7 @@ queue_end(struct queue *q)
 	jobs_stop(q->jobs);
 	spool_close(q->spool);          /* stores that wait are answered here */
 	settle_end(q);
+	opened_end(q);
 	smtpd_links_end(q);
 	caches_close(q);
 	event_del(&q->spool_rings);

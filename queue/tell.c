@@ -7,7 +7,6 @@
  * a recipient whose sender said NOTIFY=NEVER or left this kind out.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/bug.h"
 #include "base/file.h"
@@ -21,8 +20,8 @@ enum { TELL_MEMORY = 16 << 20, TEXT_MOST = 2 * REPORT_NAMES_MOST };
 struct telling {
 	struct queue *queue;
 	struct arena *arena;
-	struct buf    bytes;            /* of the message it is about */
-	struct stored stored;
+	struct opened *opened;          /* the message it is about */
+	struct stored stored;           /* of `opened` */
 	const struct recipient **recipients;    /* those it is about */
 	struct report report;
 	struct buf    text;
@@ -44,9 +43,7 @@ finish(void *arg)
 	struct status status = t->status;
 	size_t told = t->told;
 
-	if (t->stored.fd != -1)
-		close(t->stored.fd);
-	buf_free(&t->bytes);
+	opened_drop(t->opened);
 	buf_free(&t->text);
 	arena_free(t->arena);
 	free(t);
@@ -84,7 +81,7 @@ recipients_of(struct telling *t, const struct told *about, size_t n)
 	for (size_t i = 0; numbers != NULL && i < n; i++)
 		numbers[i] = about[i].recipient;
 	return numbers == NULL ? NULL
-	    : plan_find_recipients(t->queue, &t->stored.envelope, numbers, n, t->arena);
+	    : opened_recipients(t->queue, t->opened, numbers, n, t->arena);
 }
 
 /* All up to the first one who does not fit into the report any more. */
@@ -242,9 +239,11 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 	struct telling *t = must_alloc(sizeof *t);
 	struct error why = { 0 };
 
-	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
-	    .text = BUF(TEXT_MOST), .stored.fd = -1, .told = n, .done = done, .arg = arg };
-	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
+	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .text = BUF(TEXT_MOST),
+	    .told = n, .done = done, .arg = arg };
+	t->opened = opened_get(q, id, &why);
+	t->stored = t->opened->stored;
+	if (!t->opened->whole) {
 		if (queue_unreadable(q, schedule_find(&q->schedule, id), &why)) {
 			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
 			return;
