@@ -7,6 +7,7 @@
 
 enum {
 	LIMIT_FIRST = 5,                /* attempts at once, before a destination is known */
+	FEW_TASKS = 16,                 /* of a message, that are looked through quickly */
 	WAKES = 100,                    /* tasks that are due are put in line by one call, at most */
 };
 
@@ -22,6 +23,16 @@ schedule_begin(struct schedule *s)
 {
 	*s = (struct schedule){ .stopped = false };
 	s->turns_last = &s->turns;
+}
+
+static void
+free_message(struct message *m)
+{
+	if (m->fitting != NULL)
+		idmap_free(m->fitting);
+	free(m->fitting);
+	numbers_free(&m->warned);
+	free(m);
 }
 
 static void
@@ -55,8 +66,7 @@ schedule_end(struct schedule *s)
 			next = t->next_of_message;
 			free_task(t);
 		}
-		numbers_free(&m->warned);
-		free(m);
+		free_message(m);
 	}
 	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; )
 		free_destination(d);
@@ -242,8 +252,7 @@ schedule_forget(struct schedule *s, struct message *m)
 	while (m->tasks != NULL)
 		task_remove(s, m->tasks);
 	idmap_remove(&s->messages, m->id);
-	numbers_free(&m->warned);
-	free(m);
+	free_message(m);
 }
 
 /* --- numbers ------------------------------------------------------------------------ */
@@ -331,13 +340,72 @@ waits_until(const struct task *t, int64_t due)
 	return t->stage == TASK_WAITING && t->due.when == due;
 }
 
+/* --- which tasks of a message can be joined -------------------------------------------- */
+
+static uint64_t
+key_of(const struct destination *d)
+{
+	return (uintptr_t)d;
+}
+
+static void
+join_fitting(struct task *t)
+{
+	struct idmap *fitting = t->message->fitting;
+	struct task *first = idmap_get(fitting, key_of(t->destination));
+
+	t->next_fitting = first;
+	if (first != NULL)
+		first->previous_fitting = t;
+	idmap_put(fitting, key_of(t->destination), t);
+}
+
+static void
+leave_fitting(struct task *t)
+{
+	struct idmap *fitting = t->message->fitting;
+
+	if (fitting == NULL || t->alone)
+		return;
+	if (t->next_fitting != NULL)
+		t->next_fitting->previous_fitting = t->previous_fitting;
+	if (t->previous_fitting != NULL)
+		t->previous_fitting->next_fitting = t->next_fitting;
+	else if (t->next_fitting != NULL)
+		idmap_put(fitting, key_of(t->destination), t->next_fitting);
+	else
+		idmap_remove(fitting, key_of(t->destination));
+}
+
+/* Most messages have few tasks, and no map of them. */
+static void
+make_fitting(struct message *m)
+{
+	m->fitting = must_alloc(sizeof *m->fitting);
+	for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
+		if (!t->alone)
+			join_fitting(t);
+}
+
+static bool
+fits(const struct task *t, const struct destination *d, int64_t due, uint32_t attempts)
+{
+	return !t->alone && t->destination == d && waits_until(t, due) && t->attempts == attempts;
+}
+
 static struct task *
 fitting_task(const struct message *m, const struct destination *d, int64_t due, uint32_t attempts)
 {
-	for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
-		if (t->destination == d && waits_until(t, due) && t->attempts == attempts)
-			return t;
-	return NULL;
+	struct task *t;
+
+	if (m->fitting == NULL) {
+		for (t = m->tasks; t != NULL && !fits(t, d, due, attempts); t = t->next_of_message)
+			;
+		return t;
+	}
+	for (t = idmap_get(m->fitting, key_of(d)); t != NULL && !fits(t, d, due, attempts); t = t->next_fitting)
+		;
+	return t;
 }
 
 static void
@@ -363,9 +431,33 @@ add_recipients(struct task *t, const uint32_t *recipients, uint32_t count)
 	t->count = all;
 }
 
+static void
+join_message(struct message *m, struct task *t)
+{
+	t->next_of_message = m->tasks;
+	t->back_of_message = &m->tasks;
+	if (m->tasks != NULL)
+		m->tasks->back_of_message = &t->next_of_message;
+	m->tasks = t;
+	m->task_count++;
+	if (m->fitting != NULL && !t->alone)
+		join_fitting(t);
+	else if (m->fitting == NULL && m->task_count > FEW_TASKS)
+		make_fitting(m);
+}
+
+static void
+leave_message(struct task *t)
+{
+	leave_fitting(t);
+	if ((*t->back_of_message = t->next_of_message) != NULL)
+		t->next_of_message->back_of_message = t->back_of_message;
+	t->message->task_count--;
+}
+
 static struct task *
 new_task(struct schedule *s, struct message *m, struct destination *d, int64_t due,
-    uint32_t attempts)
+    uint32_t attempts, bool alone)
 {
 	struct task *t = must_alloc(sizeof *t);
 
@@ -373,8 +465,8 @@ new_task(struct schedule *s, struct message *m, struct destination *d, int64_t d
 	t->destination = d;
 	t->attempts = attempts;
 	t->stage = TASK_WAITING;
-	t->next_of_message = m->tasks;
-	m->tasks = t;
+	t->alone = alone;
+	join_message(m, t);
 	s->tasks++;
 	d->waiting++;
 	heap_put(&s->waiting, &t->due, due);
@@ -392,7 +484,7 @@ schedule_add(struct schedule *s, struct message *m, struct slice key,
 	struct task *t = fitting_task(m, d, due, attempts);
 
 	if (t == NULL)
-		t = new_task(s, m, d, due, attempts);
+		t = new_task(s, m, d, due, attempts, false);
 	add_recipients(t, recipients, count);
 	return t;
 }
@@ -402,7 +494,7 @@ schedule_add_alone(struct schedule *s, struct message *m, struct slice key,
     const struct destination_terms *terms, const uint32_t *recipients, uint32_t count, int64_t due,
     uint32_t attempts)
 {
-	struct task *t = new_task(s, m, destination_of(s, key, terms), due, attempts);
+	struct task *t = new_task(s, m, destination_of(s, key, terms), due, attempts, true);
 
 	add_recipients(t, recipients, count);
 	return t;
@@ -454,14 +546,11 @@ void
 task_remove(struct schedule *s, struct task *t)
 {
 	struct destination *d = t->destination;
-	struct task **at = &t->message->tasks;
 
 	leave_stage(s, t);
 	d->waiting--;
 	s->tasks--;
-	while (*at != t)
-		at = &(*at)->next_of_message;
-	*at = t->next_of_message;
+	leave_message(t);
 	free_task(t);
 	maybe_forget_destination(s, d);
 }

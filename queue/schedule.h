@@ -39,13 +39,15 @@ enum task_wish { WISH_NONE, WISH_RETRY, WISH_HOLD };
 struct task {
 	struct heap_entry   due;        /* WAITING: its place in time; IN LINE: when it is late */
 	struct message     *message;
-	struct task        *next_of_message;
+	struct task        *next_of_message, **back_of_message;
+	struct task        *next_fitting, *previous_fitting;    /* of message.fitting */
 	struct destination *destination;
 	struct task        *next, **back;       /* IN LINE … */
 	struct lane        *lane;               /* … and there in this one */
 	enum task_stage     stage;
 	enum task_wish      wish;
 	bool                late;       /* it was once: the next time is the last */
+	bool                alone;      /* nobody joins it */
 	uint32_t            attempts;
 	uint32_t            count;              /* recipients */
 	union {
@@ -64,6 +66,8 @@ struct message {
 	uint64_t     id;
 	int64_t      arrival;           /* ms */
 	struct task *tasks;
+	struct idmap *fitting;          /* when they are many: those that can be joined, by destination */
+	uint32_t     task_count;
 	uint32_t     open;              /* recipients that are not finished */
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	bool         report;            /* its sender is null */

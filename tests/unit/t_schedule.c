@@ -104,6 +104,40 @@ test_many_due_at_once(void **state)
 	assert_true(calls <= ALL + 1);
 }
 
+/* A message to very many places: each is found again, whatever went before. */
+static void
+test_many_destinations_of_one_message(void **state)
+{
+	enum { PLACES = 1000 };
+	struct task *at[PLACES], *alone;
+	struct message *m = schedule_message(&schedule, 1, now);
+	char name[32];
+
+	(void)state;
+	for (uint32_t round = 0; round < 3; round++) {
+		for (uint32_t i = 0; i < PLACES; i++) {
+			struct task *t;
+
+			snprintf(name, sizeof name, "mx d%u.test", i);
+			alone = schedule_add_alone(&schedule, m, slice(name), &MANY, &i, 1, 500, 0);
+			t = add(1, name, round * PLACES + i, 500);
+			assert_ptr_not_equal(t, alone);
+			assert_true(t->count == round + 1 && (round == 0 || t == at[i]));
+			assert_ptr_not_equal(add(1, name, 7, 501 + round), t);  /* another time, another task */
+			at[i] = t;
+		}
+	}
+	for (uint32_t i = 0; i < PLACES; i += 2)
+		task_remove(&schedule, at[i]);
+	for (uint32_t i = 0; i < PLACES; i++) {
+		snprintf(name, sizeof name, "mx d%u.test", i);
+		assert_int_equal(add(1, name, i, 500)->count, i % 2 == 0 ? 1 : 4);
+	}
+	schedule_forget(&schedule, m);
+	assert_int_equal(schedule.tasks, 0);
+	assert_int_equal(schedule.destinations.n, 0);
+}
+
 /* Who goes to one place at one time goes together; others do not. */
 static void
 test_tasks_are_joined(void **state)
@@ -1012,7 +1046,7 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_order_of_time), T(test_many_due_at_once), T(test_tasks_are_joined), T(test_nothing_when_stopped),
+		T(test_order_of_time), T(test_many_due_at_once), T(test_many_destinations_of_one_message), T(test_tasks_are_joined), T(test_nothing_when_stopped),
 		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_bulk_is_not_starved),
 		T(test_senders_take_turns), T(test_more_senders_than_lanes), T(test_round),
 		T(test_dead_destination_delays_nobody), T(test_concurrency), T(test_refusals_shrink),
