@@ -308,7 +308,7 @@ expand_alias(struct expansion_work *w, struct message *m, const struct recipient
 	bool reached = route_expand(w->queue->options.routes, a, w->arena, &x) && x.count > 0;
 
 	if (reached && too_many(w, &x, m)) {
-		fail_for_good(w, "too many recipients: with all it stands for the message has more than 100,000");
+		fail_for_good(w, "too many recipients: with these the message has more than 100,000");
 		return;
 	}
 	if (!reached || !make_recipients(w, &x, m, from)) {

@@ -209,7 +209,8 @@ find_recipient(struct opened_inside *in, uint32_t number)
 
 	if (number < e->count)
 		return &e->recipients[number];
-	return made->count > 0 && number - made->first < made->count ? made->each[number - made->first] : NULL;
+	number -= (uint32_t)e->count;
+	return number < made->count ? made->each[number] : NULL;
 }
 
 /* One reading finds all of them: those it does not find are not there. */

@@ -403,8 +403,9 @@ fitting_task(const struct message *m, const struct destination *d, int64_t due, 
 			;
 		return t;
 	}
-	for (t = idmap_get(m->fitting, key_of(d)); t != NULL && !fits(t, d, due, attempts); t = t->next_fitting)
-		;
+	t = idmap_get(m->fitting, key_of(d));
+	while (t != NULL && !fits(t, d, due, attempts))
+		t = t->next_fitting;
 	return t;
 }
 

@@ -471,7 +471,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_places), T(test_one_hop_for_many_domains), T(test_expansion_is_kept),
 		T(test_wishes_behind_aliases), T(test_success_behind_aliases),
-		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list), T(test_list_is_posted_to_once), T(test_list_loop),
+		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list),
+		T(test_list_is_posted_to_once), T(test_list_loop),
 		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
 	};
 

@@ -1046,7 +1046,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_order_of_time), T(test_many_due_at_once), T(test_many_destinations_of_one_message), T(test_tasks_are_joined), T(test_nothing_when_stopped),
+		T(test_order_of_time), T(test_many_due_at_once), T(test_many_destinations_of_one_message),
+		T(test_tasks_are_joined), T(test_nothing_when_stopped),
 		T(test_post_and_single_messages), T(test_people_before_bulk), T(test_bulk_is_not_starved),
 		T(test_senders_take_turns), T(test_more_senders_than_lanes), T(test_round),
 		T(test_dead_destination_delays_nobody), T(test_concurrency), T(test_refusals_shrink),

@@ -340,7 +340,7 @@ test_all_fail_in_one_report(void **state)
 
 /* --- many ends at once ------------------------------------------------------------------- */
 
-enum { CROWD = 60000 };                 /* more than there once was memory for */
+enum { CROWD = 47000 };                 /* more than there once was memory for */
 
 /* Whom the reports to ann name, each of them whole in itself. */
 static size_t
@@ -1380,7 +1380,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_delivered), T(test_places), T(test_stored_once), T(test_a_name_that_is_taken), T(test_bad_requests),
+		T(test_delivered), T(test_places), T(test_stored_once), T(test_a_name_that_is_taken),
+		T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
 		T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
 		T(test_host_that_goes), T(test_one_of_many_fails),
