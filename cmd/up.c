@@ -83,13 +83,14 @@ note_message(struct up *u, const json_t *j)
 {
 	const char *event = json_string_value(json_object_get(j, "event"));
 	const json_t *to = json_object_get(j, "to"), *tls = json_object_get(j, "tls");
+	bool ascii = json_is_true(json_object_get(j, "ascii"));
 	size_t i;
 	json_t *address;
 
 	if (event == NULL || strcmp(event, "received") != 0 || tls == NULL)
 		return;
 	json_array_foreach(to, i, address)
-		gallery_took(u->rows, slice(json_string_value(address)), json_is_string(tls));
+		gallery_took(u->rows, slice(json_string_value(address)), json_is_string(tls), ascii);
 }
 
 static void

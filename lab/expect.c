@@ -480,7 +480,7 @@ check_outcome(struct expecting *x, const struct statement *s, const struct sendi
 	case LAB_OUTCOME_ALONE:
 		add_line(x, s, was_alone(x), was_alone(x) ? S("alone") : S("in company"));
 		break;
-	default:                        /* flaw and rfc only tell the reader */
+	default:                        /* flaw, rfc, or converted: not about our own sender */
 		break;
 	}
 }

@@ -44,7 +44,8 @@ send_of(const struct statement *s, struct slice address)
 static bool
 only_tells(const struct statement *s)
 {
-	return statement_id(s) == LAB_OUTCOME_FLAW || statement_id(s) == LAB_OUTCOME_RFC;
+	return statement_id(s) == LAB_OUTCOME_FLAW || statement_id(s) == LAB_OUTCOME_RFC ||
+	    statement_id(s) == LAB_OUTCOME_CONVERTED;
 }
 
 /* "delivered; tls verified by sts; attempts 2" */
@@ -81,6 +82,7 @@ new_row(const struct scenario *sc, const struct statement *s, bool changes, stru
 	*r = (struct gallery_row){ .statement = s, .send = send_of(sc->first, address), .address = address,
 	    .domain = domain_of(address), .changes = changes,
 	    .alone = statement_find(s->block, LAB_OUTCOME_ALONE) != NULL,
+	    .convertible = statement_find(s->block, LAB_OUTCOME_CONVERTED) != NULL,
 	    .outcome = s->words->next->text, .tls = tls_of(s, arena),
 	    .flaw = statement_text(s->block, LAB_OUTCOME_FLAW) };
 	r->rfc = arena_printf(arena, "RFC %.*s", FMT(statement_text(s->block, LAB_OUTCOME_RFC)));
@@ -186,13 +188,14 @@ gallery_asked(struct gallery_row *first, struct slice name)
 }
 
 void
-gallery_took(struct gallery_row *first, struct slice address, bool encrypted)
+gallery_took(struct gallery_row *first, struct slice address, bool encrypted, bool ascii)
 {
 	struct gallery_row *r = row_of(first, domain_of(address));
 
 	if (r == NULL)
 		return;
 	r->company |= !slice_eqi(address, r->address);
+	r->eight_bit |= !ascii;
 	if (encrypted)
 		r->encrypted++;
 	else
@@ -206,7 +209,7 @@ seen_right(const struct gallery_row *r)
 	bool taken = r->encrypted + r->clear > 0;
 
 	if (!slice_eq(r->outcome, S("delivered")))
-		return !taken;
+		return !taken || (r->convertible && !r->eight_bit);
 	if (r->alone && r->company)
 		return false;
 	return taken && (r->clear == 0 || r->tls.n == 0 || slice_eq(r->tls, S("none")));
@@ -215,12 +218,17 @@ seen_right(const struct gallery_row *r)
 static struct slice
 what_is_seen(const struct gallery_row *r)
 {
+	enum { PLAIN, COMPANY, CONVERTED };
+	static const char *const words[2][3] = {
+		{ "delivered; tls encrypted", "delivered; tls encrypted; in company",
+		    "delivered; tls encrypted; converted" },
+		{ "delivered; tls none", "delivered; tls none; in company", "delivered; tls none; converted" },
+	};
+
 	if (r->encrypted + r->clear == 0)
 		return S("not delivered");
-	if (r->alone && r->company)
-		return r->clear > 0 ? S("delivered; tls none; in company")
-		    : S("delivered; tls encrypted; in company");
-	return r->clear > 0 ? S("delivered; tls none") : S("delivered; tls encrypted");
+	return slice(words[r->clear > 0][r->alone && r->company ? COMPANY
+	    : r->convertible && !r->eight_bit ? CONVERTED : PLAIN]);
 }
 
 static void

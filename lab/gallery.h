@@ -33,10 +33,12 @@ struct gallery_row {
 	struct slice            expected;       /* all of it: "delivered; tls verified by sts" */
 	bool                    changes;        /* only right after something has changed */
 	bool                    alone;          /* nothing may come with the message */
+	bool                    convertible;    /* who makes it ASCII may deliver it */
 	/* What an open world has seen: */
 	bool                    asked;          /* for its MX records */
 	unsigned                encrypted, clear;       /* messages that a host took */
 	bool                    company;        /* one was for another address */
+	bool                    eight_bit;      /* one was not all ASCII */
 	/* After judgement: */
 	const char             *skipped;        /* why there is none; NULL: there is one */
 	bool                    right;
@@ -54,7 +56,7 @@ void gallery_judge(struct gallery_row *first, const struct play *, struct arena 
 /* The name server of the world was asked for the MX records of this name. */
 void gallery_asked(struct gallery_row *first, struct slice name);
 /* A host has taken a message for this address. */
-void gallery_took(struct gallery_row *first, struct slice address, bool encrypted);
+void gallery_took(struct gallery_row *first, struct slice address, bool encrypted, bool ascii);
 /* What became of the rows so far; may be asked again. */
 void gallery_judge_seen(struct gallery_row *first);
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/text.h"
 #include "lab/scripted.h"
 #include "net/listener.h"
 #include "net/stream.h"
@@ -23,6 +24,7 @@ struct guest {
 	size_t           said;          /* … to here */
 	struct buf       from, to;      /* of the transaction */
 	size_t           bytes;
+	bool             eight_bit;     /* something in it is not ASCII */
 };
 
 struct scripted {
@@ -145,6 +147,7 @@ forget_transaction(struct guest *g)
 	buf_clear(&g->from);
 	buf_clear(&g->to);
 	g->bytes = 0;
+	g->eight_bit = false;
 }
 
 /* The path of "MAIL FROM:<ann@a.test> SIZE=1", without its brackets. */
@@ -167,6 +170,7 @@ note_line(struct guest *g, enum script_moment moment, struct slice line)
 		buf_add(&g->to, g->to.n > 0 ? S(" ") : NONE);
 		buf_add(&g->to, path_of(line));
 	}
+	g->eight_bit |= !ascii_only(line);
 }
 
 /* After the reply to the end of a message: a 2yz has taken it. */
@@ -174,7 +178,8 @@ static void
 tell_of_message(struct guest *g)
 {
 	const struct scripted_options *o = &g->host->options;
-	struct script_visit v = { buf_slice(&g->from), buf_slice(&g->to), NULL, g->bytes };
+	struct script_visit v = { buf_slice(&g->from), buf_slice(&g->to), NULL, g->bytes,
+	    !g->eight_bit };
 
 	if (o->took == NULL || (g->row != NULL && !slice_starts(g->row->say, S("2"))))
 		return;
@@ -320,6 +325,7 @@ take_moment(struct guest *g, struct slice line, enum script_moment *moment)
 	*moment = g->in_text ? SCRIPT_TEXT : script_moment_of_line(line);
 	if (g->in_text && !dot) {
 		g->bytes += line.n + 2;
+		g->eight_bit |= !ascii_only(line);
 		return false;
 	}
 	g->in_text = false;

@@ -55,6 +55,7 @@ struct script_visit {
 	struct slice from, to;          /* as in MAIL and RCPT; blanks between several */
 	const char  *tls;               /* "TLSv1.3"; NULL: it came in the clear */
 	size_t       bytes;
+	bool         ascii;             /* all of it, paths too */
 };
 
 struct scripted_options {

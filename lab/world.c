@@ -273,8 +273,9 @@ took(void *arg, const struct script_visit *v)
 {
 	struct citizen *c = arg;
 	json_t *tls = v->tls != NULL ? json_string(v->tls) : json_null();
-	json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:I}", "event", "received", "from",
-	    shown(v->from), "to", addresses(v->to), "tls", tls, "bytes", (json_int_t)v->bytes);
+	json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:I, s:b}", "event", "received", "from",
+	    shown(v->from), "to", addresses(v->to), "tls", tls, "bytes", (json_int_t)v->bytes, "ascii",
+	    v->ascii);
 	char *line = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
 
 	if (line != NULL)

@@ -123,11 +123,12 @@ a_row_is_right_when_all_of_it_holds(void **state)
 static void
 what_a_world_sees_of_a_sender(void **state)
 {
-	enum { ENCRYPTED = 1, CLEAR = 2, ANOTHER = 4 };
+	enum { ENCRYPTED = 1, CLEAR = 2, ANOTHER = 4, EIGHT_BIT = 8 };
 	static const char *const lines[] = {
 		"delivered to y@b.test { tls verified by sts", "delivered to y@b.test { tls encrypted",
 		"delivered to y@b.test { tls none", "deferred to y@b.test { dsn 4.7.5", "bounced to y@b.test { dsn 5.1.10",
 		"delivered to y@b.test { tls encrypted; alone", "delivered to y@b.test { tls none; alone",
+		"bounced to y@b.test { dsn 5.6.3; or converted",
 	};
 	static const struct { unsigned line; const char *asked; int took; const char *got; bool right; } cases[] = {
 		{ 0, "", 0, "nobody asked for it", false }, { 3, "", 0, "nobody asked for it", false },
@@ -149,6 +150,10 @@ what_a_world_sees_of_a_sender(void **state)
 		{ 5, "b.test", ANOTHER, "delivered; tls encrypted; in company", false },
 		{ 6, "b.test", CLEAR | ANOTHER, "delivered; tls none; in company", false },
 		{ 5, "b.test", 0, "not delivered", false },
+		{ 7, "b.test", 0, "not delivered", true },
+		{ 7, "b.test", ENCRYPTED, "delivered; tls encrypted; converted", true },
+		{ 7, "b.test", ENCRYPTED | EIGHT_BIT, "delivered; tls encrypted", false },
+		{ 1, "b.test", ENCRYPTED | EIGHT_BIT, "delivered; tls encrypted", true },
 		{ 3, "c.test", 0, "nobody asked for it", false }, { 3, "mx.b.test", 0, "nobody asked for it", false },
 	};
 
@@ -166,12 +171,12 @@ what_a_world_sees_of_a_sender(void **state)
 		r = gallery_rows(sc, arena);
 		gallery_asked(r, slice(cases[i].asked));
 		if (cases[i].took & ENCRYPTED)
-			gallery_took(r, S("y@b.test"), true);
+			gallery_took(r, S("y@b.test"), true, !(cases[i].took & EIGHT_BIT));
 		if (cases[i].took & CLEAR)
-			gallery_took(r, S("Y@b.test"), false);
+			gallery_took(r, S("Y@b.test"), false, true);
 		if (cases[i].took & ANOTHER)
-			gallery_took(r, S("z@b.test"), true);
-		gallery_took(r, S("y@elsewhere.test"), false);
+			gallery_took(r, S("z@b.test"), true, true);
+		gallery_took(r, S("y@elsewhere.test"), false, true);
 		gallery_judge_seen(r);
 		assert_slice(r->got, cases[i].got);
 		assert_case(r->right == cases[i].right, i, cases[i].got);
