@@ -157,10 +157,10 @@ rows_of(const struct up *u)
 	unsigned number = 0;
 
 	for (const struct gallery_row *r = u->rows; r != NULL; r = r->next)
-		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}", "domain",
-		    text(r->domain), "address", text(r->address), "flaw", text(r->flaw), "rfc", text(r->rfc),
-		    "expected", text(r->expected), "outcome", text(r->outcome), "tls", text(r->tls),
-		    "changes", r->changes, "message", message_of(u, r, ++number)));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
+		    "domain", text(r->domain), "address", text(r->address), "flaw", text(r->flaw), "rfc",
+		    text(r->rfc), "expected", text(r->expected), "outcome", text(r->outcome), "tls",
+		    text(r->tls), "changes", r->changes, "message", message_of(u, r, ++number)));
 	return list;
 }
 

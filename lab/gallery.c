@@ -222,7 +222,8 @@ what_is_seen(const struct gallery_row *r)
 	static const char *const words[2][3] = {
 		{ "delivered; tls encrypted", "delivered; tls encrypted; in company",
 		    "delivered; tls encrypted; converted" },
-		{ "delivered; tls none", "delivered; tls none; in company", "delivered; tls none; converted" },
+		{ "delivered; tls none", "delivered; tls none; in company",
+		    "delivered; tls none; converted" },
 	};
 
 	if (r->encrypted + r->clear == 0)
