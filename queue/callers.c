@@ -277,10 +277,12 @@ send_end(struct link *link, size_t count, bool ok, const struct error *why)
 static void
 end_about_messages(struct answering *a)
 {
+	const struct error *why = &a->why;
+
 	if (a->request.verb == QUEUE_RETRY && a->queue->schedule.stopped)
 		error_set(&a->why, "delivery is held by the configuration (hold on): nothing is tried");
-	const struct error *why = a->why.text[0] != '\0' ? &a->why : &a->selection.why;
-
+	if (a->why.text[0] == '\0')
+		why = &a->selection.why;
 	send_end(a->link, a->done, why == &a->selection.why && !a->selection.missed, why);
 }
 
