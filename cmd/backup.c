@@ -55,7 +55,7 @@ struct outcome {
 static void
 say_lack(const struct outcome *o, const char *what)
 {
-	fprintf(stderr, "chainmail %s: %s\n", o->command, what);
+	complaint("chainmail %s: %s", o->command, what);
 }
 
 /* --- copying -------------------------------------------------------------------------------- */
