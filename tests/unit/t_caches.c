@@ -4,16 +4,14 @@
  * sessions that are reported the day after.  A queue on a virtual clock, with a
  * deliverer whose lines the test speaks.
  */
-#include <sys/resource.h>
-
 #include <dirent.h>
-#include <signal.h>
 
 #include "bare_queue.h"
 #include "base/gzip.h"
 #include "base/text.h"
 #include "queue/commands.h"
 #include "queue/state.h"
+#include "refusing_disk.h"
 #include "sts/cache.h"
 #include "sts/record.h"
 #include "sts/report_mail.h"
@@ -533,24 +531,11 @@ caches_are_opened_as_soon_as_the_disk_lets_them(void **state)
 }
 
 static void
-allow_bytes(rlim_t most)
-{
-	struct rlimit r;
-
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
-	r.rlim_cur = most;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
-}
-
-static void
 caches_that_failed_are_opened_again(void **state)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-
 	(void)state;
 	keep("b.test");
 	call();
-	sigaction(SIGXFSZ, &ignore, &before);
 	allow_bytes(0);
 	keep("c.test");
 	assert_false(kv_sound(w.queue->kv));
@@ -562,7 +547,6 @@ caches_that_failed_are_opened_again(void **state)
 	keep("c.test");
 	ask("show", "c.test");
 	assert_slice(next(FRAME_END), "{\"count\":1}");
-	sigaction(SIGXFSZ, &before, NULL);
 }
 
 /* What lies on the disk while it runs is what a kill would leave: chainmail(8), FILES. */

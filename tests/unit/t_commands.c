@@ -3,13 +3,11 @@
  * What `chainmail queue` asks: requests as JSON, selections, rows with the keys of
  * `postqueue -j`, and all of it over the control socket of a running queue.
  */
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#include <signal.h>
-
 #include "queue_world.h"
+#include "refusing_disk.h"
 
 static struct world w;
 
@@ -568,29 +566,16 @@ test_hold_all(void **state)
 	world_compare(&w);
 }
 
-static void
-allow_bytes(rlim_t most)
-{
-	struct rlimit r;
-
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
-	r.rlim_cur = most;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
-}
-
 /* The disk refuses: it counts for now, and whoever asked is told that it is not kept yet. */
 static void
 test_refused_changes(void **state)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-
 	(void)state;
 	world_store(&w, "s@sender.test", "a@far.test");
 	world_store(&w, "s@sender.test", "b@far.test");
 	world_answer(&w, 0, "451 4.3.0 not now");
 	world_answer(&w, 1, "451 4.3.0 not now");
 	world_run(&w, 20);
-	sigaction(SIGXFSZ, &ignore, &before);
 	allow_bytes(0);
 	assert_int_equal(ask("{\"verb\":\"hold\",\"all\":true}"), -1);
 	assert_string_equal(string_at(end, "error"), "the disk does not take the change; 2 messages are "
@@ -602,7 +587,6 @@ test_refused_changes(void **state)
 	ask("{\"verb\":\"list\"}");
 	assert_string_equal(string_at(rows[0], "queue_name"), "hold");
 	world_compare(&w);
-	sigaction(SIGXFSZ, &before, NULL);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
