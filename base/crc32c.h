@@ -19,10 +19,10 @@ struct checksum {
 };
 
 static inline void
-checksum_add(struct checksum *c, struct slice bytes)
+checksum_add(struct checksum *c, struct slice s)
 {
 	if (c->known)
-		c->sum = crc32c(c->sum, bytes);
+		c->sum = crc32c(c->sum, s);
 }
 
 /* All have come: they are what they shall be, as far as anybody knows. */
