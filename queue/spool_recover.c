@@ -725,8 +725,8 @@ contents_name(struct error *why, uint64_t id, const struct error *one)
 	if (n == 0)
 		*why = *one;
 	else if (room > ID_TEXT + 30)
-		snprintf(why->text + n, room, "%s%s", strstr(why->text, "; so is ") == NULL ? "; so is " : ", ",
-		    text);
+		snprintf(why->text + n, room, "%s%s",
+		    strstr(why->text, "; so is ") == NULL ? "; so is " : ", ", text);
 	else if (strstr(why->text, more) == NULL && room > sizeof more)
 		memcpy(why->text + n, more, sizeof more);
 }
