@@ -392,6 +392,15 @@ add_dropped(struct buf *b, const struct past_line *l)
 }
 
 static void
+add_held(struct buf *b, const struct past_line *l)
+{
+	begin_line(b, l);
+	add_key(b, l, "held for ", "to", "");
+	add_key(b, l, ": the configuration says \"", "why", "\"");
+	buf_byte(b, '\n');
+}
+
+static void
 add_tls_failed(struct buf *b, const struct past_line *l)
 {
 	begin_line(b, l);
@@ -473,6 +482,8 @@ add_happening(struct buf *b, const struct tale *t, size_t at)
 		add_attempt(b, l, "given up after too long a time:");
 	else if (is_event(l, "dropped"))
 		add_dropped(b, l);
+	else if (is_event(l, "held"))
+		add_held(b, l);
 	else if (is_event(l, "tls-failed"))
 		add_tls_failed(b, l);
 	else if (is_event(l, "list-bounce"))

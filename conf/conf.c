@@ -234,6 +234,8 @@ conf_free(struct conf *conf)
 	map_free(&conf->domains);
 	map_free(&conf->delivery.exact);
 	map_free(&conf->delivery.below);
+	map_free(&conf->delivery.hold_to.map);
+	map_free(&conf->delivery.hold_from.map);
 	for (size_t i = 0; i < conf->usual_count; i++)
 		tree_free(conf->usual[i]);
 	tree_free(conf->tree);

@@ -183,12 +183,20 @@ struct destination_conf {
 	struct place    via_place, tls_place;   /* where that was said last */
 };
 
+/* Addresses, domains, and what is below domains: route_whom() finds one. */
+struct whom {
+	struct slice *patterns;         /* in the order of the configuration, maybe twice */
+	size_t        count;
+	struct map    map;              /* pattern -> this */
+};
+
 struct delivery_conf {
 	struct destination_conf usual;  /* comes first: its statements fill it */
 	struct map exact, below;        /* "example.org", and "x" for ".x" -> destination_conf */
 
 	struct ip source4, source6;     /* n == 0: the system chooses */
 	bool     hold;
+	struct whom hold_to, hold_from; /* held when they come */
 	int64_t *retry;                 /* the first waits */
 	size_t   retry_count;           /* at least one */
 	int64_t  retry_every;           /* all further ones */

@@ -271,10 +271,21 @@ explain_destination(struct buf *b, const struct destination_conf *d)
 }
 
 static void
+explain_held(struct buf *b, const char *word, const struct whom *whom)
+{
+	for (size_t i = 0; i < whom->count; i++)
+		buf_printf(b, "%s%.*s", i > 0 ? ", " : word, FMT(whom->patterns[i]));
+	if (whom->count > 0)
+		buf_add(b, S(".\n"));
+}
+
+static void
 explain_delivery(struct buf *b, const struct delivery_conf *d)
 {
 	if (d->hold)
 		buf_add(b, S("Nothing is delivered: hold is on.\n"));
+	explain_held(b, "Held until somebody releases it: mail to ", &d->hold_to);
+	explain_held(b, "Held until somebody releases it: mail from ", &d->hold_from);
 	buf_add(b, S("Going out "));
 	explain_destination(b, &d->usual);
 	buf_add(b, S(".\nTried again after "));

@@ -185,3 +185,22 @@ route_destination(const struct conf *conf, struct slice domain)
 		found = map_get(&d->below, domain);
 	return found != NULL ? found : &d->usual;
 }
+
+static struct slice
+from_dot(struct slice name)
+{
+	return slice_skip(name, slice_find(name, '.'));
+}
+
+struct slice
+route_whom(const struct whom *whom, const struct address *a)
+{
+	if (map_get(&whom->map, a->text) != NULL)
+		return a->text;
+	if (map_get(&whom->map, a->domain) != NULL)
+		return a->domain;
+	for (struct slice below = from_dot(a->domain); below.n > 0; below = from_dot(slice_skip(below, 1)))
+		if (map_get(&whom->map, below) != NULL)
+			return below;
+	return NONE;
+}

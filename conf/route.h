@@ -95,6 +95,9 @@ bool route_may_post(const struct list *, const struct address *sender);
 /* What holds for a remote domain: its `to` block with the longest pattern, or the defaults. */
 const struct destination_conf *route_destination(const struct conf *, struct slice domain);
 
+/* The pattern that the address fits, a part of its text; NONE when it fits none. */
+struct slice route_whom(const struct whom *, const struct address *);
+
 /* --- expansion ----------------------------------------------------------------------- */
 
 enum { EXPAND_DEPTH = 20, EXPAND_MOST = 100000 };

@@ -532,6 +532,19 @@ TAKER(take_source)
 	}
 }
 
+TAKER(take_hold)
+{
+	struct whom *whom = field;
+
+	UNUSED;
+	for (const struct word *w = value_first(s); w != NULL; w = value_next(w)) {
+		struct slice *pattern = MORE(b, whom->patterns, whom->count);
+
+		bug_if(!value_whom(w->text, b->conf->arena, pattern));
+		map_put(&whom->map, *pattern, whom);
+	}
+}
+
 TAKER(take_retry)
 {
 	struct delivery_conf *d = field;
@@ -654,6 +667,8 @@ static const struct take TAKE[KEYWORD_COUNT] = {
 	[KEYWORD_DELIVERY_RATE]            = { set_rate, IN(delivery_conf, usual.rate), NULL },
 	[KEYWORD_DELIVERY_SOURCE]          = { take_source, 0, NULL },
 	[KEYWORD_DELIVERY_HOLD]            = { set_switch, IN(delivery_conf, hold), NULL },
+	[KEYWORD_DELIVERY_HOLD_TO]         = { take_hold, IN(delivery_conf, hold_to), NULL },
+	[KEYWORD_DELIVERY_HOLD_FROM]       = { take_hold, IN(delivery_conf, hold_from), NULL },
 	[KEYWORD_DELIVERY_RETRY]           = { take_retry, 0, NULL },
 	[KEYWORD_DELIVERY_EXPIRE]          = { take_expire, 0, NULL },
 	[KEYWORD_DELIVERY_EXPIRE_REPORTS]  = { set_duration, IN(delivery_conf, expire_reports), NULL },

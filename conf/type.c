@@ -9,6 +9,7 @@
 FITS(name)     { (void)arena; return value_name(s); }
 FITS(domain)   { return domain_normal(s, arena).p != NULL; }
 FITS(pattern)  { struct slice x; return value_pattern(s, arena, &x); }
+FITS(whom)     { struct slice x; return value_whom(s, arena, &x); }
 FITS(mailbox)  { struct address x; return value_mailbox(s, S("x.test"), arena, &x); }
 FITS(selector) { (void)arena; return value_selector(s); }
 FITS(file)     { (void)arena; return s.n > 0; }
@@ -61,6 +62,8 @@ static const struct type TYPES[] = {
 	    fits_socket },
 	{ "SWITCH", "on or off", fits_switch },
 	{ "TEXT", "a text", fits_text },
+	{ "WHOM", "an address such as ann@example.org, a domain, or .example.org for what is below it",
+	    fits_whom },
 };
 
 enum { TYPE_COUNT = sizeof TYPES / sizeof *TYPES };

@@ -226,6 +226,19 @@ value_pattern(struct slice s, struct arena *arena, struct slice *pattern)
 }
 
 bool
+value_whom(struct slice s, struct arena *arena, struct slice *pattern)
+{
+	struct address a;
+
+	if (slice_find(s, '@') == s.n)
+		return value_pattern(s, arena, pattern);
+	if (!address_parse(s, arena, &a))
+		return false;
+	*pattern = a.text;
+	return true;
+}
+
+bool
 value_name(struct slice s)
 {
 	if (s.n == 0 || s.n > LABEL_MAX || *s.p == '-')

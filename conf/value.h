@@ -55,6 +55,8 @@ bool value_mailbox(struct slice, struct slice domain, struct arena *, struct add
 
 /* "example.org", or ".example.org" for what is below it; the domain made normal. */
 bool value_pattern(struct slice, struct arena *, struct slice *pattern_r);
+/* The same, or an address. */
+bool value_whom(struct slice, struct arena *, struct slice *pattern_r);
 /* A word of letters, digits, `-` and `_`, at most 63. */
 bool value_name(struct slice);
 /* A name in the DNS that may have several labels, as a selector does. */

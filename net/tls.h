@@ -20,13 +20,13 @@ struct tls_identity {
 	const char  *name;              /* how errors call it: a file name */
 };
 
+enum { TLS_IDENTITIES_MOST = 64 };
+
 /*
  * For accepting: the identity whose certificate names what the client asks for
  * (SNI); the first one when none does or none was asked, never an alert
  * (RFC 8461 7.1).  NULL with *why.
  */
-enum { TLS_IDENTITIES_MOST = 64 };
-
 struct tls_server;
 struct tls_server *tls_server_new(const struct tls_identity *, size_t n, struct error *why);
 void               tls_server_free(struct tls_server *);

@@ -585,8 +585,7 @@ task_in_hand(struct queue *q, struct message *m, const struct order_result *r)
 	struct task *from = find_in_hand(m, r, numbers, &count), *t = NULL;
 
 	if (from != NULL) {
-		/* No other task waits for that time. */
-		t = schedule_add(&q->schedule, m, from->destination->key, NULL, numbers, count, INT64_MAX,
+		t = schedule_add_alone(&q->schedule, m, from->destination->key, NULL, numbers, count, 0,
 		    from->attempts);
 		schedule_take(&q->schedule, t);
 		if (from->stage == TASK_HELD)

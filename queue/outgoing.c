@@ -148,9 +148,10 @@ listener_of(const struct queue *q, struct slice name)
 }
 
 /*
- * Whose message is it?  What our own clients send is signed for its author, a
- * list's post for the list, a report for this host; what only passes through
- * is not ours to sign.
+ * Whose message is it?  What our own clients send is signed for its author, or for
+ * whom their door says; a list's post for the list, a report for this host.  What
+ * only passes through is not ours to sign, and nothing is that would make an author
+ * of ours look proved who was not when the message arrived.
  */
 static struct slice
 signing_domain(struct outgoing *o, const struct envelope *e)
@@ -158,8 +159,8 @@ signing_domain(struct outgoing *o, const struct envelope *e)
 	const struct listen_conf *listener = listener_of(o->queue, e->listener);
 	struct header header;
 
-	if (listener != NULL && listener->sign_dkim.n > 0)
-		return listener->sign_dkim;
+	if (listener != NULL && listener->sign_dkim.n > 0 && e->relayed)
+		return verdict_misuses(&o->verdict, listener->sign_dkim) ? NONE : listener->sign_dkim;
 	if (e->parent != 0 || e->listener.n == 0)
 		return e->sender.n > 0 ? slice_skip(e->sender, slice_find(e->sender, '@') + 1)
 		                       : o->queue->options.conf->hostname;
@@ -480,10 +481,10 @@ base_is_flawed(struct outgoing *o, const struct stored *s, const struct place_to
 static void
 choose_signers(struct outgoing *o, const struct stored *s, const struct place_to_go *to)
 {
-	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if (s->envelope.verdict.n == 0 ||
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
 		o->verdict = (struct verdict_record){ .arc = ARC_NONE };
+	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if ((o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s))
 		o->signer_count = 0, o->sealer = NULL;
 }

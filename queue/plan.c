@@ -7,6 +7,7 @@
  * once, and then written down (expand.c).
  */
 #include "base/bug.h"
+#include "conf/events.h"
 #include "mail/srs.h"
 #include "queue/inside.h"
 
@@ -221,22 +222,68 @@ is_over(const struct recipient_state *s)
 	    s->stage == RECIPIENT_EXPANDED);
 }
 
+/* The rule of the configuration that holds what goes there, as it is written; or NONE. */
+static struct slice
+holding_rule(const struct delivery_conf *d, const struct envelope *e, const struct recipient *r,
+    struct arena *arena)
+{
+	struct address to, from;
+	struct slice whom;
+
+	if (d->hold_to.count + d->hold_from.count == 0)
+		return NONE;
+	to = plan_address(r, arena);
+	if ((whom = route_whom(&d->hold_to, &to)).n > 0)
+		return arena_printf(arena, "hold to %.*s", FMT(whom));
+	if (address_parse(e->sender, arena, &from) && (whom = route_whom(&d->hold_from, &from)).n > 0)
+		return arena_printf(arena, "hold from %.*s", FMT(whom));
+	return NONE;
+}
+
+/* As if somebody had said `queue hold`. */
+static void
+hold_recipient(struct queue *q, const struct envelope *e, const struct recipient *r,
+    const struct recipient_state *held, struct slice rule)
+{
+	struct log_line l = log_event(q->options.log, &EVENT_HELD, e->id);
+
+	log_path(&l, "from", e->sender);
+	log_path(&l, "to", r->address);
+	log_text(&l, "reason", "configuration");
+	log_slice(&l, "why", rule);
+	log_end(&l);
+	spool_state(q->spool, e->id, held, NULL, NULL);
+}
+
+/* ms since 1970; at once when nothing is known of the recipient. */
+static int64_t
+due_of(const struct envelope *e, const struct recipient_state *s)
+{
+	if (s != NULL ? s->stage == RECIPIENT_HELD : e->hold)
+		return UNTIL_RELEASED;
+	return s != NULL ? s->until : 0;
+}
+
 void
 plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uint32_t number,
     const struct recipient *r, const struct recipient_state *s)
 {
 	struct arena *arena = arena_new(PLACE_MEMORY);
+	struct recipient_state held = { .recipient = number, .stage = RECIPIENT_HELD };
 	struct place_to_go place;
-	struct task *t;
+	struct slice rule;
 
+	/* Who has a state was tried, held or released before. */
+	if (s == NULL && (rule = holding_rule(&q->options.conf->delivery, e, r, arena)).n > 0) {
+		hold_recipient(q, e, r, &held, rule);
+		s = &held;
+	}
 	place_find(q, e, r, arena, &place);
-	t = (place.alone ? schedule_add_alone : schedule_add)(&q->schedule, m, place.key, &place.terms,
-	    &number, 1, s ? s->until : 0, s ? s->attempts : 0);
+	(place.alone ? schedule_add_alone : schedule_add)(&q->schedule, m, place.key, &place.terms,
+	    &number, 1, due_of(e, s), s ? s->attempts : 0);
 	m->open++;
 	if (s != NULL && s->told & NOTIFY_DELAY)
 		numbers_add(&m->warned, number);
-	if (t->stage == TASK_WAITING && (s != NULL ? s->stage == RECIPIENT_HELD : e->hold))
-		task_hold(&q->schedule, t);
 	arena_free(arena);
 }
 

@@ -323,12 +323,19 @@ maybe_forget_destination(struct schedule *s, struct destination *d)
 	free_destination(d);
 }
 
+static bool
+waits_until(const struct task *t, int64_t due)
+{
+	if (due == UNTIL_RELEASED)
+		return t->stage == TASK_HELD;
+	return t->stage == TASK_WAITING && t->due.when == due;
+}
+
 static struct task *
 fitting_task(const struct message *m, const struct destination *d, int64_t due, uint32_t attempts)
 {
 	for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
-		if (t->destination == d && t->stage == TASK_WAITING && t->due.when == due &&
-		    t->attempts == attempts)
+		if (t->destination == d && waits_until(t, due) && t->attempts == attempts)
 			return t;
 	return NULL;
 }
@@ -371,6 +378,8 @@ new_task(struct schedule *s, struct message *m, struct destination *d, int64_t d
 	s->tasks++;
 	d->waiting++;
 	heap_put(&s->waiting, &t->due, due);
+	if (due == UNTIL_RELEASED)
+		task_hold(s, t);
 	return t;
 }
 

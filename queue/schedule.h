@@ -137,10 +137,12 @@ struct destination_terms {
 	int64_t  rate_per;
 };
 
+#define UNTIL_RELEASED INT64_MAX
+
 /*
  * Put recipients of a message into the task of that destination which waits for
- * the same time, or into a new one.  `due` in ms since 1970.  Without terms the
- * destination keeps those it has.
+ * the same time, or into a new one.  `due` in ms since 1970, or UNTIL_RELEASED: it is
+ * held.  Without terms the destination keeps those it has.
  */
 struct task *schedule_add(struct schedule *, struct message *, struct slice destination,
     const struct destination_terms *, const uint32_t *recipients, uint32_t count, int64_t due,

@@ -10,6 +10,11 @@ import dns.rdatatype
 import dns.rrset
 
 
+def strings(text):
+    """A TXT record as it is written: a string has 255 octets at most."""
+    return " ".join(f'"{text[at:at + 255]}"' for at in range(0, len(text), 255))
+
+
 class NameServer:
     """`records` has one record for a name and type; all other questions get `rcode`: like careless
     servers it says NXDOMAIN even of a name that has other types."""
@@ -36,7 +41,10 @@ class NameServer:
             packet, peer = self.socket.recvfrom(4096)
             if not packet:
                 return
-            self.socket.sendto(self.answer(dns.message.from_wire(packet)).to_wire(), peer)
+            self.socket.sendto(self.reply(packet), peer)
+
+    def reply(self, packet):
+        return self.answer(dns.message.from_wire(packet)).to_wire()
 
     def answer(self, query):
         question, response = query.question[0], dns.message.make_response(query)

@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: ISC
-"""rspamd as Debian has it, unpacked into peers/ and never installed, with its ARC module and nothing else."""
+"""rspamd as Debian has it, unpacked into peers/ and never installed, with the modules that a test names."""
 import http.client
 import json
 import os
+import pathlib
 import re
 import subprocess
 
-from chainmail import DEADLINE, PEERS, until
+from chainmail import DEADLINE, PEERS, children_of, until
 from ports import free_ports
 
 HERE = PEERS / "rspamd" / "usr"
@@ -17,17 +18,16 @@ VERDICTS = {"ARC_NA": "none", "ARC_ALLOW": "pass", "ARC_REJECT": "fail", "ARC_IN
 
 CONFIGURATION = """
 options {{
-    filters = "dkim"; local_addrs = []; tempdir = "{dir}"; hs_cache_dir = "{dir}/"; cache_file = "{dir}/symbols";
+    filters = "{filters}"; local_addrs = []; tempdir = "{dir}"; hs_cache_dir = "{dir}/"; cache_file = "{dir}/symbols";
     url_tld = "{dir}/suffixes"; control_socket = "{dir}/control"; task_timeout = 20s;
     dns {{ nameserver = ["127.0.0.1:{dns}"]; timeout = 5s; }}
 }}
-logging {{ type = "console"; level = "info"; }}
+logging {{ type = "console"; level = "{level}"; }}
 worker "normal" {{ bind_socket = "127.0.0.1:{port}"; count = 1; }}
-modules {{ path = "{share}/plugins/arc.lua"; }}
-arc {{
+"""
+SEALING = """
     use_domain = "recipient"; use_esld = false; sign_inbound = true; allow_hdrfrom_mismatch = true; try_fallback = false;
     domain {{ {domains} }}
-}}
 """
 
 
@@ -43,19 +43,26 @@ def as_lines(name, value):
     return f"{name}: {folded}\r\n".encode()
 
 
-class Rspamd:
-    """It seals for `domains` with a key in a PEM file under the selector s, and asks one name server."""
+def blocks(modules):
+    """What configures them; that for DKIM is part of the program, the others are files."""
+    files = "".join(f'path = "{HERE}/share/rspamd/plugins/{name}.lua"; ' for name in modules if name != "dkim")
+    named = [("modules", files), *modules.items()] if files else modules.items()
+    return "".join(f"{name} {{ {text} }}\n" for name, text in named)
 
-    def __init__(self, directory, dns, domains, key):
+
+class Rspamd:
+    """
+    One process that works, with `modules`: name and configuration of each.  It asks
+    one name server; the public suffixes are example and net.
+    """
+
+    def __init__(self, directory, dns, modules, level="info"):
         [self.port] = free_ports(1)
         self.directory = directory
         directory.mkdir()
-        (directory / "suffixes").write_text("example\n")
-        # A path that could be base64 would be taken for a key; that of a .pem cannot.
-        (directory / "key.pem").write_bytes(key.read_bytes())
-        (directory / "rspamd.conf").write_text(CONFIGURATION.format(
-            dir=directory, dns=dns, port=self.port, share=HERE / "share" / "rspamd", domains="".join(
-                f'"{domain}" {{ path = "{directory}/key.pem"; selector = "s"; }}\n' for domain in domains)))
+        (directory / "suffixes").write_text("example\nnet\n")
+        (directory / "rspamd.conf").write_text(blocks(modules) + CONFIGURATION.format(
+            dir=directory, dns=dns, port=self.port, level=level, filters="dkim" if "dkim" in modules else ""))
 
     def __enter__(self):
         share = HERE / "share" / "rspamd"
@@ -71,6 +78,12 @@ class Rspamd:
     def __exit__(self, *_):
         self.process.terminate()
         self.process.wait(DEADLINE)
+
+    def worker(self):
+        """The process that answers requests; one beside it compiles expressions."""
+        [pid] = [pid for pid in children_of(self.process.pid)
+                 if pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().startswith(b"rspamd: normal")]
+        return pid
 
     def answers(self):
         assert self.process.poll() is None, (self.directory / "log").read_text()[-4000:]
@@ -88,6 +101,16 @@ class Rspamd:
 
     def look(self, message, **fields):
         return json.loads(self.ask("POST", "/checkv2", message, Ip="192.0.2.1", From="a@example.org", **fields))
+
+
+class Sealer(Rspamd):
+    """It seals for `domains` with a key in a PEM file under the selector s."""
+
+    def __init__(self, directory, dns, domains, key):
+        pem = directory / "key.pem"         # a path that could be base64 would be taken for a key
+        super().__init__(directory, dns, {"dkim": "", "arc": SEALING.format(domains="".join(
+            f'"{domain}" {{ path = "{pem}"; selector = "s"; }}\n' for domain in domains))})
+        pem.write_bytes(key.read_bytes())
 
     def arc(self, message):
         """What it says of the chain: none, pass, fail."""

@@ -14,7 +14,7 @@ import pytest
 
 import corpus
 import rspamd
-from nameserver import NameServer
+from nameserver import NameServer, strings
 
 HOPS = range(1, 6)
 PEERS = pathlib.Path.cwd() / "peers"
@@ -101,11 +101,10 @@ def world(tmp_path_factory):
 @pytest.fixture(scope="module")
 def daemon(world, tmp_path_factory):
     """rspamd, and a name server that knows the keys and nothing else."""
-    records = {(f"{name}.", "TXT"): " ".join(f'"{text[at:at + 200]}"' for at in range(0, len(text), 200))
-               for name, text in world.txt.items()}
+    records = {(f"{name}.", "TXT"): strings(text) for name, text in world.txt.items()}
     domains = [f"hop{hop}.example" for hop in HOPS]
     with NameServer(records) as server, \
-            rspamd.Rspamd(tmp_path_factory.mktemp("rspamd") / "run", server.port, domains, world.key) as running:
+            rspamd.Sealer(tmp_path_factory.mktemp("rspamd") / "run", server.port, domains, world.key) as running:
         yield running
 
 

@@ -112,6 +112,29 @@ def test_hold_keeps_and_release_lets_go(waiting):
     waiting.wait("delivered", to="ben@far.test", count=2)
 
 
+def test_rules_hold_what_comes(place):
+    """Others of the same message go; `why` names the rule; release lets go, and the rule does not hold it again."""
+    with Sink(reply=lambda v, a: "451 4.2.1 not now" if v == "RCPT" and "<slow@" in a else None) as far:
+        rules = SITE + "delivery { hold to far.test, postmaster@local.test; hold from .spam.test }\n"
+        with Chainmail(place, rules, program=PLAIN, via=far.port) as program:
+            program.send("a@own.test", ["slow@far.test", "ben@far.test", "ann@local.test"], letter("part"))
+            program.send("x@a.spam.test", ["ann@local.test"], letter("spam"))
+            program.wait("delivered", to="ann@local.test")
+            listed = {r["sender"]: r for r in program.queue()}
+            part, spam = listed["a@own.test"]["queue_id"], listed["x@a.spam.test"]["queue_id"]
+            assert {r["queue_name"] for r in listed.values()} == {"hold"} and far.taken == []
+            told = program.command("why", part).stdout
+            assert 'held for <ben@far.test>: the configuration says "hold to far.test"' in told
+            assert f"chainmail queue release {part}" in told
+            assert 'says "hold from .spam.test"' in program.command("why", spam).stdout
+            assert program.command("queue", "release", part).returncode == 0
+            assert "ben@far.test" in str(far.wait(1).recipients) and len(far.taken[0].recipients) == 1
+            program.wait("deferred", to="slow@far.test")
+            program.reload()
+            assert program.command("queue", "list", part, "--json").returncode == 0
+            assert {r["queue_id"]: r["queue_name"] for r in program.queue()} == {part: "deferred", spam: "hold"}
+
+
 def test_drop(waiting):
     assert waiting.command("queue", "drop", waiting.ids[0], waiting.ids[2]).stdout == "drop: 2 messages\n"
     assert [r["queue_id"] for r in waiting.queue()] == [waiting.ids[1]]

@@ -11,7 +11,7 @@ import pytest
 
 import exim
 from chainmail import Chainmail, letter
-from nameserver import NameServer
+from nameserver import NameServer, strings
 from test_forward import FACTS, SITE, arc_of, public, signed
 
 SERVER = f"127.{os.getpid() % 200 + 20}.{os.getpid() // 200 % 256}.53"      # resolv.conf knows no ports
@@ -34,9 +34,8 @@ def site(place, directory):
     (place / "facts").write_text(FACTS + "".join(f"{name} {record}\n" for name in names))
     (place / "sealers").write_text("# nobody\n")
     (place / "map").write_text("# no list manager\n")
-    text = record.removeprefix("TXT ").strip('"')
-    strings = " ".join(f'"{text[at:at + 200]}"' for at in range(0, len(text), 200))
-    with NameServer({(name, "TXT"): strings for name in names}, (SERVER, 53)), \
+    said = strings(record.removeprefix("TXT ").strip('"'))
+    with NameServer({(name, "TXT"): said for name in names}, (SERVER, 53)), \
             exim.Exim(directory, SERVER) as far, Chainmail(place, SITE, via=far.port) as program:
         program.far = far
         yield program

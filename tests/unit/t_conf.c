@@ -54,7 +54,8 @@ static const char MACHINE[] =
     "key      arc2026 { domain local.test; file F }\n"
     "arc      { trust list.test; seal forwards }\n"
     "delivery { via 127.0.0.1:2526; retry after 1s, 2s, then every 2s; expire after 1h; tls opportunistic }\n"
-    "delivery { hold on }\n";
+    "delivery { hold on; hold to ann@Far.test, Other.test; hold from .bulk.test }\n"
+    "delivery { hold to .x.test }\n";
 
 static void
 every_statement_of_the_issue_becomes_a_value(void **state)
@@ -111,6 +112,10 @@ every_statement_of_the_issue_becomes_a_value(void **state)
 	assert_int_equal(c->delivery.expire, HOUR);
 	assert_int_equal(c->delivery.usual.tls, TLS_OPPORTUNISTIC);
 	assert_true(c->delivery.hold);
+	assert_int_equal(c->delivery.hold_to.count, 3);
+	assert_slice(c->delivery.hold_to.patterns[0], "ann@far.test");
+	assert_slice(c->delivery.hold_to.patterns[2], ".x.test");
+	assert_int_equal(c->delivery.hold_from.count, 1);
 	end(&r);
 }
 
@@ -605,11 +610,16 @@ it_can_be_explained(void **state)
 	    "to all domains may send 127.0.0.2.\nNobody else may relay.\n"
 	    "Mail failing DMARC with p=reject is refused (550 5.7.26) when nothing shows a list or forwarder in between, "
 	    "unless a trusted ARC sealer vouches; you trust 1.\nNothing is delivered: hold is on.\n"
+	    "Held until somebody releases it: mail to ann@far.test, other.test, .x.test.\n"
+	    "Held until somebody releases it: mail from .bulk.test.\n"
 	    "Going out via 127.0.0.1:2526; DANE when the destination has it, else MTA-STS, else opportunistic TLS; "
 	    "20 connections.\nTried again after 1s, 2s, then every 2s, for 1h.\n");
 	assert_true(explain_word(&word, &CONF_VOCABULARY, S("hold")));
 	assert_slice(buf_slice(&word),
-	    "hold SWITCH   (in delivery)\n    Accept only and start no delivery.\n    default: hold off\n");
+	    "hold SWITCH   (in delivery)\n    Accept only and start no delivery.\n    default: hold off\n"
+	    "hold to WHOM, ...   (in delivery)\n    Mail to them waits until somebody says `chainmail queue release`, "
+	    "also when the rule has gone. What was tried before the rule came is not held.\n"
+	    "hold from WHOM, ...   (in delivery)\n    The same for mail with these envelope senders.\n");
 	assert_false(explain_word(&word, &CONF_VOCABULARY, S("nonsense")));
 	buf_free(&out);
 	buf_free(&word);

@@ -212,6 +212,35 @@ the_longest_pattern_counts(void **state)
 	end(&w);
 }
 
+/* --- whom a rule means ----------------------------------------------------------------- */
+
+static void
+addresses_and_domains(void **state)
+{
+	static const struct { const char *address, *pattern; } whom[] = {
+		{ "ann@far.test", "ann@far.test" }, { "ANN@FAR.test", "ann@far.test" }, { "ben@far.test", "" },
+		{ "x@a.test", "a.test" }, { "x@A.Test", "a.test" }, { "x@b.a.test", "" },
+		{ "x@sub.b.test", ".b.test" }, { "x@c.sub.b.test", ".b.test" }, { "x@b.test", "" },
+		{ "ben@xb.test", "" }, { "a.test@far.test", "" }, { "x@[192.0.2.1]", "" },
+		{ "\"two words\"@far.test", "\"two words\"@far.test" }, { "x@xn--bcher-kva.test", "xn--bcher-kva.test" },
+	};
+	struct world w = { 0 };
+
+	(void)state;
+	begin(&w, "hostname a.b; listen x { on *:25; allow relay from 127.0.0.1 }\n"
+	    "delivery { hold to ann@far.test, a.test, .b.test, \"\\\"two words\\\"@far.test\", b\303\274cher.test }");
+	for (size_t i = 0; i < COUNT(whom); i++) {
+		struct address a;
+		struct slice found;
+
+		assert_true(address_parse(slice(whom[i].address), w.arena, &a));
+		found = route_whom(&w.conf->delivery.hold_to, &a);
+		assert_case(slice_eqi(found, slice(whom[i].pattern)), i, whom[i].address);
+		assert_int_equal(route_whom(&w.conf->delivery.hold_from, &a).n, 0);
+	}
+	end(&w);
+}
+
 /* --- tables ------------------------------------------------------------------------------- */
 
 static const struct { const char *aliases, *address, *route, *flaws; } tables[] = {
@@ -652,7 +681,7 @@ main(void)
 		cmocka_unit_test(an_address_goes_where_the_configuration_says),
 		cmocka_unit_test(a_postmaster_is_there_even_where_nobody_is_named),
 		cmocka_unit_test(a_full_arena_is_no_refusal_for_good),
-		cmocka_unit_test(the_longest_pattern_counts),
+		cmocka_unit_test(the_longest_pattern_counts), cmocka_unit_test(addresses_and_domains),
 		cmocka_unit_test(aliases_are_read_as_everybody_writes_them),
 		cmocka_unit_test(users_and_members_come_from_files),
 		cmocka_unit_test(what_cannot_work_is_told),

@@ -833,10 +833,9 @@ test_adoption_of_nothing(void **state)
 /* --- commands while it is under way ---------------------------------------------------------- */
 
 static bool
-hold_it(void *arg, const struct found *f)
+change_it(void *arg, const struct found *f)
 {
-	(void)arg;
-	queue_change(w.queue->spool, QUEUE_HOLD, f);
+	queue_change(w.queue->spool, *(const enum queue_verb *)arg, f);
 	return true;
 }
 
@@ -846,9 +845,10 @@ test_held_under_way(void **state)
 {
 	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
 	struct message *m = schedule_find(&w.queue->schedule, id);
+	enum queue_verb hold = QUEUE_HOLD;
 
 	(void)state;
-	spool_look(w.queue->spool, id, hold_it, NULL, NULL);
+	spool_look(w.queue->spool, id, change_it, &hold, NULL);
 	task_hold(&w.queue->schedule, m->tasks);
 	world_answer(&w, 0, "450 4.2.0 later");
 	world_run(&w, 100);
@@ -1126,6 +1126,64 @@ test_damaged_content_is_not_tried_again(void **state)
 	}
 }
 
+/* While the program does not run. */
+static void
+command(enum queue_verb verb, uint64_t id)
+{
+	assert_true(spool_look(w.queue->spool, id, change_it, &verb, NULL));
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+}
+
+/* Whom the configuration holds waits for a command, across restarts; those beside him do not. */
+static void
+test_rules_hold(void **state)
+{
+	static const char rules[] = "domain local.test { deliver to maildir /m/%u; users ann, ben }\n"
+	    "delivery { hold to far.test, ben@local.test; hold from .spam.test }\n";
+	uint64_t id, spam;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, rules);
+	id = world_store(&w, "s@sender.test", "ann@local.test ben@local.test a@far.test b@far.test c@other.test");
+	spam = world_store(&w, "x@a.spam.test", "ann@local.test");
+	assert_int_equal(w.count, 2);                   /* ann, c@other.test */
+	world_answer(&w, 0, "250 2.0.0 ok");
+	world_answer(&w, 1, "250 2.0.0 ok");
+	world_run(&w, 100);
+	assert_true(world_said(&w, "held from=<s@sender.test> to=<a@far.test> reason=configuration "
+	    "why=\"hold to far.test\""));
+	assert_true(world_said(&w, "why=\"hold to ben@local.test\""));
+	assert_true(world_said(&w, "why=\"hold from .spam.test\""));
+	world_compare(&w);
+	for (int i = 0; i < 2; i++) {
+		world_run(&w, HOUR);
+		assert_int_equal(w.count, 2);
+		assert_int_equal(queue_messages(w.queue), 2);
+		world_restart(&w);
+		deliverer_ready(&w);
+	}
+	command(QUEUE_RELEASE, id);
+	assert_int_equal(w.count, 4);                   /* ben; both of far.test in one */
+	assert_int_equal(w.orders[2].order.count + w.orders[3].order.count, 3);
+	world_answer(&w, 2, "451 4.3.0 not now");
+	world_answer(&w, 3, "451 4.3.0 not now");
+	world_run(&w, 100);
+	command(QUEUE_RETRY, id);                       /* the rule does not hold them again */
+	assert_int_equal(w.count, 6);
+	world_answer(&w, 4, "250 2.0.0 ok");
+	world_answer(&w, 5, "250 2.0.0 ok");
+	world_run(&w, 100);
+	command(QUEUE_RELEASE, spam);
+	assert_int_equal(w.count, 7);
+	world_answer(&w, 6, "250 2.0.0 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
 static bool disk_refuses;
 
 /* In place of that of the C library: a disk that cannot read, for a while. */
@@ -1314,7 +1372,7 @@ main(void)
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
-		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
+		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits), T(test_rules_hold),
 		T(test_no_file_for_large_mail), T(test_random_lives),
 	};
 
