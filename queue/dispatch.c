@@ -404,7 +404,7 @@ begin(struct queue *q, struct task *t)
 		settle_unreadable(w, &why);
 		return;
 	}
-	w->doubted = t->message->alarmed && w->stored.fd != -1 && w->stored.envelope.summed;
+	w->doubted = t->message->alarmed && w->stored.fd != -1;
 	t->message->alarmed = w->doubted;
 	switch (w->place.kind) {
 	case PLACE_EXPAND:
@@ -502,7 +502,7 @@ text_is_unreadable(struct work *w)
 {
 	struct queue *q = w->queue;
 	char id[ID_TEXT + 1];
-	struct error why;
+	struct error why = { 0 };
 
 	id_text(w->task->message->id, id);
 	error_set(&why, "content/%s is damaged or cannot be read: it was not delivered", id);
