@@ -389,7 +389,7 @@ log_made(const struct outgoing *o)
 {
 	struct log_line l;
 
-	if (o->flawed || o->kept || (o->seal_domain.n == 0 && !o->signed_))
+	if (o->flawed || o->kept || (o->seal_domain.n == 0 && o->signer_count == 0))
 		return;
 	l = log_event(o->queue->options.log, &EVENT_SEALED, o->id);
 	if (o->seal_domain.n > 0) {
@@ -404,6 +404,8 @@ log_made(const struct outgoing *o)
 	}
 	if (o->signed_)
 		log_slice(&l, "dkim", o->signers[0]->conf->domain);
+	else if (o->seal_domain.n == 0)
+		log_text(&l, "reason", o->why.text);
 	log_end(&l);
 }
 

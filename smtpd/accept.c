@@ -156,6 +156,20 @@ evaluate(struct accept *a)
 
 /* --- DECIDE ------------------------------------------------------------------------------ */
 
+/*
+ * Mail of our own clients is not judged, but what names no single author cannot be
+ * signed for him: who sent it is told, instead of all who do not take it unsigned.
+ */
+static bool
+is_refused(const struct accept *a)
+{
+	const struct verdict *v = a->intake->verdict;
+
+	if (!a->judged)
+		return v->decision.action == POLICY_REJECT && v->from.domain.n == 0;
+	return v->decision.action == POLICY_REJECT || v->decision.action == POLICY_DEFER;
+}
+
 static enum flow
 decide(struct accept *a)
 {
@@ -168,7 +182,7 @@ decide(struct accept *a)
 	verdict_decide(v, &a->question, &terms);
 	if (a->judged && v->decision.action == POLICY_DEFER)
 		asked_again(a->smtpd->asked, sender, &a->intake->header);
-	if (a->judged && (v->decision.action == POLICY_REJECT || v->decision.action == POLICY_DEFER))
+	if (is_refused(a))
 		return refuse(a, v->decision.status);
 	return then(a, &STORE);
 }

@@ -230,6 +230,19 @@ def test_what_came_before_the_key_is_signed(place):
             assert dkim.verify(taken.text, dnsfunc=lambda name, timeout=5: record[5:-1].encode()), taken.subject
 
 
+def test_what_our_clients_send_is_signed_or_it_is_said_why_not(place):
+    (place / "facts").write_text(FACTS)
+    with Sink() as far, Chainmail(place, BEFORE + "key k { domain local.test; file {dir}/dkim.pem }\n", via=far.port) as program:
+        with pytest.raises(smtplib.SMTPDataError) as said:
+            program.send("ann@local.test", ["ben@far.test"], b"From: eve@other.test\r\n" + letter("two", From="ann@local.test"))
+        assert said.value.smtp_code == 550 and b"From" in said.value.smtp_error
+        program.send("ann@local.test", ["ben@far.test"], b"Resent-To: x@y.test\r\n" * 1001 + letter("many", From="ann@local.test"))
+        assert b"DKIM-Signature" not in far.wait(1).text
+        event = program.wait("sealed")
+        assert "dkim" not in event and "1000" in event["reason"]
+        assert f"not signed: {event['reason']}" in program.command("why", event["id"]).stdout
+
+
 AUTHORS = [
     ("news", "strict.test", True, "A via News <news@local.test>"),      # tag and footer: his signature breaks
     ("plain", "strict.test", True, None),                               # it survives
