@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from chainmail import EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -190,6 +190,20 @@ def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
     assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
 
 
+def test_a_backup_that_cannot_be_made_leaves_nothing(waiting, tmp_path):
+    state = waiting.directory / "state"
+    (tmp_path / "link").symlink_to(state / "queue")
+    for inside in state / "saved", state / "queue" / "saved", tmp_path / "link" / "saved":
+        got = run(waiting, "backup", inside)
+        assert got.returncode == EX_UNAVAILABLE and f"must not lie in the state directory, {state}: " in got.stderr, got
+        assert not inside.exists()
+    other = tmp_path / "other.conf"
+    other.write_text("hostname\n")
+    got = subprocess.run([PLAIN, "backup", tmp_path / "saved", "-c", other], capture_output=True, check=False, timeout=60)
+    assert got.returncode == EX_CONFIG and not (tmp_path / "saved").exists()
+    assert run(waiting, "backup", state.with_name("state2")).returncode == 0        # alike by name alone
+
+
 EX_DATAERR = 65
 LARGE = "large\n" * 60000
 
@@ -267,6 +281,7 @@ def test_a_backup_that_is_not_what_was_saved_takes_no_place(four, tmp_path, harm
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 @pytest.mark.parametrize("harm, left, said", [
     (lose_content, 4, r"the content of message \w+ is not there"),
+    (harm_content, 4, r"content/\w+ is damaged: it does not have the checksum it had"),
     (harm_a_record, 3, r"segment 00000001: \d+ bytes from \d+ on cannot be read"),
 ])
 def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm, left, said, up):
