@@ -556,7 +556,7 @@ client_patience(const struct client *c)
 {
 	switch (c->at) {
 	case AT_STARTTLS:                       /* no RFC says; who hangs there may serve us in clear */
-		return MINUTE;
+		return c->want == CLIENT_TLS ? MINUTE : 2 * MINUTE;
 	case AT_DATA:
 		return 2 * MINUTE;
 	case AT_TEXT:

@@ -23,7 +23,7 @@ enum {
 	SEARCH_ADDRESSES_MOST = 10,     /* connected to, or in vain */
 	SEARCH_PUT_OFF_MOST = 3,        /* hosts that took the connection, and not the message */
 	SEARCH_MS = 7 * MINUTE,         /* then no other one is begun */
-	ATTEMPT_MS = 15 * MINUTE,       /* then none has taken it, unless its text is under way */
+	ATTEMPT_MS = 20 * MINUTE,       /* then none has taken it, unless its text is under way */
 	LEFT_OFF_MOST = 1024,
 };
 
