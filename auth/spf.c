@@ -377,7 +377,7 @@ match_mx(struct check *c, const struct spf_term *t)
 	sort_hosts(f, hosts);
 	for (size_t i = 0; i < f->count; i++)   /* all at once: one round trip */
 		if (domain_lengths_ok(hosts[i]))
-			fact(c->facts, hosts[i], address_type(c));
+			fact_ahead(c->facts, hosts[i], address_type(c));
 	for (size_t i = 0; i < f->count; i++)
 		if ((o = match_host(c, t, hosts[i])) != NO)
 			return o;
@@ -531,7 +531,7 @@ ask_record(struct check *c, struct slice spec)
 		return;
 	write_name(cut_to_fit(spec), &name);
 	if (domain_lengths_ok(name_slice(&name)))
-		fact(c->facts, name_slice(&name), RR_TXT);
+		fact_ahead(c->facts, name_slice(&name), RR_TXT);
 }
 
 /*

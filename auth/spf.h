@@ -39,6 +39,13 @@
 enum {
 	SPF_TERMS_MOST = 10, SPF_VOIDS_MOST = 2, SPF_MX_MOST = 10, SPF_PTR_MOST = 10,
 	SPF_RECORD_MOST = 8192, SPF_EXPANSION_MOST = 4096, SPF_EXPLANATION_MOST = 400,
+	/*
+	 * Questions of one evaluation: the record; of each term one, and ten addresses
+	 * (mx, ptr, %{p}); an explanation, with a %{p} of its own.  Records asked for
+	 * ahead and never reached are in it: an include that displaces them has no
+	 * addresses.
+	 */
+	SPF_QUESTIONS = 1 + SPF_TERMS_MOST * (1 + SPF_MX_MOST) + 1 + (1 + SPF_PTR_MOST),
 };
 
 enum spf_result {                       /* RFC 7208 2.6 */

@@ -7,6 +7,12 @@
  * looks up all noted questions at once and calls the evaluator again from its
  * beginning.  Facts only grow, so it goes the same way and gets further.
  *
+ * Several evaluators may share the facts of a transaction, each as a part with
+ * questions of its own: facts_turn() says who asks from now on, and whether
+ * there is anything new for him.  What one part asks never takes a question
+ * from another one, and a part need not be called for answers that it does not
+ * wait for.
+ *
  * Facts come from the resolver (dns/resolve) or from a text (dns/zone): the
  * evaluators cannot tell the difference.
  */
@@ -41,7 +47,9 @@ struct record {
 };
 
 struct fact {
-	struct fact   *next;
+	struct fact   *next, *bucket;   /* as asked; of the same bucket */
+	uint64_t       hash;            /* of the name */
+	unsigned       waiting;         /* the parts that wait for it, as bits */
 	struct slice   name;            /* lower case, no dot at the end */
 	uint16_t       type;
 	enum { FACT_WANTED, FACT_ASKED, FACT_KNOWN } state;
@@ -54,21 +62,39 @@ struct fact {
 	struct slice   why;             /* of ANSWER_BROKEN: one line for people, or empty */
 };
 
-enum { FACTS_MOST = 200 };              /* questions of one transaction; further ones are broken */
+enum {
+	FACTS_MOST = 200,               /* questions of a transaction without parts; further ones are broken */
+	FACTS_PARTS = 8,                /* 0 is whoever has not said who he is, with FACTS_MOST */
+	FACTS_BUCKETS = 64,
+};
 
 struct facts {
 	struct arena *arena;
 	struct fact  *first, **last;    /* in the order in which they were asked */
 	size_t        count, known;
+	unsigned      part;             /* who asks now */
+	size_t        left[FACTS_PARTS]; /* how many questions each may still ask */
+	unsigned      begun, stirred;   /* parts that had a turn; for whom an answer came since, as bits */
+	struct fact  *buckets[FACTS_BUCKETS];
 };
 
 void facts_begin(struct facts *, struct arena *);
+
+/*
+ * It is the turn of this part, which may ask `most` questions in all of its turns;
+ * one that is noted already costs nothing.  False: no answer that it waits for
+ * has come since its last turn, and to evaluate it would give what it gave then.
+ */
+bool facts_turn(struct facts *, unsigned part, size_t most);
 
 /*
  * The fact, or NULL when it is not known yet.  A name that cannot stand in a
  * question (domain.h, domain_lengths_ok) does not exist: ANSWER_NXDOMAIN.
  */
 const struct fact *fact(struct facts *, struct slice name, uint16_t type);
+
+/* Note a question for later: nobody waits for its answer yet. */
+void fact_ahead(struct facts *, struct slice name, uint16_t type);
 
 /* --- for whoever answers ------------------------------------------------- */
 
