@@ -82,7 +82,8 @@ struct spf {
 	unsigned         lookups, voids; /* counted against the limits */
 	struct slice     explanation;   /* of a fail, or empty: what the domain wants said (6.2) */
 	struct slice     why;           /* of none, temperror, permerror: a sentence */
-	struct spf_record *records;     /* private: those without a flaw, read once for all rounds */
+	struct spf_record *records;     /* private: those without a flaw, read once for all rounds; */
+	                                /* of their terms what matters to this client */
 };
 
 /* False while facts are missing: they have been asked for; call again when there are more. */
