@@ -420,7 +420,8 @@ signature_want_body(struct signature *s, struct bodies *bodies)
 bool
 signature_key_known(const struct signature *s, struct facts *facts)
 {
-	return s->state != SIGNATURE_OPEN || fact(facts, s->key_name, RR_TXT) != NULL;
+	return s->state != SIGNATURE_OPEN ||
+	    fact_within(facts, s->key_name, RR_TXT, KEY_RECORD_MOST) != NULL;
 }
 
 static bool
@@ -506,6 +507,8 @@ try_records(struct signature *s, const struct fact *f, const unsigned char diges
 			conclude(s, flaw == KEY_REVOKED ? SIGNATURE_KEY_REVOKED : SIGNATURE_KEY_UNFIT,
 			    slice(why));
 	}
+	if (s->state == SIGNATURE_OPEN && f->left_out > 0)
+		conclude(s, SIGNATURE_KEY_UNFIT, S("the key record is longer than 8 KiB"));
 }
 
 void

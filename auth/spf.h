@@ -21,6 +21,7 @@
  *     MX hosts of one term                      10; more: permerror
  *     PTR names                                 the first 10; others are ignored
  *     a record                                  8 KiB; longer: permerror
+ *     all TXT records of a name                 32 KiB; more: permerror
  *     a domain-spec, expanded                   4 KiB before it is cut to 253; longer: permerror
  *     an explanation, expanded                  400 octets; longer: none
  *

@@ -45,14 +45,14 @@ find(struct facts *fs, uint64_t hash, struct slice name, uint16_t type)
 
 /* NULL: this part may ask no more, or there is no room. */
 static struct fact *
-note(struct facts *fs, uint64_t hash, struct slice name, uint16_t type)
+note(struct facts *fs, uint64_t hash, struct slice name, uint16_t type, size_t octets)
 {
 	struct fact *f, **bucket = &fs->buckets[hash % FACTS_BUCKETS];
 
 	if (fs->left[fs->part] == 0 || (f = arena_get(fs->arena, sizeof *f)) == NULL)
 		return NULL;
 	*f = (struct fact){ .hash = hash, .type = type, .name = arena_lower(fs->arena, name),
-	    .bucket = *bucket };
+	    .bucket = *bucket, .room = octets };
 	if (f->name.p == NULL)
 		return NULL;
 	f->canonical = f->name;
@@ -66,18 +66,24 @@ note(struct facts *fs, uint64_t hash, struct slice name, uint16_t type)
 }
 
 static struct fact *
-find_or_note(struct facts *fs, struct slice name, uint16_t type)
+find_or_note(struct facts *fs, struct slice name, uint16_t type, size_t octets)
 {
 	uint64_t hash = slice_hash(name);
 	struct fact *f = find(fs, hash, name, type);
 
-	return f != NULL ? f : note(fs, hash, name, type);
+	return f != NULL ? f : note(fs, hash, name, type, octets);
 }
 
 const struct fact *
 fact(struct facts *fs, struct slice name, uint16_t type)
 {
-	struct fact *f = find_or_note(fs, name, type);
+	return fact_within(fs, name, type, FACT_OCTETS);
+}
+
+const struct fact *
+fact_within(struct facts *fs, struct slice name, uint16_t type, size_t octets)
+{
+	struct fact *f = find_or_note(fs, name, type, octets);
 
 	if (f == NULL)
 		return &TOO_MANY;
@@ -90,7 +96,7 @@ fact(struct facts *fs, struct slice name, uint16_t type)
 void
 fact_ahead(struct facts *fs, struct slice name, uint16_t type)
 {
-	find_or_note(fs, name, type);
+	find_or_note(fs, name, type, FACT_OCTETS);
 }
 
 struct fact *
@@ -108,6 +114,32 @@ bool
 facts_pending(const struct facts *fs)
 {
 	return fs->known < fs->count;
+}
+
+bool
+fact_expect(struct facts *fs, struct fact *f, size_t records)
+{
+	size_t most = f->room / FACT_OCTETS_RECORD;
+
+	f->places = records < most ? records : most;
+	f->records = arena_get(fs->arena, (f->places + 1) * sizeof *f->records);
+	return f->records != NULL;
+}
+
+bool
+fact_add(struct facts *fs, struct fact *f, uint16_t preference, struct slice data)
+{
+	struct record r = { .preference = preference };
+
+	if (f->count == f->places || data.n > f->room) {
+		f->left_out++;
+		return true;
+	}
+	if ((r.data = arena_copy(fs->arena, data)).p == NULL)
+		return false;
+	f->records[f->count++] = r;
+	f->room -= data.n;
+	return true;
 }
 
 void

@@ -27,7 +27,7 @@ enum {
 };
 
 enum answer {
-	ANSWER_FOUND,                   /* at least one record of the type */
+	ANSWER_FOUND,                   /* at least one record of the type, here or left out */
 	ANSWER_NODATA,                  /* the name is there, the type is not */
 	ANSWER_NXDOMAIN,                /* nothing at or below the name (RFC 8020) */
 	ANSWER_BROKEN,                  /* could not find out: SERVFAIL, timeout, bogus */
@@ -57,8 +57,9 @@ struct fact {
 	enum security  security;        /* of the whole answer, CNAMEs included */
 	struct slice   canonical;       /* where the records stand: another name behind CNAMEs */
 	uint32_t       ttl;             /* seconds; the least of the answer */
-	size_t         count;
+	size_t         count, left_out; /* records that are here; those that had no place */
 	struct record *records;
+	size_t         places, room;    /* records and octets that may be kept, for whoever answers */
 	struct slice   why;             /* of ANSWER_BROKEN: one line for people, or empty */
 };
 
@@ -66,6 +67,8 @@ enum {
 	FACTS_MOST = 200,               /* questions of a transaction without parts; further ones are broken */
 	FACTS_PARTS = 8,                /* 0 is whoever has not said who he is, with FACTS_MOST */
 	FACTS_BUCKETS = 64,
+	FACT_OCTETS = 32 << 10,         /* of the data of an answer are kept ... */
+	FACT_OCTETS_RECORD = 64,        /* ... and one record for each so many of them */
 };
 
 struct facts {
@@ -93,6 +96,9 @@ bool facts_turn(struct facts *, unsigned part, size_t most);
  */
 const struct fact *fact(struct facts *, struct slice name, uint16_t type);
 
+/* The same; no more than so many octets of its records' data are of any interest. */
+const struct fact *fact_within(struct facts *, struct slice name, uint16_t type, size_t octets);
+
 /* Note a question for later: nobody waits for its answer yet. */
 void fact_ahead(struct facts *, struct slice name, uint16_t type);
 
@@ -100,6 +106,10 @@ void fact_ahead(struct facts *, struct slice name, uint16_t type);
 
 struct fact *facts_next_wanted(struct facts *);         /* becomes FACT_ASKED; NULL: none */
 bool         facts_pending(const struct facts *);       /* something is wanted or asked */
+/* Make place for so many records, or for as many as are kept; then add them.  False: no memory. */
+bool         fact_expect(struct facts *, struct fact *, size_t records);
+/* A copy of it; one that finds no place is left out, and counted. */
+bool         fact_add(struct facts *, struct fact *, uint16_t preference, struct slice data);
 /* Conclude one question. `why` is copied. */
 void         fact_known(struct facts *, struct fact *, enum answer, const char *why);
 /* The deadline has come: what is still open is broken. */

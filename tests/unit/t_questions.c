@@ -9,7 +9,10 @@
 #include "dns/zone.h"
 #include "unit.h"
 
-enum { MEMORY = 8 << 20 };              /* smtpd/intake.h, INTAKE_ARENA */
+enum {
+	MEMORY = 8 << 20,               /* smtpd/intake.h, INTAKE_ARENA */
+	TAKEN = 2 << 20,                /* with 71 keys of 38 KiB: 8 of each are kept */
+};
 
 #define NOW INT64_C(1795311000000)
 
@@ -47,6 +50,12 @@ wide_world(void)
 	    "i.bank.test. A 192.0.2.1\nj.bank.test. A 192.0.2.1\nk.bank.test. A 192.0.2.1\n"));
 	for (int i = 0; i < 10; i++)
 		buf_printf(&text, "7.2.0.192.in-addr.arpa. PTR p%d.evil.test.\np%d.evil.test. A 192.0.2.8\n", i, i);
+	for (int i = 0; i < 6; i++) {           /* key records that need not all be kept */
+		buf_add(&text, S("*._domainkey.evil.test. TXT"));
+		for (int k = 0; k < 32; k++)
+			buf_printf(&text, " \"n=%d%0200d\"", i, k);
+		buf_add(&text, S("\n"));
+	}
 	zone = zone_parse(buf_slice(&text), "wide", &why);
 	assert_non_null(zone);
 	buf_free(&text);
@@ -150,7 +159,7 @@ a_flood_of_questions_does_not_make_the_author_uncertain(void **state)
 			answer_author_last(zone, &j.facts, slice(forgeries[i].author));
 		verdict_decide(&j.verdict, &j.question, &terms);
 		assert_true(j.facts.count > FACTS_MOST);
-		assert_false(arena_full(j.arena));
+		assert_true(arena_spent(j.arena) < TAKEN);
 		assert_case(j.verdict.mail.result == forgeries[i].spf, i, forgeries[i].author);
 		assert_case(j.verdict.helo.result == SPF_FAIL, i, forgeries[i].helo);
 		assert_int_equal(j.verdict.iprev.result, IPREV_FAIL);
