@@ -225,6 +225,19 @@ add_spf(const struct verdict *v, struct authres *a)
 	}
 }
 
+/* RFC 6008 4: so much of b= that it is told from the others, at least 8 letters. */
+static struct slice
+b_shown(const struct verdict *v, const struct signature *s)
+{
+	size_t n = 8;
+
+	for (const struct signature *t = v->dkim.signatures; t < v->dkim.signatures + v->dkim.count; t++)
+		while (t != s && n < AUTHRES_VALUE && n <= s->b_text.n &&
+		    slice_eq(slice_head(s->b_text, n), slice_head(t->b_text, n)))
+			n++;
+	return slice_head(s->b_text, n);
+}
+
 static void
 add_dkim(const struct verdict *v, struct authres *a)
 {
@@ -240,7 +253,7 @@ add_dkim(const struct verdict *v, struct authres *a)
 		authres_property(a, "header.s", s->selector);
 		if (s->names.n > 0)
 			authres_property(a, "header.a", slice(key_algorithm(s->algorithm)));
-		authres_property(a, "header.b", slice_head(s->b_text, 8));      /* RFC 6008 */
+		authres_property(a, "header.b", b_shown(v, s));
 	}
 }
 

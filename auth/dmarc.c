@@ -315,6 +315,7 @@ apply(struct dmarc *d, const struct dmarc_step *step, struct facts *facts)
 
 static const struct slice FLAWS[] = {
 	[FROM_NONE] = S_INIT("there is no From address"),
+	[FROM_NOBODY] = S_INIT("the From field names no address"),
 	[FROM_FIELDS] = S_INIT("there are several From fields"),
 	[FROM_DOMAINS] = S_INIT("the From field names several domains"),
 	[FROM_MANY] = S_INIT("the From field names too many addresses"),
