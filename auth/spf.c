@@ -730,7 +730,8 @@ choose_record(struct check *c, const struct fact *f, struct slice *text)
 			count++;
 		}
 	if (f->left_out > 0)
-		return permerror(c, "the TXT records of %.*s are longer than %d octets", FMT(f->name), FACT_OCTETS);
+		return permerror(c, "the TXT records of %.*s are longer than %d octets", FMT(f->name),
+		    FACT_OCTETS);
 	if (count > 1)
 		return permerror(c, "%.*s has %zu SPF records (RFC 7208 4.5)", FMT(f->name), count);
 	if (count == 1 && text->n > SPF_RECORD_MOST)

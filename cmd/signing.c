@@ -81,8 +81,8 @@ read_signer(struct signing *s, const char *command, const struct signing_options
 	if (o->headers != NULL) {
 		s->signer.names = field_names(o->headers, s->arena);
 		if (s->signer.names.n == 0)
-			return complain(command, EX_USAGE, "these are no names of fields, of 76 letters at most: ",
-			    o->headers);
+			return complain(command, EX_USAGE,
+			    "these are no names of fields, of 76 letters at most: ", o->headers);
 	}
 	s->signer.key = &s->key;
 	return read_key(s, command, o->key);

@@ -64,7 +64,7 @@ struct fact {
 };
 
 enum {
-	FACTS_MOST = 200,               /* questions of a transaction without parts; further ones are broken */
+	FACTS_MOST = 200,               /* questions of whoever is no part; further ones are broken */
 	FACTS_PARTS = 8,                /* 0 is whoever has not said who he is, with FACTS_MOST */
 	FACTS_BUCKETS = 64,
 	FACT_OCTETS = 32 << 10,         /* of the data of an answer are kept ... */
