@@ -2,6 +2,7 @@
 """Looking after the queue: bounce, drain, export, stats, verify, rebuild, with the program up and down."""
 import email
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -155,6 +156,23 @@ def test_what_cannot_be_read_is_told_and_can_be_dropped(place, tmp_path, up):
         program.stop()
 
 
+def test_what_cannot_be_written_is_no_success(waiting):
+    """A list, a message, a dump that went to a full disk; whoever stops reading is nobody's failure."""
+    assert run(waiting, "state", "load", text='{"table":"sts","key":"x.test","value":"one"}\n').returncode == 0
+    for words in (["queue", "list"], ["queue", "list", "--json"], ["queue", "show", "--text", "all"],
+                  ["queue", "stats"], ["state", "dump"], ["why", "later@far.test"], ["queue", "--help"]):
+        words = [PLAIN, *words] + (["-c", waiting.file] if "--help" not in words else [])
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            got = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert got.returncode == EX_IOERR and "cannot write to standard output" in got.stderr, (words, got)
+        reading, writing = os.pipe()
+        os.close(reading)                                       # and SIGPIPE does not end it
+        with os.fdopen(writing, "w") as closed:
+            got = subprocess.run(words, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+                                 restore_signals=False)
+        assert (got.returncode, got.stderr) == (0, ""), (words, got)
+
+
 # --- copies ---------------------------------------------------------------------------------
 
 
@@ -204,7 +222,7 @@ def test_a_backup_that_cannot_be_made_leaves_nothing(waiting, tmp_path):
     assert run(waiting, "backup", state.with_name("state2")).returncode == 0        # alike by name alone
 
 
-EX_DATAERR = 65
+EX_DATAERR, EX_IOERR = 65, 74
 LARGE = "large\n" * 60000
 
 
