@@ -27,6 +27,8 @@ void complaint(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * reader had enough; otherwise a complaint, and EX_IOERR.
  */
 int output_end(int code);
+/* These bytes to standard output, now. */
+void output_now(struct slice);
 
 /*
  * One option of a command. A flag sets *(bool *)to; a text is stored in

@@ -27,6 +27,13 @@ complaint(const char *format, ...)
 	buf_free(&shown);
 }
 
+void
+output_now(struct slice bytes)
+{
+	fwrite(bytes.p, 1, bytes.n, stdout);
+	fflush(stdout);
+}
+
 /* `chainmail queue list | head`: that is no failure. */
 static bool
 nobody_reads(void)
