@@ -318,6 +318,24 @@ def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm,
     assert run(four, "restore", "--damaged", saved).stdout == f"restore: {left} messages\n"
 
 
+@pytest.mark.parametrize("words", [("queue", "show", "--text", "all"), ("state", "dump")], ids=["queue", "state"])
+def test_a_start_waits_for_a_reader(four, words):
+    """Whoever looks at the queue with a pager while the program is down does not keep it from coming up."""
+    rows = "".join(f'{{"table":"sts","key":"{n}.test","value":"{"x" * 1000}"}}\n' for n in range(1000))
+    assert run(four, "state", "load", text=rows).returncode == 0
+    with subprocess.Popen([PLAIN, *words, "-c", four.file], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.read(1)                            # more than a pipe holds is left
+        ready = len(four.events("ready"))
+        four.launch()
+        assert "is open in another process" in four.wait("note", what="waiting")["why"]
+        assert len(four.events("ready")) == ready
+        reader.stdout.read()
+    assert reader.returncode == 0
+    until(lambda: len(four.events("ready")) > ready, four.text)
+    assert len(four.queue()) == 4
+    four.stop()
+
+
 def test_what_was_set_aside_is_not_lost_by_a_restoration(four, tmp_path):
     assert run(four, "backup", tmp_path / "saved").returncode == 0
     assert run(four, "queue", "drop", "all").returncode == 0
