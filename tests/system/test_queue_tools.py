@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, letter, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -65,6 +65,36 @@ def test_drain_tries_everything_once(waiting):
     got = queue(waiting, "drain")
     assert (got.returncode, got.stdout) == (0, "drain: 0 messages are left\n")
     assert len(waiting.far.taken) == 3 and len(waiting.maildir("ann")) == 1
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["all", "one"])
+def test_drain_of_a_program_that_dies_is_not_done(place, named):
+    """Nobody can say then that nothing is left."""
+    tries, again, over = [], threading.Event(), threading.Event()
+
+    def reply(verb, argument):
+        if verb != "RCPT":
+            return None
+        tries.append(argument)
+        if len(tries) > 1:                                      # it was asked for that
+            again.set()
+            over.wait(30)
+        return "451 4.2.1 not now"
+
+    with Sink(reply=reply) as far:
+        program = Chainmail(place, SITE, program=PLAIN, via=far.port)
+        program.start()
+        program.send("a@far.test", ["x@far.test"], letter("one"))
+        program.wait("deferred")
+        ids = [row["queue_id"] for row in program.queue()] if named else []
+        with subprocess.Popen([PLAIN, "queue", "drain", "-c", program.file, *ids], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as drain:
+            assert again.wait(30)
+            program.kill()
+            said, why = drain.communicate(timeout=60)
+        over.set()
+        assert (drain.returncode, said) == (EX_TEMPFAIL, "") and "program ended" in why, (said, why)
+        assert len(program.queue()) == 1
 
 
 def test_stats_verify_and_rebuild_agree(waiting):
