@@ -5,6 +5,7 @@
  *
  *     DIR/queue/seg, DIR/queue/content     a spool (queue/spool.h)
  *     DIR/state                            rows (cmd/rows.h)
+ *     DIR/secrets                          conf/secrets.h; for nobody else's eyes
  *     DIR/holds                            what there is to be (cmd/holdings.h)
  *
  * The queue keeps still while the copy is made: segments first, up to what was
@@ -41,9 +42,10 @@
 #include "cmd/holdings.h"
 #include "cmd/owner.h"
 #include "cmd/rows.h"
+#include "conf/secrets.h"
 #include "config.h"
 
-enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096 };
+enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096, SECRETS_BYTES = 4096 };
 
 /* What became of it, besides true and false. */
 struct outcome {
@@ -308,6 +310,17 @@ write_state(struct house *h, const char *path, struct error *why)
 	return ok;
 }
 
+/* Without them a bounce to an SRS address, or a word to leave a list, is forged afterwards. */
+static bool
+copy_secrets(const char *to, struct outcome *o, struct error *why)
+{
+	const struct copying c = { .outcome = o };
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof path, "%s/" SECRETS_NAME, to);
+	return copy_file(&c, SECRETS_NAME, path, UINT64_MAX, true, why);
+}
+
 static bool
 lies_in(const char *path, const char *directory)
 {
@@ -338,7 +351,7 @@ backup(struct house *h, const char *to, struct outcome *o, struct error *why)
 	snprintf(spool, sizeof spool, "%s/queue", to);
 	snprintf(state, sizeof state, "%s/state", to);
 	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
-	    write_state(h, state, why) && holdings_write(to, o->messages, o->lacks, why) &&
+	    write_state(h, state, why) && copy_secrets(to, o, why) && holdings_write(to, o->messages, o->lacks, why) &&
 	    dir_flush(to, why);
 }
 
@@ -374,6 +387,38 @@ restore_state(struct house *h, const char *path, struct error *why)
 		return errno == ENOENT || error_sys(why, "cannot open %s", path);
 	ok = rows_load(h, f, &count, why);
 	fclose(f);
+	return ok;
+}
+
+/* What is not there is empty. */
+static bool
+read_secrets(const char *path, struct buf *text, struct error *why)
+{
+	int fd = open_source(path);
+	bool ok;
+
+	if (fd == -1)
+		return errno == ENOENT || error_sys(why, "cannot open %s", path);
+	ok = file_read_fd(fd, path, text, why);
+	close(fd);
+	return ok;
+}
+
+/* Those that were made here since are believed as well. */
+static bool
+restore_secrets(const char *from, struct error *why)
+{
+	struct buf saved = BUF(SECRETS_BYTES), here = BUF(SECRETS_BYTES), joined = BUF(SECRETS_BYTES);
+	char path[PATH_BYTES];
+	bool ok;
+
+	snprintf(path, sizeof path, "%s/" SECRETS_NAME, from);
+	ok = read_secrets(path, &saved, why) && read_secrets(SECRETS_NAME, &here, why);
+	secrets_join(buf_slice(&saved), buf_slice(&here), &joined);
+	ok = ok && (joined.n == 0 || file_replace(SECRETS_NAME, buf_slice(&joined), 0600, why));
+	buf_free(&saved);
+	buf_free(&here);
+	buf_free(&joined);
 	return ok;
 }
 
@@ -433,7 +478,8 @@ restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 
 	snprintf(state, sizeof state, "%s/state", from);
 	return nothing_here(h, why) && compare(from, o, &saved, why) && whole_enough(o, why) &&
-	    take_place(h, from, saved, o, why) && restore_state(h, state, why);
+	    take_place(h, from, saved, o, why) && restore_state(h, state, why) &&
+	    restore_secrets(from, why);
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */
