@@ -296,16 +296,22 @@ copy_of_the_house(struct house *h, const char *to, struct outcome *o, struct err
 	return b.ok;
 }
 
+/* What the caches do not tell is a lack, as of files. */
 static bool
-write_state(struct house *h, const char *path, struct error *why)
+write_state(struct house *h, const char *path, struct outcome *o, struct error *why)
 {
 	FILE *f = fopen(path, "wxe");
+	struct error flaw = { 0 };
 	bool ok;
 
 	if (f == NULL)
 		return error_sys(why, "cannot create %s", path);
-	ok = rows_dump(h, f, why) &&
-	    ((fflush(f) == 0 && fsync(fileno(f)) == 0) || error_sys(why, "cannot write %s", path));
+	if (!rows_dump(h, f, &flaw)) {
+		say_lack(o, flaw.text);
+		o->lacks++;
+	}
+	ok = (!ferror(f) && fflush(f) == 0 && fsync(fileno(f)) == 0) ||
+	    error_sys(why, "cannot write %s", path);
 	fclose(f);
 	return ok;
 }
@@ -342,17 +348,27 @@ lies_elsewhere(const struct house *h, const char *to, struct error *why)
 }
 
 static bool
-backup(struct house *h, const char *to, struct outcome *o, struct error *why)
+copy_house(struct house *h, const char *to, struct outcome *o, struct error *why)
 {
 	char spool[PATH_BYTES], state[PATH_BYTES];
 
-	if (!lies_elsewhere(h, to, why))
-		return false;
 	snprintf(spool, sizeof spool, "%s/queue", to);
 	snprintf(state, sizeof state, "%s/state", to);
 	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
-	    write_state(h, state, why) && copy_secrets(to, o, why) && holdings_write(to, o->messages, o->lacks, why) &&
-	    dir_flush(to, why);
+	    write_state(h, state, o, why) && copy_secrets(to, o, why) &&
+	    holdings_write(to, o->messages, o->lacks, why) && dir_flush(to, why);
+}
+
+/* All of it, or nothing: half of one would pass for a backup without a list, and keep the name. */
+static bool
+backup(struct house *h, const char *to, struct outcome *o, struct error *why)
+{
+	if (lies_elsewhere(h, to, why) && copy_house(h, to, o, why))
+		return true;
+	owner_leave();
+	dir_remove(to, NULL);
+	o->lacks = 0;
+	return false;
 }
 
 /* --- restore ------------------------------------------------------------------------------------ */
@@ -534,7 +550,7 @@ with_directory(struct outcome *o, const char *file, const char *place,
 		code = act_in_house(&h, o, directory, act);
 	house_leave(&h);
 	if (code != 0 && act == backup)
-		rmdir(directory);               /* nothing came into it; what did is kept */
+		rmdir(directory);               /* of a broken configuration; what has lacks is not empty */
 	return code;
 }
 

@@ -4,7 +4,9 @@ import email
 import json
 import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import threading
 
@@ -346,6 +348,29 @@ def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm,
     got = run(four, "restore", saved)
     assert got.returncode == EX_DATAERR and "could not be copied when it was made" in got.stderr
     assert run(four, "restore", "--damaged", saved).stdout == f"restore: {left} messages\n"
+
+
+def files_are_short():
+    """As on a disk with little room: what is longer is cut, and its writer told."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, 200 << 10))
+
+
+def test_a_backup_that_fails_may_be_made_again(four, tmp_path):
+    with four:
+        words = [PLAIN, "backup", tmp_path / "saved", "-c", four.file]
+        got = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, preexec_fn=files_are_short)
+        assert got.returncode == EX_UNAVAILABLE and "File too large" in got.stderr, got
+        assert not (tmp_path / "saved").exists()
+        assert run(four, "backup", tmp_path / "saved").stdout == "backup: 4 messages\n"
+
+
+def test_caches_that_cannot_be_read_are_named_and_the_mail_is_saved(four, tmp_path):
+    shutil.rmtree(four.directory / "state" / "caches")
+    (four.directory / "state" / "caches").write_text("no directory")
+    got = run(four, "backup", tmp_path / "saved")
+    assert (got.returncode, got.stdout) == (EX_DATAERR, "backup: 4 messages\n") and "caches" in got.stderr, got
+    assert (tmp_path / "saved" / "holds").read_text().endswith("lacks 1\nmessages 4\n")
 
 
 @pytest.mark.parametrize("words", [("queue", "show", "--text", "all"), ("state", "dump")], ids=["queue", "state"])
