@@ -180,8 +180,8 @@ wait_for(const char *path, void (*say)(void *, const char *), void *arg)
 	if (fd == -1)
 		return;                         /* not made yet; otherwise the queue will say why */
 	if (flock(fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
-		snprintf(sentence, sizeof sentence, "%s is open in another process, a command perhaps; mail waits for its end",
-		    path);
+		snprintf(sentence, sizeof sentence, "%s is open in another process, a command perhaps; "
+		    "mail waits for its end", path);
 		say(arg, sentence);
 		while (flock(fd, LOCK_EX) == -1 && errno == EINTR)
 			;

@@ -500,7 +500,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_failed), T(test_actions), T(test_several), T(test_original), T(test_utf8),
-		T(test_utf8_in_ascii), T(test_eight_bit_original), T(test_hostile_words), T(test_original_recipients), T(test_long_words),
+		T(test_utf8_in_ascii), T(test_eight_bit_original), T(test_hostile_words),
+		T(test_original_recipients), T(test_long_words),
 	};
 
 	return cmocka_run_group_tests_name("report", tests, NULL, NULL);
