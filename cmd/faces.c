@@ -20,7 +20,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "base/slice.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/faces.h"
 
@@ -159,6 +159,18 @@ ask_to(const char *file, const char *verb, const char *what)
 	return code != 0 ? code : ask(file, "retry", NULL, what);
 }
 
+/* An ID only: "all" is a word of ours, and stands in nobody's list of IDs by intent. */
+static int
+ask_for_one(const char *file, const char *verb, const char *id)
+{
+	uint64_t number;
+
+	if (id_parse(slice(id), &number))
+		return ask_to(file, verb, id);
+	complaint("postsuper: \"%s\" is not the ID of a message", id);
+	return EX_USAGE;
+}
+
 /* IDs on standard input, one a line. */
 static int
 ask_for_lines(const char *file, const char *verb)
@@ -170,7 +182,7 @@ ask_for_lines(const char *file, const char *verb)
 		int code;
 
 		line[strcspn(line, "\r\n")] = '\0';
-		if (line[0] != '\0' && (code = ask_to(file, verb, line)) != 0)
+		if (line[0] != '\0' && (code = ask_for_one(file, verb, line)) != 0)
 			worst = code;
 	}
 	return worst;
@@ -181,7 +193,7 @@ ask_for(const char *file, const char *verb, const char *what)
 {
 	if (strcmp(what, "-") == 0)
 		return ask_for_lines(file, verb);
-	return ask_to(file, verb, strcmp(what, "ALL") == 0 ? "all" : what);
+	return strcmp(what, "ALL") == 0 ? ask_to(file, verb, "all") : ask_for_one(file, verb, what);
 }
 
 static int

@@ -41,6 +41,7 @@ struct asking {
 	char          place[PATH_BYTES];        /* of it */
 	FILE         *out;              /* the text that is being exported */
 	bool          drain;
+	bool          lost;             /* the program ended before it had answered */
 	int64_t       since;            /* drain: when it was asked, in seconds */
 	size_t        untried;          /* drain: those that were not tried since */
 };
@@ -454,8 +455,8 @@ static void
 take_end(struct asking *a, size_t count, const char *error)
 {
 	write_text(a);
-	/* Drained and gone is what they should be. */
-	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {
+	/* Drained and gone is what those should be that were named. */
+	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST && a->request.id_count > 0)) {
 		complaint("chainmail queue: %s", error);
 		a->code = EX_BAD;
 	}
@@ -501,6 +502,7 @@ ask_program(struct asking *a)
 	if (got == CONTROL_LOST) {
 		complaint("chainmail queue: %s", why.text);
 		a->code = EX_TEMPFAIL;
+		a->lost = true;
 	} else {
 		take_end(a, count, got == CONTROL_FAILED ? why.text : NULL);
 	}
@@ -628,6 +630,19 @@ ask_spool(struct asking *a)
 	spool_close(a->spool);
 }
 
+/* What is left.  False: nobody can tell, for the program ended under us. */
+static bool
+look_at_rest(struct asking *a)
+{
+	a->rows = a->untried = 0;
+	a->lost = false;
+	if (ask_program(a))
+		return !a->lost;
+	complaint("chainmail queue drain: the program ended; what is left waits for its next start");
+	a->code = EX_TEMPFAIL;
+	return false;
+}
+
 /* Everything selected is tried now; what is left after that stays. */
 static int
 drain(struct asking *a)
@@ -642,8 +657,8 @@ drain(struct asking *a)
 	a->request.verb = QUEUE_LIST;
 	do {
 		usleep(LOOK_US);
-		a->rows = a->untried = 0;
-		ask_program(a);
+		if (!look_at_rest(a))
+			return a->code;
 	} while (a->code == 0 && a->untried > 0);
 	printf("drain: %zu message%s left\n", a->rows, a->rows == 1 ? " is" : "s are");
 	return a->code != 0 ? a->code : a->rows > 0 ? EX_TEMPFAIL : 0;

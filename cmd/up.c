@@ -66,7 +66,10 @@ print_line(const struct up *u, json_t *j)
 
 	if (line != NULL)
 		buf_printf(&b, "%s\n", line);
-	file_write(u->wait > 0 ? STDERR_FILENO : STDOUT_FILENO, buf_slice(&b), NULL);
+	if (u->wait > 0)
+		file_write(STDERR_FILENO, buf_slice(&b), NULL);
+	else
+		output_now(buf_slice(&b));
 	buf_free(&b);
 	free(line);
 }

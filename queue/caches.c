@@ -449,8 +449,10 @@ caches_ready(struct queue *q)
 	if (q->caches != NULL)
 		end_patience(q, INT64_MAX);
 	caches_close(q);
-	if (open_kv(q, NULL))
+	if (open_kv(q, NULL)) {
+		queue_note(q, "caches", "they are open again");
 		return true;
+	}
 	timer_set(q->loop, &q->caches_again, TURN_MS, look_again, q);
 	return false;
 }

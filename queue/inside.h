@@ -91,6 +91,7 @@ struct queue {
 /* Look again at what can be tried; cheap, and done once a turn. */
 void queue_look(struct queue *);
 void queue_alarm(struct queue *, const char *what, const char *why);
+void queue_note(struct queue *, const char *what, const char *why);
 /*
  * The message, or NULL when it has ended, cannot be read: told once, until it can.  True:
  * the disk refuses, and may read it later; false: what there was is gone or damaged.

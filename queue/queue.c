@@ -27,6 +27,12 @@ queue_alarm(struct queue *q, const char *what, const char *why)
 	queue_say(q, &EVENT_ALARM, what, why);
 }
 
+void
+queue_note(struct queue *q, const char *what, const char *why)
+{
+	queue_say(q, &EVENT_NOTE, what, why);
+}
+
 bool
 queue_unreadable(struct queue *q, struct message *m, const struct error *why)
 {

@@ -67,6 +67,16 @@ def test_postsuper_returns_what_is_held_too(waiting):
     assert event["kind"] == "failed" and event["of"] == second, event
 
 
+def test_postsuper_takes_all_for_no_id(waiting):
+    """Postfix's word is ALL, as an argument; a list that a program made of what it read must not empty the queue."""
+    for words, text in (("-d", "all"), None), (("-d", "-"), "all\n"), (("-d", "-"), "ALL\n"), (("-d", "--json"), None):
+        got = face(waiting, "postsuper", *words, text=text)
+        assert got.returncode == EX_USAGE and "is not the ID of a message" in got.stderr, got
+        assert [row["queue_id"] for row in waiting.queue()] == waiting.ids
+    got = face(waiting, "postsuper", "-d", "-", text=f"all\n\n{waiting.ids[0]}\n")
+    assert got.returncode == EX_USAGE and [row["queue_id"] for row in waiting.queue()] == waiting.ids[1:]
+
+
 def without_age(text):
     """A second may pass between two looks at it."""
     return re.sub(r"(?m)^(\w{12} +)\w+ +", r"\1AGE ", text)

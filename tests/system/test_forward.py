@@ -5,6 +5,7 @@ import email
 import json
 import os
 import re
+import shutil
 import smtplib
 import subprocess
 import time
@@ -162,6 +163,35 @@ def test_a_bounce_finds_back_and_nothing_else_does(site):
     back = site.far.wait(2, program=site)
     assert path(back.recipients[0]) == "a@strict.test" and path(back.sender) == ""
     site.wait_empty()
+
+
+def test_a_bounce_finds_back_after_a_restoration(site, tmp_path):
+    """What only this host knows is in the backup, and joins what it has made since."""
+    saved, state = tmp_path / "saved", site.directory / "state"
+    site.send("a@strict.test", ["team@local.test"], letter())
+    ours = path(site.far.wait(program=site).sender)
+    site.wait_empty()
+    got = site.command("backup", saved)
+    assert (got.returncode, got.stderr) == (0, "")
+    assert oct((saved / "secrets").stat().st_mode & 0o777) == "0o600"
+    site.stop()
+    shutil.rmtree(state)
+    state.mkdir(0o700)
+    site.start()
+    assert "forged" in answer(site, "", ours)
+    site.send("a@strict.test", ["team@local.test"], letter())
+    since = path(site.far.wait(2, program=site).sender)
+    site.wait_empty()
+    site.stop()
+    got = site.command("restore", saved)
+    assert (got.returncode, got.stderr) == (0, "")
+    assert oct((state / "secrets").stat().st_mode & 0o777) == "0o600"
+    site.start()
+    assert answer(site, "", ours).startswith("250") and answer(site, "", since).startswith("250")
+    site.stop()
+    (saved / "secrets").write_bytes((saved / "secrets").read_bytes()[:-9] + b"00000000\n")
+    got = site.command("restore", saved)
+    assert got.returncode == 65 and "secrets is not what was saved" in got.stderr
 
 
 def test_who_is_reached_twice_gets_one_copy(site):

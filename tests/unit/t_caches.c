@@ -530,6 +530,29 @@ caches_are_opened_as_soon_as_the_disk_lets_them(void **state)
 	assert_non_null(w.queue->kv);
 }
 
+/* A post waits for who has left its list; its next try must not wait for our next start. */
+static void
+a_list_opens_them_as_well(void **state)
+{
+	const struct list_conf list = { .one_click = S_INIT("https://h.test/leave"),
+	    .address.address.text = S_INIT("l@a.test") };
+	struct arena *arena = arena_new(1 << 20);
+	struct error why = { 0 };
+	struct map gone = { 0 };
+
+	(void)state;
+	stop_queue();
+	block_caches();
+	start_queue();
+	assert_false(leaving_gather(w.queue, &list, arena, &gone, &why));
+	assert_null(memmem(w.logged.p, w.logged.n, "they are open again", 19));
+	unblock_caches();
+	assert_true(leaving_gather(w.queue, &list, arena, &gone, &why));
+	assert_non_null(memmem(w.logged.p, w.logged.n, "they are open again", 19));
+	map_free(&gone);
+	arena_free(arena);
+}
+
 static void
 caches_that_failed_are_opened_again(void **state)
 {
@@ -587,6 +610,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(caches_are_opened_as_soon_as_the_disk_lets_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_list_opens_them_as_well, setup, teardown),
 		cmocka_unit_test_setup_teardown(caches_that_failed_are_opened_again, setup, teardown),
 	};
 
