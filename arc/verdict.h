@@ -10,6 +10,9 @@
  *     verdict_record()     what the queue needs to seal the message when it leaves
  *
  * Pure over facts.  All methods run beside each other; each is concluded once.
+ * Each is a part of its own (dns/facts.h) with as many questions as it can come
+ * to by its own limits: nobody makes a result uncertain by having us ask much
+ * for another one.
  * The struct is large and lives in the transaction's arena.
  */
 #ifndef ARC_VERDICT_H
@@ -41,6 +44,7 @@ struct verdict {
 	bool                 spf_asked;         /* there is a client to ask about */
 	struct iprev         iprev;
 	struct dkim          dkim;
+	bool                 dkim_known;        /* all signatures are concluded */
 	struct arc           arc;
 	struct verifier      verifier;          /* DKIM and ARC share one budget of work */
 	struct dmarc         dmarc;
@@ -78,14 +82,21 @@ void verdict_results(const struct verdict *, const struct verdict_question *, st
 struct verdict_record {
 	enum arc_result arc;            /* at arrival: cv= of a seal of ours */
 	unsigned        sets;
-	enum dmarc_result dmarc;
+	enum dmarc_result dmarc;        /* NONE also of mail of our own clients: it is not judged */
 	enum dmarc_policy asked;        /* p= that applies, after t= */
 	enum policy_action action;
 	struct slice    author;         /* the Author Domain, or empty */
+	struct slice    org;            /* its Organizational Domain, or empty: not found out */
 	struct slice    results;        /* payload of Authentication-Results, our id in front */
 };
 
 struct verdict_record verdict_record(const struct verdict *, struct slice results);
+/*
+ * Nothing proved the author, and `own` could be aligned with him (RFC 9989 4.4): a
+ * signature by that domain of ours, or an envelope sender in it, would make the next
+ * receiver believe that the author wrote this.
+ */
+bool verdict_misuses(const struct verdict_record *, struct slice own);
 void verdict_pack(const struct verdict_record *, struct buf *);
 /* Slices point into the bytes. False: no record. */
 bool verdict_unpack(struct verdict_record *, struct slice);

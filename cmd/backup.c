@@ -5,6 +5,7 @@
  *
  *     DIR/queue/seg, DIR/queue/content     a spool (queue/spool.h)
  *     DIR/state                            rows (cmd/rows.h)
+ *     DIR/secrets                          conf/secrets.h; for nobody else's eyes
  *     DIR/holds                            what there is to be (cmd/holdings.h)
  *
  * The queue keeps still while the copy is made: segments first, up to what was
@@ -41,9 +42,10 @@
 #include "cmd/holdings.h"
 #include "cmd/owner.h"
 #include "cmd/rows.h"
+#include "conf/secrets.h"
 #include "config.h"
 
-enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096 };
+enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096, SECRETS_BYTES = 4096 };
 
 /* What became of it, besides true and false. */
 struct outcome {
@@ -55,7 +57,7 @@ struct outcome {
 static void
 say_lack(const struct outcome *o, const char *what)
 {
-	fprintf(stderr, "chainmail %s: %s\n", o->command, what);
+	complaint("chainmail %s: %s", o->command, what);
 }
 
 /* --- copying -------------------------------------------------------------------------------- */
@@ -236,7 +238,7 @@ prove(struct house *h, const char *dir, struct outcome *o, struct error *why)
 
 	if (s == NULL)
 		return false;
-	sound = spool_drain(s) && spool_verify(s, &unsound);
+	sound = spool_drain(s) && spool_verify(s, &unsound) && spool_verify_contents(s, &unsound);
 	spool_usage(s, &usage);
 	o->messages = usage.messages;
 	o->lacks += usage.damages;
@@ -294,30 +296,79 @@ copy_of_the_house(struct house *h, const char *to, struct outcome *o, struct err
 	return b.ok;
 }
 
+/* What the caches do not tell is a lack, as of files. */
 static bool
-write_state(struct house *h, const char *path, struct error *why)
+write_state(struct house *h, const char *path, struct outcome *o, struct error *why)
 {
 	FILE *f = fopen(path, "wxe");
+	struct error flaw = { 0 };
 	bool ok;
 
 	if (f == NULL)
 		return error_sys(why, "cannot create %s", path);
-	ok = rows_dump(h, f, why) &&
-	    ((fflush(f) == 0 && fsync(fileno(f)) == 0) || error_sys(why, "cannot write %s", path));
+	if (!rows_dump(h, f, &flaw)) {
+		say_lack(o, flaw.text);
+		o->lacks++;
+	}
+	ok = (!ferror(f) && fflush(f) == 0 && fsync(fileno(f)) == 0) ||
+	    error_sys(why, "cannot write %s", path);
 	fclose(f);
 	return ok;
 }
 
+/* Without them a bounce to an SRS address, or a word to leave a list, is forged afterwards. */
 static bool
-backup(struct house *h, const char *to, struct outcome *o, struct error *why)
+copy_secrets(const char *to, struct outcome *o, struct error *why)
+{
+	const struct copying c = { .outcome = o };
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof path, "%s/" SECRETS_NAME, to);
+	return copy_file(&c, SECRETS_NAME, path, UINT64_MAX, true, why);
+}
+
+static bool
+lies_in(const char *path, const char *directory)
+{
+	char whole[PATH_BYTES];
+	size_t n;
+
+	if (realpath(directory, whole) == NULL)
+		return false;
+	n = strlen(whole);
+	return strncmp(path, whole, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* There it would grow what it copies, and be lost with it. */
+static bool
+lies_elsewhere(const struct house *h, const char *to, struct error *why)
+{
+	return !(lies_in(to, ".") || lies_in(to, "queue")) || error_set(why,
+	    "a backup must not lie in the state directory, %.*s: it would copy itself", FMT(h->conf->state));
+}
+
+static bool
+copy_house(struct house *h, const char *to, struct outcome *o, struct error *why)
 {
 	char spool[PATH_BYTES], state[PATH_BYTES];
 
 	snprintf(spool, sizeof spool, "%s/queue", to);
 	snprintf(state, sizeof state, "%s/state", to);
 	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
-	    write_state(h, state, why) && holdings_write(to, o->messages, o->lacks, why) &&
-	    dir_flush(to, why);
+	    write_state(h, state, o, why) && copy_secrets(to, o, why) &&
+	    holdings_write(to, o->messages, o->lacks, why) && dir_flush(to, why);
+}
+
+/* All of it, or nothing: half of one would pass for a backup without a list, and keep the name. */
+static bool
+backup(struct house *h, const char *to, struct outcome *o, struct error *why)
+{
+	if (lies_elsewhere(h, to, why) && copy_house(h, to, o, why))
+		return true;
+	owner_leave();
+	dir_remove(to, NULL);
+	o->lacks = 0;
+	return false;
 }
 
 /* --- restore ------------------------------------------------------------------------------------ */
@@ -352,6 +403,38 @@ restore_state(struct house *h, const char *path, struct error *why)
 		return errno == ENOENT || error_sys(why, "cannot open %s", path);
 	ok = rows_load(h, f, &count, why);
 	fclose(f);
+	return ok;
+}
+
+/* What is not there is empty. */
+static bool
+read_secrets(const char *path, struct buf *text, struct error *why)
+{
+	int fd = open_source(path);
+	bool ok;
+
+	if (fd == -1)
+		return errno == ENOENT || error_sys(why, "cannot open %s", path);
+	ok = file_read_fd(fd, path, text, why);
+	close(fd);
+	return ok;
+}
+
+/* Those that were made here since are believed as well. */
+static bool
+restore_secrets(const char *from, struct error *why)
+{
+	struct buf saved = BUF(SECRETS_BYTES), here = BUF(SECRETS_BYTES), joined = BUF(SECRETS_BYTES);
+	char path[PATH_BYTES];
+	bool ok;
+
+	snprintf(path, sizeof path, "%s/" SECRETS_NAME, from);
+	ok = read_secrets(path, &saved, why) && read_secrets(SECRETS_NAME, &here, why);
+	secrets_join(buf_slice(&saved), buf_slice(&here), &joined);
+	ok = ok && (joined.n == 0 || file_replace(SECRETS_NAME, buf_slice(&joined), 0600, why));
+	buf_free(&saved);
+	buf_free(&here);
+	buf_free(&joined);
 	return ok;
 }
 
@@ -411,7 +494,8 @@ restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 
 	snprintf(state, sizeof state, "%s/state", from);
 	return nothing_here(h, why) && compare(from, o, &saved, why) && whole_enough(o, why) &&
-	    take_place(h, from, saved, o, why) && restore_state(h, state, why);
+	    take_place(h, from, saved, o, why) && restore_state(h, state, why) &&
+	    restore_secrets(from, why);
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */
@@ -437,6 +521,20 @@ fail(const char *command, const char *why)
 	return EX_UNAVAILABLE;
 }
 
+static int
+act_in_house(struct house *h, struct outcome *o, const char *directory,
+    bool (*act)(struct house *, const char *, struct outcome *, struct error *))
+{
+	struct error why = { 0 };
+	int code = 0;
+
+	if (act(h, directory, o, &why))
+		printf("%s: %zu message%s\n", o->command, o->messages, o->messages == 1 ? "" : "s");
+	else
+		code = fail(o->command, why.text);
+	return o->lacks > 0 && !o->damaged ? EX_DATAERR : code;
+}
+
 /* In the house, with a directory that was named before we went there. */
 static int
 with_directory(struct outcome *o, const char *file, const char *place,
@@ -444,20 +542,15 @@ with_directory(struct outcome *o, const char *file, const char *place,
 {
 	char directory[PATH_BYTES];
 	struct house h;
-	struct error why = { 0 };
 	int code;
 
 	if (realpath(place, directory) == NULL)
 		return fail(o->command, strerror(errno));
-	if ((code = house_enter(&h, o->command, file)) == 0) {
-		if (act(&h, directory, o, &why))
-			printf("%s: %zu message%s\n", o->command, o->messages, o->messages == 1 ? "" : "s");
-		else
-			code = fail(o->command, why.text);
-		if (o->lacks > 0 && !o->damaged)
-			code = EX_DATAERR;
-	}
+	if ((code = house_enter(&h, o->command, file)) == 0)
+		code = act_in_house(&h, o, directory, act);
 	house_leave(&h);
+	if (code != 0 && act == backup)
+		rmdir(directory);               /* of a broken configuration; what has lacks is not empty */
 	return code;
 }
 

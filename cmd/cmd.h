@@ -23,6 +23,14 @@ enum { EX_BAD = 1 };            /* the verdict is bad, a check failed */
 void complaint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /*
+ * The end of every command: `code`, when all it printed went out, or to a pipe whose
+ * reader had enough; otherwise a complaint, and EX_IOERR.
+ */
+int output_end(int code);
+/* These bytes to standard output, now. */
+void output_now(struct slice);
+
+/*
  * One option of a command. A flag sets *(bool *)to; a text is stored in
  * *(const char **)to; a list appends to *(struct words *)to.
  */

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 #include <jansson.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "base/bug.h"
-#include "base/file.h"
+#include "base/buf.h"
 #include "cmd/cmd.h"
 #include "cmd/gallery_table.h"
 
@@ -208,7 +207,7 @@ gallery_tell(const struct gallery_row *first, enum lab_form form)
 	struct count c = count_rows(first);
 
 	gallery_table(first, form, &b);
-	file_write(STDOUT_FILENO, buf_slice(&b), NULL);
+	output_now(buf_slice(&b));
 	buf_free(&b);
 	return c.right > 0 && wrong(c) == 0 ? 0 : EX_BAD;
 }

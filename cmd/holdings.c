@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/text.h"
 #include "cmd/holdings.h"
+#include "conf/secrets.h"
 
 enum { PATH_BYTES = 4096, PIECE = 1 << 20, LIST_MOST = 1 << 30, WORD_BYTES = 64 };
 
@@ -39,22 +40,40 @@ sum_up(int fd, uint64_t *bytes_r, uint32_t *crc_r)
 }
 
 /* A file that cannot be read gets a line that no other equals. */
-static bool
-list_file(const char *dir, const char *below, const char *name, struct buf *list)
+static void
+list_file(const char *path, const char *name, struct buf *list)
 {
-	char path[PATH_BYTES];
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
 	uint64_t bytes;
 	uint32_t crc;
-	int fd;
-	bool ok;
+	bool ok = fd != -1 && sum_up(fd, &bytes, &crc);
 
-	snprintf(path, sizeof path, "%s/queue/%s/%s", dir, below, name);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	ok = fd != -1 && sum_up(fd, &bytes, &crc);
 	if (fd != -1)
 		close(fd);
-	return ok ? buf_printf(list, "%s/%s %llu %08x\n", below, name, (unsigned long long)bytes, crc)
-	    : buf_printf(list, "%s/%s cannot be read\n", below, name);
+	if (ok)
+		buf_printf(list, "%s %llu %08x\n", name, (unsigned long long)bytes, crc);
+	else
+		buf_printf(list, "%s cannot be read\n", name);
+}
+
+static void
+list_below(const char *dir, const char *below, const char *name, struct buf *list)
+{
+	char path[PATH_BYTES], word[PATH_BYTES];
+
+	snprintf(path, sizeof path, "%s/queue/%s/%s", dir, below, name);
+	snprintf(word, sizeof word, "%s/%s", below, name);
+	list_file(path, word, list);
+}
+
+static void
+list_secrets(const char *dir, struct buf *list)
+{
+	char path[PATH_BYTES];
+
+	snprintf(path, sizeof path, "%s/" SECRETS_NAME, dir);
+	if (access(path, F_OK) == 0)
+		list_file(path, SECRETS_NAME, list);
 }
 
 static int
@@ -74,7 +93,7 @@ list_files(const char *dir, const char *below, struct buf *list, struct error *w
 	if ((n = scandir(path, &names, is_name, alphasort)) == -1)
 		return error_sys(why, "cannot read %s", path);
 	for (int i = 0; i < n; i++) {
-		list_file(dir, below, names[i]->d_name, list);
+		list_below(dir, below, names[i]->d_name, list);
 		free(names[i]);
 	}
 	free(names);
@@ -84,7 +103,10 @@ list_files(const char *dir, const char *below, struct buf *list, struct error *w
 static bool
 list_all(const char *dir, struct buf *list, struct error *why)
 {
-	return list_files(dir, "content", list, why) && list_files(dir, "seg", list, why);
+	if (!list_files(dir, "content", list, why))
+		return false;
+	list_secrets(dir, list);
+	return list_files(dir, "seg", list, why);
 }
 
 /* --- writing it down ------------------------------------------------------------------------ */

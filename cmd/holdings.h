@@ -3,11 +3,12 @@
  * holdings -- what a backup holds, written down when it was made, so that a
  * restoration can tell what it has become since.
  *
- * DIR/holds is text; the files are those below DIR/queue, sorted, and the line of
- * messages is the last, so that a list that was cut shows:
+ * DIR/holds is text; the files are those below DIR/queue, and DIR/secrets, sorted, and
+ * the line of messages is the last, so that a list that was cut shows:
  *
  *     chainmail backup 1
  *     content/0123456789AB 568000 99aabbcc    bytes, CRC32C
+ *     secrets 77 0a1b2c3d                     when there are any
  *     seg/00000001 28672 1a2b3c4d
  *     lacks 0                                 what could not be copied
  *     messages 3                              that live in it

@@ -27,7 +27,7 @@ struct run {
 static void
 print(const struct buf *b)
 {
-	file_write(STDOUT_FILENO, buf_slice(b), NULL);
+	output_now(buf_slice(b));
 }
 
 /* --- a result, in three ways ------------------------------------------------------------ */

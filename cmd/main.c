@@ -63,8 +63,8 @@ unknown_command(const char *name)
 	return EX_USAGE;
 }
 
-int
-main(int argc, char **argv)
+static int
+run(int argc, char **argv)
 {
 	const char *slash = strrchr(argv[0], '/');
 	int (*face)(int, char **) = face_of(slash != NULL ? slash + 1 : argv[0]);
@@ -79,4 +79,10 @@ main(int argc, char **argv)
 		if (strcmp(argv[1], COMMANDS[i].name) == 0)
 			return COMMANDS[i].run(argc - 1, argv + 1);
 	return unknown_command(argv[1]);
+}
+
+int
+main(int argc, char **argv)
+{
+	return output_end(run(argc, argv));
 }

@@ -487,6 +487,17 @@ watch_signals(struct master *m)
 	watch_signal(m, &m->on_hup, SIGHUP, on_sighup);
 }
 
+static void
+say_waiting(void *arg, const char *sentence)
+{
+	struct master *m = arg;
+	struct log_line l = log_event(&m->log, &EVENT_NOTE, 0);
+
+	log_text(&l, "what", "waiting");
+	log_text(&l, "why", sentence);
+	log_end(&l);
+}
+
 int
 master_run(const struct master_options *o)
 {
@@ -509,6 +520,7 @@ master_run(const struct master_options *o)
 		fprintf(stderr, "chainmail: %s\n", why.text);
 		return EX_OSERR;
 	}
+	premises_wait(m.conf, say_waiting, &m);
 	loop_begin(&m.loop, &m.clock);
 	m.children = (struct children){ .loop = &m.loop, .files = &m.files, .premises = &m.premises,
 	    .counts = &m.counts, .ids = m.lease.fd, .lists_are_left = conf_lets_leave(m.conf),

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,6 +27,37 @@ complaint(const char *format, ...)
 	buf_free(&shown);
 }
 
+void
+output_now(struct slice bytes)
+{
+	fwrite(bytes.p, 1, bytes.n, stdout);
+	fflush(stdout);
+}
+
+/* `chainmail queue list | head`: that is no failure. */
+static bool
+nobody_reads(void)
+{
+	struct pollfd out = { .fd = STDOUT_FILENO };
+
+	return poll(&out, 1, 0) == 1 && (out.revents & (POLLERR | POLLHUP)) != 0;
+}
+
+int
+output_end(int code)
+{
+	bool failed = ferror(stdout) != 0;      /* of an earlier write: its errno is gone */
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !failed)
+		return code;
+	if (errno == EPIPE || nobody_reads())
+		return code;
+	complaint("chainmail: cannot write to standard output%s%s", failed ? "" : ": ",
+	    failed ? "; what it got is not all" : strerror(errno));
+	return EX_IOERR;
+}
+
 static void
 print_help(const char *synopsis, const struct option_row *rows)
 {
@@ -32,7 +65,7 @@ print_help(const char *synopsis, const struct option_row *rows)
 	for (const struct option_row *r = rows; r->name != NULL; r++)
 		printf("  %s%s%-*s  %s\n", r->name, r->value ? " " : "",
 		    (int)(26 - strlen(r->name)), r->value ? r->value : "", r->help);
-	exit(0);
+	exit(output_end(0));
 }
 
 static const struct option_row *

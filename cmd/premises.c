@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <fcntl.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -165,4 +167,36 @@ bool
 premises_take(struct premises *p, const struct conf *conf, struct error *why)
 {
 	return make_directories(conf, why) && take_lock(p, conf, why) && open_commands(p, conf, why);
+}
+
+/* --- who else is there ------------------------------------------------------------------------ */
+
+static void
+wait_for(const char *path, void (*say)(void *, const char *), void *arg)
+{
+	char sentence[PATH_BYTES + 80];
+	int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd == -1)
+		return;                         /* not made yet; otherwise the queue will say why */
+	if (flock(fd, LOCK_EX | LOCK_NB) == -1 && errno == EWOULDBLOCK) {
+		snprintf(sentence, sizeof sentence, "%s is open in another process, a command perhaps; "
+		    "mail waits for its end", path);
+		say(arg, sentence);
+		while (flock(fd, LOCK_EX) == -1 && errno == EINTR)
+			;
+	}
+	close(fd);
+}
+
+void
+premises_wait(const struct conf *conf, void (*say)(void *, const char *), void *arg)
+{
+	static const char *const names[] = { "queue", "caches", "history" };
+	char path[PATH_BYTES];
+
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		snprintf(path, sizeof path, "%.*s/%s", FMT(conf->state), names[i]);
+		wait_for(path, say, arg);
+	}
 }

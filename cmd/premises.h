@@ -40,6 +40,14 @@ struct premises {                       /* { 0 } holds nothing */
 bool premises_take(struct premises *, const struct conf *, struct error *why);
 
 /*
+ * A command that found nobody running has the queue, the caches or the history open,
+ * for as long as whoever reads its output takes.  Block until it ends; `say` gets a
+ * sentence when that is not at once.  Commands that come after premises_take() find
+ * the program's socket.
+ */
+void premises_wait(const struct conf *, void (*say)(void *arg, const char *sentence), void *arg);
+
+/*
  * The doors of a configuration are open, and still those of the one before; when
  * one of them cannot be opened, call it again with the old one, which cannot fail.
  */

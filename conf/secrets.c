@@ -111,3 +111,29 @@ secrets_renew(struct slice text, int64_t now, const unsigned char fresh[SECRET_B
 			add_line(b, s.since, s.bytes);
 	return true;
 }
+
+/* --- joining --------------------------------------------------------------------------- */
+
+static bool
+same_secret(const struct secret *a, const struct secret *b)
+{
+	return a->since == b->since && memcmp(a->bytes, b->bytes, SECRET_BYTES) == 0;
+}
+
+void
+secrets_join(struct slice one, struct slice other, struct buf *b)
+{
+	struct secret s, t;
+	bool left = next_secret(&one, &s), right = next_secret(&other, &t);
+
+	for (size_t n = 0; n < SECRETS_MOST && (left || right); n++) {
+		bool both = left && right && same_secret(&s, &t);
+		bool first = left && (!right || s.since >= t.since);
+
+		add_line(b, first ? s.since : t.since, first ? s.bytes : t.bytes);
+		if (first)
+			left = next_secret(&one, &s);
+		if (!first || both)
+			right = next_secret(&other, &t);
+	}
+}

@@ -47,4 +47,7 @@ void secrets_read(struct secret_set *, const struct reader *, struct arena *);
 bool secrets_renew(struct slice text, int64_t now, const unsigned char fresh[SECRET_BYTES],
     struct buf *);
 
+/* Both files in one, the newest first, each once; of more than SECRETS_MOST the oldest go. */
+void secrets_join(struct slice one, struct slice other, struct buf *);
+
 #endif

@@ -184,6 +184,12 @@ client_starttls(struct client *c)
 	c->want = CLIENT_REPLY;
 }
 
+bool
+client_securing(const struct client *c)
+{
+	return c->at == AT_STARTTLS && !c->secure;
+}
+
 static void
 starttls_answered(struct client *c, struct slice input)
 {
@@ -537,6 +543,7 @@ void
 client_feed(struct client *c, struct slice *input)
 {
 	while (c->want == CLIENT_REPLY && take_reply(c, input)) {
+		c->replies++;
 		answered(c, *input);
 		buf_clear(&c->reply.text);
 		c->reply.code = 0;
@@ -548,6 +555,8 @@ int64_t
 client_patience(const struct client *c)
 {
 	switch (c->at) {
+	case AT_STARTTLS:                       /* no RFC says; who hangs there may serve us in clear */
+		return c->want == CLIENT_TLS ? MINUTE : 2 * MINUTE;
 	case AT_DATA:
 		return 2 * MINUTE;
 	case AT_TEXT:

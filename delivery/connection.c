@@ -40,6 +40,7 @@ struct connection {
 };
 
 static void react(struct connection *c);
+static void tls_broke(struct connection *c, const struct error *why);
 
 /* --- ends ---------------------------------------------------------------------- */
 
@@ -98,7 +99,14 @@ static void
 timed_out(void *arg)
 {
 	struct connection *c = arg;
+	struct error why;
 
+	c->end.silent = c->client.want != CLIENT_TEXT && !c->text_sent;
+	if (client_securing(&c->client)) {
+		error_set(&why, "nothing came for %d s", (int)(client_patience(&c->client) / SECOND));
+		tls_broke(c, &why);
+		return;
+	}
 	over(c, STATUS(0, 4, 4, 2, "the server did not answer in time"));
 }
 
@@ -106,6 +114,15 @@ static void
 wait_for_reply(struct connection *c)
 {
 	timer_set(c->options.loop, &c->patience, client_patience(&c->client), timed_out, c);
+}
+
+void
+connection_give_up(struct connection *c)
+{
+	bool waits = c->client.want == CLIENT_REPLY || c->client.want == CLIENT_TLS;
+
+	if (waits && !c->text_sent)
+		over(c, STATUS(0, 4, 4, 2, "the server took too long before the text"));
 }
 
 void
@@ -238,6 +255,14 @@ write_stuffed(struct connection *c, struct slice text)
 	}
 }
 
+/* So the other side gets no dot; no other host would get a better text. */
+static void
+text_unreadable(struct connection *c, struct status why)
+{
+	c->end.unreadable = true;
+	over(c, why);
+}
+
 /* One more piece of the letter; false when there is none. */
 static bool
 next_piece(struct connection *c, char *room, struct slice *piece)
@@ -256,13 +281,28 @@ next_piece(struct connection *c, char *room, struct slice *piece)
 		return false;
 	n = l->left < PIECE ? (size_t)l->left : PIECE;
 	if (!file_read_at(l->fd, room, n, l->at, &why)) {
-		over(c, status_make(0, 4, 3, 0, slice(why.text)));
+		text_unreadable(c, status_make(0, 4, 3, 0, slice(why.text)));
 		return false;
 	}
+	checksum_add(&l->sum, slice_of(room, n));
 	l->at += (off_t)n;
 	l->left -= n;
 	*piece = slice_of(room, n);
 	return true;
+}
+
+/* All pieces were written. */
+static void
+end_text(struct connection *c)
+{
+	if (!checksum_right(&c->letter->sum)) {
+		text_unreadable(c, STATUS(0, 4, 3, 0, "its text is damaged here"));
+		return;
+	}
+	if (c->stuffing.mid_line)
+		stream_write(c->stream, S("\r\n"));
+	client_text_sent(&c->client);
+	c->text_sent = true;
 }
 
 static void
@@ -276,12 +316,8 @@ send_text(struct connection *c)
 			write_stuffed(c, piece);
 			continue;
 		}
-		if (c->stream == NULL)
-			break;
-		if (c->stuffing.mid_line)
-			stream_write(c->stream, S("\r\n"));
-		client_text_sent(&c->client);
-		c->text_sent = true;
+		if (c->stream != NULL)
+			end_text(c);
 		break;
 	}
 	free(room);
@@ -378,6 +414,7 @@ on_input(void *arg)
 	struct connection *c = arg;
 	struct slice input = stream_input(c->stream);
 	size_t before = input.n;
+	uint64_t replies = c->client.replies;
 
 	if (c->client.want == CLIENT_READY || c->client.want == CLIENT_DONE) {
 		over(c, STATUS(0, 4, 4, 2, "the server closed the idle connection"));
@@ -386,7 +423,8 @@ on_input(void *arg)
 	client_feed(&c->client, &input);
 	if (c->stream != NULL)
 		stream_take(c->stream, before - input.n);
-	if (c->client.want != CLIENT_REPLY || c->client.out.n > 0)
+	/* Also of commands sent together each has its own time (RFC 5321 4.5.3.2). */
+	if (c->client.want != CLIENT_REPLY || c->client.replies != replies)
 		react(c);
 }
 
@@ -424,17 +462,31 @@ tell_break(struct connection *c, const struct error *why)
 	buf_free(&words);
 }
 
+/* Between STARTTLS and the end of the handshake it broke off or hung: a matter for the judge. */
+static void
+tls_broke(struct connection *c, const struct error *why)
+{
+	struct error words;
+
+	c->found.starttls = true;
+	if (c->client.want == CLIENT_TLS) {
+		tell_break(c, why);
+		verify_read(stream_ssl(c->stream), &c->found);
+	} else {
+		error_set(&words, "STARTTLS: %s", why->text);
+		show_words(c->found.broke, slice(words.text));
+	}
+	if (judge(c))
+		over(c, status_make(0, 4, 7, 5, slice(c->found.broke)));
+}
+
 static void
 on_closed(void *arg, const struct error *why)
 {
 	struct connection *c = arg;
 
-	if (c->client.want == CLIENT_TLS) {
-		c->found.starttls = true;
-		tell_break(c, why);
-		verify_read(stream_ssl(c->stream), &c->found);
-		if (judge(c))
-			over(c, status_make(0, 4, 7, 5, slice(c->found.broke)));
+	if (client_securing(&c->client)) {
+		tls_broke(c, why);
 		return;
 	}
 	over(c, status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));

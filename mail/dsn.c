@@ -91,8 +91,9 @@ code_point(struct slice letter)
 	return point;
 }
 
-bool
-orcpt_add_ascii(struct buf *b, struct slice value)
+/* Letters that are not ASCII, and these, as EmbeddedUnicodeChar (RFC 6533 3). */
+static bool
+add_embedded(struct buf *b, struct slice value, struct slice these)
 {
 	if (!utf8_valid(value))
 		return false;
@@ -100,10 +101,24 @@ orcpt_add_ascii(struct buf *b, struct slice value)
 		unsigned char first = (unsigned char)*value.p;
 
 		n = first < 0xc0 ? 1 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : 4;
-		if (n == 1)
-			buf_byte(b, *value.p);
-		else
+		if (n > 1)
 			buf_printf(b, "\\x{%X}", code_point(slice_head(value, n)));
+		else if (slice_find(these, (char)first) < these.n)
+			buf_printf(b, "\\x{%02X}", first);
+		else
+			buf_byte(b, *value.p);
 	}
 	return !b->full;
+}
+
+bool
+orcpt_add_ascii(struct buf *b, struct slice value)
+{
+	return add_embedded(b, value, NONE);
+}
+
+bool
+address_add_ascii(struct buf *b, struct slice address)
+{
+	return add_embedded(b, address, S("+=\\ "));
 }

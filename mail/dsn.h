@@ -34,4 +34,7 @@ bool orcpt_valid(struct slice value, bool smtputf8);
 /* The same without SMTPUTF8 (utf-8-addr-xtext); false: it is none, or the buf is full. */
 bool orcpt_add_ascii(struct buf *, struct slice value);
 
+/* An address as utf-8-addr-xtext, for what must be ASCII; false: as above. */
+bool address_add_ascii(struct buf *, struct slice address);
+
 #endif

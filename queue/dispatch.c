@@ -11,6 +11,7 @@
 
 #include "arc/verdict.h"
 #include "base/bug.h"
+#include "base/text.h"
 #include "conf/events.h"
 #include "mail/domain.h"
 #include "mail/ticket.h"
@@ -18,7 +19,9 @@
 #include "queue/order.h"
 
 enum {
-	WORKS_MOST = 500,               /* attempts under way, in all */
+	WORKS_MOST = 500,               /* attempts under way … */
+	SLOW_MS = 20 * SECOND,          /* … that are younger than this … */
+	SLOW_MOST = 1000,               /* … and so many more that are not */
 	TOGETHER_MOST = 100,            /* recipients of one order (RFC 5321 4.5.3.1.8) */
 	LOOK_MOST = 400,                /* recipients looked at for one order */
 	WORK_MEMORY = 8 << 20,
@@ -52,6 +55,7 @@ struct work {
 	struct outgoing      *outgoing;
 	int64_t               begun;
 	bool                  late;     /* it had no turn, and is not tried */
+	bool                  doubted;  /* it was unreadable before: it is read whole first */
 };
 
 static void
@@ -248,6 +252,7 @@ order_of(struct work *w, struct slice head)
 		o.in_file = true;
 		o.file_at = body;
 		o.file_size = e->size - body;
+		o.file_sum = outgoing_checksum(w->outgoing);
 	}
 	o.recipients = arena_get(w->arena, o.count * sizeof *o.recipients);
 	bug_if(o.recipients == NULL);
@@ -300,6 +305,14 @@ with_marks(struct work *w, struct slice head)
 	return all.p != NULL ? all : head;
 }
 
+/* Like what the spool cannot read: tried as long as others are, then its sender is told. */
+static void
+settle_unreadable(struct work *w, const struct error *why)
+{
+	queue_unreadable(w->queue, w->task->message, why);
+	settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
+}
+
 static void
 send_order(void *arg, struct slice head)
 {
@@ -309,6 +322,12 @@ send_order(void *arg, struct slice head)
 	struct buf packed = BUF(ORDER_MOST);
 	int fd;
 
+	if (outgoing_flaw(w->outgoing) != NULL) {
+		settle_unreadable(w, outgoing_flaw(w->outgoing));
+		return;
+	}
+	if (w->doubted)
+		w->task->message->alarmed = false;
 	if (deliverers(q) == 0) {               /* the deliverer died meanwhile */
 		task_wait(&q->schedule, w->task, 0);
 		free_work(w);
@@ -390,12 +409,12 @@ begin(struct queue *q, struct task *t)
 		not_readable(q, t, &why);
 		return;
 	}
-	t->message->alarmed = t->message->alarmed && !read;
 	if (!read) {
-		queue_unreadable(q, t->message, &why);
-		settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
+		settle_unreadable(w, &why);
 		return;
 	}
+	w->doubted = t->message->alarmed && w->stored.fd != -1;
+	t->message->alarmed = w->doubted;
 	switch (w->place.kind) {
 	case PLACE_EXPAND:
 		begin_expanding(w);
@@ -408,7 +427,7 @@ begin(struct queue *q, struct task *t)
 		    : STATUS(0, 5, 1, 1, "there is no such address"));
 		break;
 	default:
-		w->outgoing = outgoing_make(q, &w->stored, &w->place, send_order, w);
+		w->outgoing = outgoing_make(q, &w->stored, &w->place, w->doubted, send_order, w);
 	}
 }
 
@@ -437,6 +456,36 @@ begin_late(struct queue *q, struct task *t)
 	settle_here(w, why_late(t->destination));
 }
 
+/*
+ * Hosts that keep us waiting must not stop mail to others: an attempt has one of
+ * WORKS_MOST places while it is young, then one of SLOW_MOST.  INT64_MIN: there is room
+ * now; else when the next one will be old, or INT64_MAX: only once somebody has finished.
+ */
+static int64_t
+room_at(const struct queue *q, int64_t now)
+{
+	size_t all = q->under_way + q->expanding, young = q->expanding;
+	int64_t oldest = INT64_MIN;
+
+	if (all < WORKS_MOST)
+		return INT64_MIN;
+	for (const struct work *w = q->works; w != NULL && now - w->begun < SLOW_MS; w = w->next) {
+		young++;                        /* the youngest stands first */
+		oldest = w->begun + SLOW_MS;
+	}
+	if (all >= WORKS_MOST + SLOW_MOST || (young >= WORKS_MOST && oldest == INT64_MIN))
+		return INT64_MAX;
+	return young < WORKS_MOST ? INT64_MIN : oldest;
+}
+
+int64_t
+dispatch_wake(const struct queue *q, int64_t now)
+{
+	int64_t room = room_at(q, now);
+
+	return room == INT64_MIN ? schedule_wake(&q->schedule, now) : room;
+}
+
 bool
 dispatch_turn(struct queue *q, int64_t now)
 {
@@ -445,7 +494,7 @@ dispatch_turn(struct queue *q, int64_t now)
 
 	if (!q->loaded || q->draining || deliverers(q) == 0)
 		return false;
-	while (q->under_way + q->expanding < WORKS_MOST) {
+	while (room_at(q, now) == INT64_MIN) {
 		if ((t = schedule_next(&q->schedule, now)) != NULL)
 			begin(q, t);
 		else if (late > 0 && (t = schedule_late(&q->schedule, now)) != NULL)
@@ -486,6 +535,21 @@ keep_seal(struct work *w, const struct order_result *r)
 		spool_seal(w->queue->spool, w->task->message->id, w->place.seal, fields, NULL, NULL);
 }
 
+/* The deliverer read another text than was stored; what was sealed for a list may be of it. */
+static void
+text_is_unreadable(struct work *w)
+{
+	struct queue *q = w->queue;
+	char id[ID_TEXT + 1];
+	struct error why = { 0 };
+
+	id_text(w->task->message->id, id);
+	error_set(&why, "content/%s is damaged or cannot be read: it was not delivered", id);
+	queue_unreadable(q, w->task->message, &why);
+	if (q->sealed_post.id == w->task->message->id)
+		q->sealed_post.id = 0;
+}
+
 static void
 take_result(struct delivery_link *d, struct slice payload)
 {
@@ -497,7 +561,10 @@ take_result(struct delivery_link *d, struct slice payload)
 	if (order_result_unpack(&r, payload, arena) && (w = find_work(d, r.number, r.id)) != NULL) {
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
-		keep_seal(w, &r);
+		if (r.unreadable)
+			text_is_unreadable(w);
+		else
+			keep_seal(w, &r);
 		history_keep(q, r.story);
 		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w),
 		    false, false });

@@ -152,7 +152,8 @@ history_look(struct kv *kv, const struct history_question *q, struct buf *lines,
 struct history {
 	struct queue     *queue;
 	struct kv        *kv;           /* NULL: not opened yet, or … */
-	bool              failed;       /* … it cannot be; nothing is kept until the next start */
+	bool              failed;       /* … it cannot be; nothing is kept until the next turn */
+	bool              told;         /* that it failed, and not yet that it is kept again */
 	struct past_block block;        /* the newest one, perhaps written already and growing */
 	bool              fresh;        /* it has lines that are not written */
 	uint64_t          number;       /* of the block; 0: not known before it is open */
@@ -168,10 +169,34 @@ struct history {
 static bool
 fail(struct history *h, const struct error *why)
 {
-	if (!h->failed)
+	if (!h->told)
 		queue_alarm(h->queue, "history", why->text);
-	h->failed = true;
+	h->failed = h->told = true;
 	return false;
+}
+
+/* The disk may be well again.  The lines that came meanwhile, and the last before, are lost. */
+static void
+begin_again(struct history *h)
+{
+	kv_close(h->kv);
+	h->kv = NULL;
+	past_block_free(&h->block);
+	h->number = h->oldest = h->bytes = h->written = 0;
+	h->fresh = h->failed = false;
+}
+
+static bool
+commit(struct history *h)
+{
+	struct error why;
+
+	if (!kv_commit(h->kv, KV_QUICK, &why))
+		return fail(h, &why);
+	if (h->told)
+		queue_note(h->queue, "history", "it is kept again");
+	h->told = false;
+	return true;
 }
 
 /* Which blocks there are, and how large they are together. */
@@ -296,8 +321,8 @@ write_block(struct history *h)
 	if (h->block.text.n >= GROWN)
 		next_block(h);
 	trim(h);
-	if (!h->failed && !kv_commit(h->kv, KV_QUICK, &why))
-		fail(h, &why);
+	if (!h->failed)
+		commit(h);
 }
 
 static void
@@ -374,15 +399,15 @@ static void
 turn(void *arg)
 {
 	struct history *h = arg;
-	struct error why;
 
 	timer_set_chore(h->queue->loop, &h->turn, TURN_MS, turn, h);
+	if (h->failed && !h->checkpoint)
+		begin_again(h);
 	if (h->failed || !is_worth_opening(h) || !is_open(h))
 		return;
 	trim(h);
-	if (!h->failed && !kv_commit(h->kv, KV_QUICK, &why))
-		fail(h, &why);
-	begin_checkpoint(h);
+	if (!h->failed && commit(h))
+		begin_checkpoint(h);
 }
 
 /* --- the command -------------------------------------------------------------------- */

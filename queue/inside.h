@@ -63,6 +63,7 @@ struct queue {
 	struct spool          *spool;
 	struct kv             *kv;              /* policies and counters; NULL: they cannot be kept */
 	struct caches         *caches;          /* NULL: the same */
+	struct timer           caches_again;    /* then they are opened */
 	struct tlsrpt         *tlsrpt;
 	struct history        *history;
 	struct schedule        schedule;
@@ -100,6 +101,7 @@ struct queue {
 /* Look again at what can be tried; cheap, and done once a turn. */
 void queue_look(struct queue *);
 void queue_alarm(struct queue *, const char *what, const char *why);
+void queue_note(struct queue *, const char *what, const char *why);
 /*
  * The message, or NULL when it has ended, cannot be read: told once, until it can.  True:
  * the disk refuses, and may read it later; false: what there was is gone or damaged.
@@ -127,6 +129,7 @@ struct own {
 	struct spool_content file;      /* fd -1: it is small */
 	struct bodies        bodies;
 	uint64_t             size, header_size;
+	uint32_t             sum;       /* CRC32C of what is in the file */
 	bool                 failed;
 	struct error         why;
 };
@@ -228,6 +231,8 @@ bool sender_member(const struct route *, const struct address *to, struct arena 
 
 /* Start what can be started; true: more is due than was looked at, call it again. */
 bool dispatch_turn(struct queue *, int64_t now);
+/* When to do that again by itself: somebody's time comes, or there is room; INT64_MAX: never. */
+int64_t dispatch_wake(const struct queue *, int64_t now);
 void delivery_link_new(struct queue *, int fd);
 void delivery_links_end(struct queue *);
 /* Read what deliverers have sent already. */
@@ -292,11 +297,16 @@ struct outgoing;
  * signature (when it leaves this house), the trace, what is left of the header.  A
  * member's own way off the list stands in the header and is signed with it; then
  * nobody else gets the same.  It is made in a job and given to `made`, from the
- * loop; `head` is valid until outgoing_free().
+ * loop; `head` is valid until outgoing_free().  `doubted`: the job reads the content
+ * whole first.
  */
 struct outgoing *outgoing_make(struct queue *, const struct stored *, const struct place_to_go *,
-    void (*made)(void *arg, struct slice head), void *arg);
+    bool doubted, void (*made)(void *arg, struct slice head), void *arg);
 void             outgoing_free(struct outgoing *);      /* also before it is made; NULL is fine */
+/* Once it is made: the content cannot be read, or is damaged, and nothing must leave; or NULL. */
+const struct error *outgoing_flaw(const struct outgoing *);
+/* What the content adds up to: the header, as it was read for this, is in it already. */
+struct checksum  outgoing_checksum(const struct outgoing *);
 /* The fields that were made, to be kept for retries; empty: none. */
 struct slice     outgoing_fields(const struct outgoing *);
 
@@ -349,6 +359,7 @@ void vouching_take(struct queue *, struct slice payload);       /* FRAME_VOUCHED
 
 void caches_open(struct queue *);
 void caches_close(struct queue *);
+bool caches_ready(struct queue *);                      /* open; when they failed, tried once more */
 void caches_changed(struct queue *);                    /* what was put goes to the disk soon */
 /* The frames of deliverers: FRAME_STS_ASK, to be answered there; KEEP; REFRESHED. */
 void caches_ask(struct queue *, struct slice domain, struct link *);
@@ -362,6 +373,7 @@ void caches_forget_link(struct queue *, const struct link *);   /* it ends */
 
 void tlsrpt_begin(struct queue *);                      /* the caches are open */
 void tlsrpt_end(struct queue *);                        /* before they are closed */
+bool tlsrpt_idle(const struct queue *);                 /* nobody's answer is waited for */
 bool tlsrpt_turn(struct queue *);                       /* once a minute; true: once a second */
 /* The frames of deliverers. */
 void tlsrpt_count(struct queue *, struct slice session);

@@ -177,7 +177,7 @@ leave(struct queue *q, struct slice list, struct slice member)
 	struct error why = { 0 };
 	enum kv_answer before;
 
-	if (q->kv == NULL)
+	if (!caches_ready(q))
 		return LEFT_LATER;
 	before = left_find(q->kv, list, member, &why);
 	if (before == KV_FOUND)
@@ -288,7 +288,7 @@ leaving_gather(struct queue *q, const struct list_conf *list, struct arena *aren
 
 	if (list->one_click.n == 0)
 		return true;
-	if (q->kv == NULL)
+	if (!caches_ready(q))
 		return error_set(why, "it cannot be read who has left the list");
 	if (!left_each(q->kv, list->address.address.text, gather, &g, why))
 		return false;

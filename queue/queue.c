@@ -27,6 +27,12 @@ queue_alarm(struct queue *q, const char *what, const char *why)
 	queue_say(q, &EVENT_ALARM, what, why);
 }
 
+void
+queue_note(struct queue *q, const char *what, const char *why)
+{
+	queue_say(q, &EVENT_NOTE, what, why);
+}
+
 bool
 queue_unreadable(struct queue *q, struct message *m, const struct error *why)
 {
@@ -92,7 +98,7 @@ take_turn(void *arg)
 	int64_t now = clock_now(q->loop->clock), when;
 	bool more = dispatch_turn(q, now);
 
-	when = schedule_wake(&q->schedule, now);
+	when = dispatch_wake(q, now);
 	if (more)
 		queue_look(q);
 	else if (when == INT64_MAX)

@@ -4,22 +4,21 @@
 #include "mail/date.h"
 #include "mail/dsn.h"
 #include "mail/header.h"
+#include "mail/mime.h"
 #include "queue/report.h"
 
 enum {
 	WORDS_MOST = 600,               /* of another server's words, as they are shown */
+	FINAL_MOST = 900,               /* an address: short of what a line may be (RFC 5322 2.1.1) */
 	WORDS_OVER = 20,                /* the last of them may go so far beyond */
-	NAME_FIXED = 400,               /* all our own words about one recipient */
+	FIXED_FOR_PEOPLE = 120,         /* our own words about one recipient, … */
+	FIXED_FOR_PROGRAMS = 300,       /* … and the names of his fields */
 };
 
 bool
 report_utf8(const struct report *r)
 {
-	bool ascii = ascii_only(r->to);
-
-	for (size_t i = 0; i < r->count; i++)
-		ascii = ascii && ascii_only(r->recipients[i].address);
-	return !ascii;
+	return !ascii_only(r->to);
 }
 
 /* --- what goes with it ------------------------------------------------------------ */
@@ -52,10 +51,19 @@ attached(const struct report *r)
 	    : whole_lines(r->original, REPORT_HEADER_MOST);
 }
 
+/* A header in UTF-8 is that of an internationalized message (RFC 6532 3.7, RFC 6533 5). */
+static bool
+attaches_global(const struct report *r)
+{
+	struct slice part = attached(r), header = slice_head(part, header_length(part));
+
+	return report_utf8(r) || (!ascii_only(header) && utf8_valid(header));
+}
+
 bool
 report_eight_bit(const struct report *r)
 {
-	return report_utf8(r) || !ascii_only(attached(r));
+	return report_utf8(r) || !(attaches_global(r) || ascii_only(attached(r)));
 }
 
 /* --- the parts --------------------------------------------------------------------- */
@@ -96,6 +104,17 @@ boundary_text(const struct report *r, char text[2 * ID_TEXT + 16])
 	memcpy(text + 3 + ID_TEXT, about, ID_TEXT + 1);
 }
 
+/* Whether people read an address that is not ASCII: then other servers' words may be that as well. */
+static bool
+tells_utf8(const struct report *r)
+{
+	bool utf8 = report_utf8(r);
+
+	for (size_t i = 0; i < r->count && !utf8; i++)
+		utf8 = !ascii_only(r->recipients[i].address);
+	return utf8;
+}
+
 /* RFC 2045 6.2, 6.4: 7bit needs no word. */
 static void
 add_encoding(struct buf *b, bool eight_bit)
@@ -131,12 +150,11 @@ sequence(unsigned char first)
 
 /*
  * Another server's words: one line, nothing that could end it, short of what a
- * line may be (RFC 5322 2.1.1), ASCII unless the report is not.
+ * line may be (RFC 5322 2.1.1), ASCII unless UTF-8 may stand there.
  */
 static void
-add_words(struct buf *b, const struct report *r, struct slice words)
+add_words(struct buf *b, bool utf8, struct slice words)
 {
-	bool utf8 = report_utf8(r);
 	size_t end = b->n + WORDS_MOST;
 
 	words = slice_trim(words);
@@ -150,7 +168,22 @@ add_words(struct buf *b, const struct report *r, struct slice words)
 }
 
 static void
-write_for_people(struct buf *b, const struct report *r)
+tell_recipient(struct buf *b, const struct report_recipient *one, bool utf8)
+{
+	buf_printf(b, "  <%.*s>: %s\r\n", FMT(one->address), report_word(one->action));
+	if (one->status.text.n == 0)
+		return;
+	buf_add(b, S("    "));
+	if (one->host.n > 0)
+		buf_printf(b, "%.*s said: ", FMT(one->host));
+	if (one->status.reply > 0)
+		buf_printf(b, "%u ", one->status.reply);
+	add_words(b, utf8, one->status.text);
+	buf_add(b, S("\r\n"));
+}
+
+static void
+tell_people(struct buf *b, const struct report *r, bool utf8)
 {
 	char about[ID_TEXT + 1], arrived[DATE_TEXT + 1], until[DATE_TEXT + 1];
 
@@ -160,23 +193,38 @@ write_for_people(struct buf *b, const struct report *r)
 	buf_printf(b, "This is the mail system at %.*s.\r\n\r\n", FMT(r->hostname));
 	buf_printf(b, "Your message of %s (%s):\r\n\r\n", arrived, about);
 	for (size_t i = 0; i < r->count; i++) {
-		const struct report_recipient *one = &r->recipients[i];
-
-		buf_printf(b, "  <%.*s>: %s\r\n", FMT(one->address), report_word(one->action));
-		if (one->status.text.n > 0) {
-			buf_add(b, S("    "));
-			if (one->host.n > 0)
-				buf_printf(b, "%.*s said: ", FMT(one->host));
-			if (one->status.reply > 0)
-				buf_printf(b, "%u ", one->status.reply);
-			add_words(b, r, one->status.text);
-			buf_add(b, S("\r\n"));
-		}
-		if (one->action == REPORT_DELAYED)
+		tell_recipient(b, &r->recipients[i], utf8);
+		if (r->recipients[i].action == REPORT_DELAYED)
 			buf_printf(b, "    It will be tried until %s.\r\n", until);
 	}
 	if (r->original.n == 0)
 		buf_add(b, S("\r\nIts text can no longer be read here, and is not returned.\r\n"));
+}
+
+/* These bytes as a part of a message that needs no SMTPUTF8, whatever they are. */
+static void
+write_in_base64(struct buf *b, struct slice bytes)
+{
+	buf_add(b, S("Content-Transfer-Encoding: base64\r\n\r\n"));
+	base64_lines_add(b, bytes);
+}
+
+static void
+write_for_people(struct buf *b, const struct report *r)
+{
+	bool utf8 = tells_utf8(r);
+	struct buf text = BUF(b->ceiling);
+
+	buf_printf(b, "Content-Type: text/plain; charset=%s\r\n", utf8 ? "utf-8" : "us-ascii");
+	if (utf8 && !report_utf8(r)) {
+		tell_people(&text, r, true);
+		write_in_base64(b, buf_slice(&text));
+	} else {
+		add_encoding(b, utf8);
+		buf_add(b, S("\r\n"));
+		tell_people(b, r, utf8);
+	}
+	buf_free(&text);
 }
 
 /* RFC 3464 2.2 */
@@ -188,7 +236,7 @@ write_per_message(struct buf *b, const struct report *r)
 	date_text(r->arrived, arrived);
 	if (r->envid.n > 0) {
 		buf_add(b, S("Original-Envelope-Id: "));
-		add_words(b, r, r->envid);
+		add_words(b, false, r->envid);
 		buf_add(b, S("\r\n"));
 	}
 	buf_printf(b, "Reporting-MTA: dns; %.*s\r\n", FMT(r->hostname));
@@ -210,11 +258,11 @@ add_orcpt(struct buf *b, const struct report *r, struct slice orcpt)
 	type = slice_head(orcpt, slice_find(orcpt, ';'));
 	buf_add(b, S("Original-Recipient: "));
 	if (xtext_decode(slice_skip(orcpt, type.n + 1), &address)) {
-		add_words(b, r, type);
+		add_words(b, report_utf8(r), type);
 		buf_byte(b, ';');
-		add_words(b, r, buf_slice(&address));
+		add_words(b, report_utf8(r), buf_slice(&address));
 	} else {
-		add_words(b, r, orcpt);
+		add_words(b, report_utf8(r), orcpt);
 	}
 	buf_add(b, S("\r\n"));
 	buf_free(&ascii);
@@ -240,7 +288,7 @@ add_diagnostic(struct buf *b, const struct report *r, const struct status *s)
 	buf_printf(b, "Diagnostic-Code: smtp; %u ", s->reply);
 	if (!s->uncoded)
 		buf_printf(b, "%u.%u.%u ", s->class, s->subject, s->detail);
-	add_words(b, r, s->text);
+	add_words(b, report_utf8(r), s->text);
 	buf_add(b, S("\r\n"));
 }
 
@@ -252,11 +300,33 @@ words_most(struct slice words)
 	return (4 * words.n < WORDS_MOST ? 4 * words.n : WORDS_MOST) + WORDS_OVER;
 }
 
+/* What people read may be in base64, for another one's sake. */
 size_t
 report_name_most(const struct report_recipient *one)
 {
-	return NAME_FIXED + 2 * one->address.n + 2 * one->host.n + 2 * words_most(one->status.text) +
-	    2 * words_most(one->orcpt);
+	size_t people = FIXED_FOR_PEOPLE + one->address.n + one->host.n + words_most(one->status.text);
+	size_t final = ascii_only(one->address) ? one->address.n : FINAL_MOST;
+
+	return people + people / 2 + FIXED_FOR_PROGRAMS + final + one->host.n +
+	    words_most(one->status.text) + 2 * words_most(one->orcpt);
+}
+
+/* RFC 3464 2.3.2, RFC 6533 4: as it is only in a report that may hold UTF-8. */
+static void
+add_final_recipient(struct buf *b, const struct report *r, struct slice address)
+{
+	struct buf ascii = BUF(FINAL_MOST);
+	bool is_ascii = ascii_only(address);
+
+	if (!is_ascii && !report_utf8(r) && address_add_ascii(&ascii, address))
+		address = buf_slice(&ascii);
+	buf_printf(b, "Final-Recipient: %s; ", is_ascii ? "rfc822" : "utf-8");
+	if (report_utf8(r) || ascii_only(address))
+		buf_add(b, address);
+	else
+		add_words(b, false, address);
+	buf_add(b, S("\r\n"));
+	buf_free(&ascii);
 }
 
 /* RFC 3464 2.3 */
@@ -269,8 +339,7 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 	buf_add(b, S("\r\n"));
 	if (one->orcpt.n > 0)
 		add_orcpt(b, r, one->orcpt);
-	buf_printf(b, "Final-Recipient: %s; %.*s\r\n",
-	    ascii_only(one->address) ? "rfc822" : "utf-8", FMT(one->address));
+	add_final_recipient(b, r, one->address);
 	buf_printf(b, "Action: %s\r\n", report_word(one->action));
 	add_status(b, one);
 	if (one->host.n > 0)
@@ -288,15 +357,20 @@ write_per_recipient(struct buf *b, const struct report *r, const struct report_r
 }
 
 static void
-write_original(struct buf *b, const struct report *r, bool utf8)
+write_original(struct buf *b, const struct report *r)
 {
 	struct slice part = attached(r);
+	bool global = attaches_global(r);
 
 	if (attaches_all(r))
-		buf_printf(b, "Content-Type: message/%s\r\n", utf8 ? "global" : "rfc822");
+		buf_printf(b, "Content-Type: message/%s\r\n", global ? "global" : "rfc822");
 	else
 		buf_printf(b, "Content-Type: %s\r\n",
-		    utf8 ? "message/global-headers" : "text/rfc822-headers");
+		    global ? "message/global-headers" : "text/rfc822-headers");
+	if (global && !report_utf8(r)) {
+		write_in_base64(b, part);
+		return;
+	}
 	add_encoding(b, !ascii_only(part));
 	buf_add(b, S("\r\n"));
 	buf_add(b, part);
@@ -312,10 +386,7 @@ report_write(struct buf *b, const struct report *r)
 
 	boundary_text(r, boundary);
 	write_header(b, r, boundary);
-	buf_printf(b, "--%s\r\nContent-Type: text/plain; charset=%s\r\n", boundary,
-	    utf8 ? "utf-8" : "us-ascii");
-	add_encoding(b, utf8);
-	buf_add(b, S("\r\n"));
+	buf_printf(b, "--%s\r\n", boundary);
 	write_for_people(b, r);
 	buf_printf(b, "\r\n--%s\r\nContent-Type: message/%sdelivery-status\r\n", boundary,
 	    utf8 ? "global-" : "");
@@ -326,7 +397,7 @@ report_write(struct buf *b, const struct report *r)
 		write_per_recipient(b, r, &r->recipients[i]);
 	if (r->original.n > 0) {
 		buf_printf(b, "\r\n--%s\r\n", boundary);
-		write_original(b, r, utf8);
+		write_original(b, r);
 	}
 	buf_printf(b, "\r\n--%s--\r\n", boundary);
 }

@@ -46,9 +46,13 @@ enum {
 	REPORT_HEADER_MOST = 64 << 10,
 };
 
-/* Whether the report itself needs SMTPUTF8: an address in it is not ASCII. */
+/*
+ * Whether the report itself needs SMTPUTF8: the address it goes to is not ASCII.  To
+ * others every address is told in ASCII, and what else is UTF-8 goes in base64, so that
+ * it arrives where SMTPUTF8 is not known (RFC 6533 3, 4).
+ */
 bool report_utf8(const struct report *);
-/* Whether it needs 8BITMIME: for that, or for what goes with it. */
+/* Whether it needs 8BITMIME: for that, or for what goes with it as it is. */
 bool report_eight_bit(const struct report *);
 
 /* Octets that it takes to name this one, at most: in the parts for people and for programs. */

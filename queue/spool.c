@@ -18,7 +18,7 @@
 #include "queue/spool_inside.h"
 
 enum { SEGMENT_BYTES = 64 << 20, WAITING_BYTES = 64 << 20, SEGMENT_LEAST = 4 * SPOOL_BLOCK,
-	QUICK = 300, FEW = 4, MANY = 8192, WALK_ROWS = 500 };
+	QUICK = 300, FEW = 4, MANY = 8192, WALK_ROWS = 500, PIECE = 256 << 10 };
 
 /* --- small words ------------------------------------------------------------------------ */
 
@@ -228,6 +228,40 @@ open_content(struct spool *s, struct stored *m, struct error *why)
 	return error_set(why, "%s does not have the length it had", path);
 }
 
+static bool
+sum_up(int fd, uint64_t size, struct checksum *sum, struct error *why)
+{
+	char *piece = must_alloc(PIECE);
+	bool ok = true;
+
+	for (uint64_t at = 0; ok && at < size; at += PIECE) {
+		size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
+
+		ok = file_read_at(fd, piece, n, (off_t)at, why);
+		checksum_add(sum, slice_of(piece, ok ? n : 0));
+	}
+	free(piece);
+	return ok;
+}
+
+bool
+content_check(int fd, const struct envelope *e, struct error *why)
+{
+	struct checksum sum = envelope_checksum(e);
+	struct error local = { 0 };
+	char id[ID_TEXT + 1];
+
+	id_text(e->id, id);
+	if (!sum_up(fd, e->size, &sum, &local)) {
+		error_set(why, "content/%s: %.200s", id, local.text);
+		if (why != NULL)
+			why->number = local.number;
+		return false;
+	}
+	return checksum_right(&sum) ||
+	    error_set(why, "content/%s is damaged: it does not have the checksum it had", id);
+}
+
 bool
 spool_read(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena,
     struct stored *m, struct error *why)
@@ -318,6 +352,7 @@ spool_enqueue(struct spool *s, struct submission *m)
 	w->in_flight += m->counted;
 	w->going = w->going || m->kind == RECORD_GONE;
 	s->submitted++;
+	m->serial = ++s->asked;
 	pthread_mutex_lock(&s->lock);
 	here = better_here(s, m);
 	line_put(&s->todo, m);
@@ -567,6 +602,13 @@ spool_complete(struct spool *s)
 	tell_news(s);
 }
 
+/* The disk refuses, and is not being tried again just now; with the lock. */
+static bool
+is_hopeless(const struct spool *s)
+{
+	return s->troubled && !s->wanted && !s->busy && s->finished.first == NULL;
+}
+
 bool
 spool_drain(struct spool *s)
 {
@@ -577,12 +619,36 @@ spool_drain(struct spool *s)
 	while (s->submitted > 0 && !hopeless) {
 		spool_complete(s);
 		pthread_mutex_lock(&s->lock);
-		hopeless = s->troubled && !s->wanted && !s->busy && s->finished.first == NULL;
+		hopeless = is_hopeless(s);
 		pthread_mutex_unlock(&s->lock);
 		if (s->submitted > 0 && !hopeless)
 			poll(&bell, 1, 100);
 	}
 	return s->submitted == 0;
+}
+
+uint64_t
+spool_mark(struct spool *s)
+{
+	spool_nudge(s);
+	return s->asked;
+}
+
+enum spool_progress
+spool_progress(struct spool *s, uint64_t mark)
+{
+	uint64_t oldest = UINT64_MAX;           /* of those that are not on the disk */
+	enum spool_progress progress;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->busy)
+		oldest = s->batch;
+	else if (s->todo.first != NULL)
+		oldest = s->todo.first->serial;
+	progress = oldest > mark && s->finished.first == NULL ? SPOOL_WRITTEN
+	    : is_hopeless(s) ? SPOOL_REFUSED : SPOOL_UNDER_WAY;
+	pthread_mutex_unlock(&s->lock);
+	return progress;
 }
 
 /* --- all that lives ----------------------------------------------------------------------------- */

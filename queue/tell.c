@@ -22,6 +22,7 @@ struct telling {
 	struct arena *arena;
 	struct opened *opened;          /* the message it is about */
 	struct stored stored;           /* of `opened` */
+	bool          doubted;          /* it was unreadable before */
 	const struct recipient **recipients;    /* those it is about */
 	struct report report;
 	struct buf    text;
@@ -122,6 +123,8 @@ received(struct telling *t)
 
 	if (s->fd == -1)
 		return s->content;
+	if (t->doubted && !content_check(s->fd, &s->envelope, NULL))
+		return NONE;
 	to = arena_get(t->arena, n);
 	return to != NULL && file_read_at(s->fd, to, n, 0, NULL) ? slice_of(to, n) : NONE;
 }
@@ -237,14 +240,15 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
     void (*done)(void *, struct status, size_t), void *arg)
 {
 	struct telling *t = must_alloc(sizeof *t);
+	struct message *m = schedule_find(&q->schedule, id);
 	struct error why = { 0 };
 
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .text = BUF(TEXT_MOST),
-	    .told = n, .done = done, .arg = arg };
+	    .told = n, .doubted = m != NULL && m->alarmed, .done = done, .arg = arg };
 	t->opened = opened_get(q, id, &why);
 	t->stored = t->opened->stored;
 	if (!t->opened->whole) {
-		if (queue_unreadable(q, schedule_find(&q->schedule, id), &why)) {
+		if (queue_unreadable(q, m, &why)) {
 			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
 			return;
 		}

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/crc32c.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "smtpd/intake.h"
@@ -60,6 +61,8 @@ parse_header(struct intake *in, size_t length)
 		struct slice text = arena_copy(in->arena, slice(why.text));
 
 		intake_refuse(in, status_make(550, 5, 6, 0, text));
+	} else if (in->header.count > HEADER_FIELDS) {
+		intake_refuse(in, STATUS(550, 5, 6, 0, "more than 2000 header fields"));
 	} else {
 		if (in->signs)
 			bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);
@@ -119,6 +122,7 @@ write_out(struct intake *in, struct slice text)
 		{ (void *)(uintptr_t)text.p, text.n } };
 	struct error why = { 0 };
 
+	in->sum = crc32c(crc32c(in->sum, buf_slice(&in->crumbs)), text);
 	if (file_write_pieces(in->file, pieces, 2, (off_t)in->written, &why)) {
 		in->written += in->crumbs.n + text.n;
 		buf_clear(&in->crumbs);

@@ -2,14 +2,17 @@
 """Looking after the queue: bounce, drain, export, stats, verify, rebuild, with the program up and down."""
 import email
 import json
+import os
 import re
+import resource
 import shutil
+import signal
 import subprocess
 import threading
 
 import pytest
 
-from chainmail import EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, letter, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -64,6 +67,36 @@ def test_drain_tries_everything_once(waiting):
     got = queue(waiting, "drain")
     assert (got.returncode, got.stdout) == (0, "drain: 0 messages are left\n")
     assert len(waiting.far.taken) == 3 and len(waiting.maildir("ann")) == 1
+
+
+@pytest.mark.parametrize("named", [False, True], ids=["all", "one"])
+def test_drain_of_a_program_that_dies_is_not_done(place, named):
+    """Nobody can say then that nothing is left."""
+    tries, again, over = [], threading.Event(), threading.Event()
+
+    def reply(verb, argument):
+        if verb != "RCPT":
+            return None
+        tries.append(argument)
+        if len(tries) > 1:                                      # it was asked for that
+            again.set()
+            over.wait(30)
+        return "451 4.2.1 not now"
+
+    with Sink(reply=reply) as far:
+        program = Chainmail(place, SITE, program=PLAIN, via=far.port)
+        program.start()
+        program.send("a@far.test", ["x@far.test"], letter("one"))
+        program.wait("deferred")
+        ids = [row["queue_id"] for row in program.queue()] if named else []
+        with subprocess.Popen([PLAIN, "queue", "drain", "-c", program.file, *ids], stdout=subprocess.PIPE,
+                              stderr=subprocess.PIPE, text=True) as drain:
+            assert again.wait(30)
+            program.kill()
+            said, why = drain.communicate(timeout=60)
+        over.set()
+        assert (drain.returncode, said) == (EX_TEMPFAIL, "") and "program ended" in why, (said, why)
+        assert len(program.queue()) == 1
 
 
 def test_stats_verify_and_rebuild_agree(waiting):
@@ -155,6 +188,23 @@ def test_what_cannot_be_read_is_told_and_can_be_dropped(place, tmp_path, up):
         program.stop()
 
 
+def test_what_cannot_be_written_is_no_success(waiting):
+    """A list, a message, a dump that went to a full disk; whoever stops reading is nobody's failure."""
+    assert run(waiting, "state", "load", text='{"table":"sts","key":"x.test","value":"one"}\n').returncode == 0
+    for words in (["queue", "list"], ["queue", "list", "--json"], ["queue", "show", "--text", "all"],
+                  ["queue", "stats"], ["state", "dump"], ["why", "later@far.test"], ["queue", "--help"]):
+        words = [PLAIN, *words] + (["-c", waiting.file] if "--help" not in words else [])
+        with open("/dev/full", "w", encoding="utf-8") as full:
+            got = subprocess.run(words, stdout=full, stderr=subprocess.PIPE, text=True, timeout=60, check=False)
+        assert got.returncode == EX_IOERR and "cannot write to standard output" in got.stderr, (words, got)
+        reading, writing = os.pipe()
+        os.close(reading)                                       # and SIGPIPE does not end it
+        with os.fdopen(writing, "w") as closed:
+            got = subprocess.run(words, stdout=closed, stderr=subprocess.PIPE, text=True, timeout=60, check=False,
+                                 restore_signals=False)
+        assert (got.returncode, got.stderr) == (0, ""), (words, got)
+
+
 # --- copies ---------------------------------------------------------------------------------
 
 
@@ -190,7 +240,21 @@ def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
     assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
 
 
-EX_DATAERR = 65
+def test_a_backup_that_cannot_be_made_leaves_nothing(waiting, tmp_path):
+    state = waiting.directory / "state"
+    (tmp_path / "link").symlink_to(state / "queue")
+    for inside in state / "saved", state / "queue" / "saved", tmp_path / "link" / "saved":
+        got = run(waiting, "backup", inside)
+        assert got.returncode == EX_UNAVAILABLE and f"must not lie in the state directory, {state}: " in got.stderr, got
+        assert not inside.exists()
+    other = tmp_path / "other.conf"
+    other.write_text("hostname\n")
+    got = subprocess.run([PLAIN, "backup", tmp_path / "saved", "-c", other], capture_output=True, check=False, timeout=60)
+    assert got.returncode == EX_CONFIG and not (tmp_path / "saved").exists()
+    assert run(waiting, "backup", state.with_name("state2")).returncode == 0        # alike by name alone
+
+
+EX_DATAERR, EX_IOERR = 65, 74
 LARGE = "large\n" * 60000
 
 
@@ -267,6 +331,7 @@ def test_a_backup_that_is_not_what_was_saved_takes_no_place(four, tmp_path, harm
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 @pytest.mark.parametrize("harm, left, said", [
     (lose_content, 4, r"the content of message \w+ is not there"),
+    (harm_content, 4, r"content/\w+ is damaged: it does not have the checksum it had"),
     (harm_a_record, 3, r"segment 00000001: \d+ bytes from \d+ on cannot be read"),
 ])
 def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm, left, said, up):
@@ -284,6 +349,47 @@ def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm,
     got = run(four, "restore", saved)
     assert got.returncode == EX_DATAERR and "could not be copied when it was made" in got.stderr
     assert run(four, "restore", "--damaged", saved).stdout == f"restore: {left} messages\n"
+
+
+def files_are_short():
+    """As on a disk with little room: what is longer is cut, and its writer told."""
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200 << 10, 200 << 10))
+
+
+def test_a_backup_that_fails_may_be_made_again(four, tmp_path):
+    with four:
+        words = [PLAIN, "backup", tmp_path / "saved", "-c", four.file]
+        got = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False, preexec_fn=files_are_short)
+        assert got.returncode == EX_UNAVAILABLE and "File too large" in got.stderr, got
+        assert not (tmp_path / "saved").exists()
+        assert run(four, "backup", tmp_path / "saved").stdout == "backup: 4 messages\n"
+
+
+def test_caches_that_cannot_be_read_are_named_and_the_mail_is_saved(four, tmp_path):
+    shutil.rmtree(four.directory / "state" / "caches")
+    (four.directory / "state" / "caches").write_text("no directory")
+    got = run(four, "backup", tmp_path / "saved")
+    assert (got.returncode, got.stdout) == (EX_DATAERR, "backup: 4 messages\n") and "caches" in got.stderr, got
+    assert (tmp_path / "saved" / "holds").read_text().endswith("lacks 1\nmessages 4\n")
+
+
+@pytest.mark.parametrize("words", [("queue", "show", "--text", "all"), ("state", "dump")], ids=["queue", "state"])
+def test_a_start_waits_for_a_reader(four, words):
+    """Whoever looks at the queue with a pager while the program is down does not keep it from coming up."""
+    rows = "".join(f'{{"table":"sts","key":"{n}.test","value":"{"x" * 1000}"}}\n' for n in range(1000))
+    assert run(four, "state", "load", text=rows).returncode == 0
+    with subprocess.Popen([PLAIN, *words, "-c", four.file], stdout=subprocess.PIPE) as reader:
+        assert reader.stdout.read(1)                            # more than a pipe holds is left
+        ready = len(four.events("ready"))
+        four.launch()
+        assert "is open in another process" in four.wait("note", what="waiting")["why"]
+        assert len(four.events("ready")) == ready
+        reader.stdout.read()
+    assert reader.returncode == 0
+    until(lambda: len(four.events("ready")) > ready, four.text)
+    assert len(four.queue()) == 4
+    four.stop()
 
 
 def test_what_was_set_aside_is_not_lost_by_a_restoration(four, tmp_path):

@@ -182,6 +182,26 @@ def test_one_report_for_a_550(place):
         assert original.get_payload()[0]["Message-ID"] == "<x1@local.test>"
 
 
+@pytest.mark.parametrize("text", [b"hi", "hï".encode()], ids=["ascii", "utf-8"])
+def test_a_report_reaches_an_ascii_mailbox_that_knows_no_smtputf8(place, text):
+    """As behind LMTP: an address of the message that is not ASCII is no reason to hear nothing of it (RFC 6533 4)."""
+    site = SITE.replace("maildir {dir}/mail/%u", "lmtp 127.0.0.1:{box}")
+    nobody = lambda verb, argument: "550 5.1.1 nobody" if verb == "RCPT" else None
+    plain = ("PIPELINING", "ENHANCEDSTATUSCODES")
+    with Sink(features=plain, lmtp=True) as box, Sink(reply=nobody) as far, \
+            Chainmail(place, site, via=far.port, box=box.port) as program:
+        with program.client() as client:
+            client.ehlo()
+            client.sendmail("ann@local.test", ["jörg@far.test"], b"Subject: " + text + b"\r\n\r\nhi\r\n", ["SMTPUTF8"])
+        report = email.message_from_bytes(box.wait(program=program).text)
+        human, status, original = report.get_payload()
+        assert "<jörg@far.test>: failed" in human.get_payload(decode=True).decode()
+        assert status.get_payload()[1]["Final-Recipient"] == "utf-8; j\\x{F6}rg@far.test"
+        assert original.get_content_type() == ("message/rfc822" if text.isascii() else "message/global")
+        program.wait_empty()
+        assert program.events("dropped") == []
+
+
 def test_no_report_about_a_report(place):
     with Sink(reply=never) as far, Chainmail(place, SITE, via=far.port) as program:
         program.send("", ["ben@far.test"], letter("null"))

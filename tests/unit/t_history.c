@@ -209,6 +209,13 @@ a_history_that_cannot_be_kept_is_no_harm(void **state)
 	assert_false(history_answer(w.queue, S("{}"), &lines, &below, &why));
 	buf_free(&request), buf_free(&lines);
 	remove(path);
+	bare_run(&w, 2 * MINUTE);                       /* the disk is well, and so is it again */
+	tell(1000);
+	bare_run(&w, 10 * SECOND);
+	assert_int_equal(find("to1000@b.test", 0), 1);
+	restart();
+	assert_int_equal(find("to1000@b.test", 0), 1);
+	assert_int_equal(slice_find(buf_slice(&w.logged), '\n'), w.logged.n - 1);
 }
 
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)

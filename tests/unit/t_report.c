@@ -277,7 +277,7 @@ test_original(void **state)
 
 /* --- other alphabets ------------------------------------------------------------------------ */
 
-/* RFC 6533: an address that is not ASCII makes the whole report global. */
+/* RFC 6533: a sender whose address is not ASCII gets a report that is global as a whole. */
 static void
 test_utf8(void **state)
 {
@@ -289,6 +289,7 @@ test_utf8(void **state)
 	(void)state;
 	assert_false(report_utf8(&r) || report_eight_bit(&r));
 	one.address = S("b\xc3\xa4r@far.test");
+	r.to = S("s\xc3\xb8r@sender.test");
 	assert_true(report_utf8(&r) && report_eight_bit(&r));
 	one.status.text = S("kein B\xc3\xa4r");
 	report_write(&text, &r);
@@ -311,6 +312,75 @@ test_utf8(void **state)
 	parse(&p);
 	parse_header(p.part[2], &h);
 	assert_slice(type_of(&h), "message/global-headers");
+}
+
+static struct slice
+decoded(struct slice part)
+{
+	struct buf b = BUF(1 << 20);
+	struct slice bytes;
+
+	assert_true(base64_decode(&b, body_of(part)));
+	bytes = arena_copy(arena, buf_slice(&b));
+	buf_free(&b);
+	return bytes;
+}
+
+/*
+ * RFC 6533 3, 4: to a sender whose address is ASCII goes a report that a server without
+ * SMTPUTF8 and without 8BITMIME takes, whatever it is about.
+ */
+static void
+test_utf8_in_ascii(void **state)
+{
+	static const struct { const char *address, *original; bool full; const char *final, *type; } cases[] = {
+		{ "b\xc3\xa4r@far.test", "Subject: hi\r\n\r\nbody\r\n", true,
+		    "utf-8; b\\x{E4}r@far.test", "message/rfc822" },
+		{ "b\xc3\xa4r+x=y@far.test", "Subject: hi\r\n\r\nbody\r\n", false,
+		    "utf-8; b\\x{E4}r\\x{2B}x\\x{3D}y@far.test", "text/rfc822-headers" },
+		{ "\"\xf0\x9f\x98\x80 \\q\"@far.test", "Subject: h\xc3\xaf\r\n\r\nb\xc3\xb6y\r\n", true,
+		    "utf-8; \"\\x{1F600}\\x{20}\\x{5C}q\"@far.test", "message/global" },
+		{ "b\xc3\xa4r@far.test", "Subject: h\xc3\xaf\r\n\r\nb\xc3\xb6y\r\n", false,
+		    "utf-8; b\\x{E4}r@far.test", "message/global-headers" },
+		{ "bear+x@far.test", "Subject: h\xc3\xaf\r\n\r\nbody\r\n", true,
+		    "rfc822; bear+x@far.test", "message/global" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct report_recipient one = FAILED;
+		struct report r = report_about(&one, 1);
+		struct slice original = slice(cases[i].original);
+		bool global = strstr(cases[i].type, "global") != NULL, ascii;
+		struct header h;
+		struct parsed p;
+		char line[100];
+
+		one.address = slice(cases[i].address);
+		one.status.text = S("kein B\xc3\xa4r");
+		r.original = original;
+		r.full = cases[i].full;
+		assert_false(report_utf8(&r) || report_eight_bit(&r));
+		buf_clear(&text);
+		report_write(&text, &r);
+		assert_true(ascii_only(buf_slice(&text)));
+		parse(&p);
+		ascii = ascii_only(one.address);
+		parse_header(p.part[0], &h);
+		assert_slice(type_of(&h), ascii ? "text/plain; charset=us-ascii" : "text/plain; charset=utf-8");
+		snprintf(line, sizeof line, "  <%s>: failed\r\n    mx.far.test said: 550 kein B%s\r\n",
+		    cases[i].address, ascii ? "\\xC3\\xA4r" : "\xc3\xa4r");
+		assert_case(has(ascii ? p.part[0] : decoded(p.part[0]), line), i, line);
+		parse_header(p.part[1], &h);
+		assert_slice(type_of(&h), "message/delivery-status");
+		snprintf(line, sizeof line, "Final-Recipient: %s\r\n", cases[i].final);
+		assert_case(has(p.part[1], line), i, line);
+		parse_header(p.part[2], &h);
+		assert_slice(type_of(&h), cases[i].type);
+		if (!cases[i].full)
+			original = slice_head(original, header_length(original));
+		assert_true(slice_eq(global ? decoded(p.part[2]) : body_of(p.part[2]), original));
+	}
 }
 
 /* RFC 2045 6.4: eight bits that only the attached message has. */
@@ -372,13 +442,13 @@ test_hostile_words(void **state)
 static void
 test_original_recipients(void **state)
 {
-	static const struct { struct slice address, orcpt; const char *shown; } cases[] = {
-		{ S_INIT("b@far.test"), S_INIT("rfc822;b+2Bc@x.test"), "rfc822;b+c@x.test" },
-		{ S_INIT("b@far.test"), S_INIT("utf-8;bad\\x{FC}@x.test"), "utf-8;bad\\x{FC}@x.test" },
-		{ S_INIT("b\xc3\xbc@far.test"), S_INIT("utf-8;bad\\x{FC}@x.test"), "utf-8;bad\\x{FC}@x.test" },
-		{ S_INIT("b@far.test"), S_INIT("utf-8;bad\xc3\xbc@x.test"), "utf-8;bad\\x{FC}@x.test" },
-		{ S_INIT("b\xc3\xbc@far.test"), S_INIT("utf-8;bad\xc3\xbc@x.test"), "utf-8;bad\xc3\xbc@x.test" },
-		{ S_INIT("b@far.test"), S_INIT("rfc822;a\r\nBcc: x"), "rfc822;a\\x0D\\x0ABcc: x" },
+	static const struct { struct slice to, orcpt; const char *shown; } cases[] = {
+		{ S_INIT("s@sender.test"), S_INIT("rfc822;b+2Bc@x.test"), "rfc822;b+c@x.test" },
+		{ S_INIT("s@sender.test"), S_INIT("utf-8;bad\\x{FC}@x.test"), "utf-8;bad\\x{FC}@x.test" },
+		{ S_INIT("s\xc3\xbc@sender.test"), S_INIT("utf-8;bad\\x{FC}@x.test"), "utf-8;bad\\x{FC}@x.test" },
+		{ S_INIT("s@sender.test"), S_INIT("utf-8;bad\xc3\xbc@x.test"), "utf-8;bad\\x{FC}@x.test" },
+		{ S_INIT("s\xc3\xbc@sender.test"), S_INIT("utf-8;bad\xc3\xbc@x.test"), "utf-8;bad\xc3\xbc@x.test" },
+		{ S_INIT("s@sender.test"), S_INIT("rfc822;a\r\nBcc: x"), "rfc822;a\\x0D\\x0ABcc: x" },
 	};
 
 	(void)state;
@@ -388,7 +458,7 @@ test_original_recipients(void **state)
 		struct parsed p;
 		char line[100];
 
-		one.address = cases[i].address;
+		r.to = cases[i].to;
 		one.orcpt = cases[i].orcpt;
 		buf_clear(&text);
 		report_write(&text, &r);
@@ -415,7 +485,7 @@ test_long_words(void **state)
 				buf_add(&many, slice(words[i]));
 			one.status.text = one.orcpt = buf_slice(&many);
 			if (utf8)
-				one.address = S("\xc3\xa4@far.test");
+				r.to = S("\xc3\xa4@sender.test");
 			buf_clear(&text);
 			report_write(&text, &r);
 			parse(&p);
@@ -426,10 +496,11 @@ test_long_words(void **state)
 /* --- how much it takes ------------------------------------------------------------------ */
 
 static size_t
-length_with(const struct report_recipient *all, size_t n)
+length_with(const struct report_recipient *all, size_t n, const char *to)
 {
 	struct report r = report_about(all, n);
 
+	r.to = slice(to);
 	buf_clear(&text);
 	report_write(&text, &r);
 	return text.n;
@@ -444,7 +515,8 @@ test_room_for_a_name(void **state)
 	(void)state;
 	for (size_t i = 0; i < COUNT(words); i++)
 		for (size_t n = 0; n < 3000; n += 149)
-			for (int k = 0; k < 8; k++) {
+			for (int k = 0; k < 16; k++) {
+				const char *sender = k & 8 ? "\xc3\xa4@sender.test" : "s@sender.test";
 				struct report_recipient two[2] = { FAILED };
 				struct buf many = BUF(8000), address = BUF(500);
 
@@ -456,7 +528,8 @@ test_room_for_a_name(void **state)
 				two[0].orcpt = arena_printf(arena, "%s%.*s", k & 2 ? "utf-8;" : "", FMT(buf_slice(&many)));
 				two[0].action = k & 4 ? REPORT_DELAYED : REPORT_FAILED;
 				two[1] = two[0];
-				assert_true(length_with(two, 2) - length_with(two, 1) <= report_name_most(&two[0]));
+				assert_true(length_with(two, 2, sender) - length_with(two, 1, sender) <=
+				    report_name_most(&two[0]));
 				buf_free(&many), buf_free(&address);
 			}
 }
@@ -468,7 +541,8 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_failed), T(test_actions), T(test_several), T(test_original), T(test_utf8),
-		T(test_eight_bit_original), T(test_hostile_words), T(test_original_recipients), T(test_long_words),
+		T(test_utf8_in_ascii), T(test_eight_bit_original), T(test_hostile_words),
+		T(test_original_recipients), T(test_long_words),
 		T(test_room_for_a_name),
 	};
 

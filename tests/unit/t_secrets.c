@@ -93,6 +93,42 @@ a_secret_is_renewed_and_kept_as_long_as_it_may_be_needed(void **state)
 	}
 }
 
+static const struct { const char *one, *other, *joined; } joints[] = {
+	{ "", "", "" },
+	{ "10 " ONES "\n", "", "10 " ONES "\n" },
+	{ "", "10 " ONES "\n", "10 " ONES "\n" },
+	{ "10 " ONES "\n", "rubbish\n10 " ONES "\n", "10 " ONES "\n" },
+	{ "10 " ONES "\n", "20 " TWOS "\n10 " ONES "\n", "20 " TWOS "\n10 " ONES "\n" },
+	{ "20 " TWOS "\n10 " ONES "\n", "10 " ONES "\n", "20 " TWOS "\n10 " ONES "\n" },
+	{ "30 " ONES "\n10 " ONES "\n", "20 " TWOS "\n5 " TWOS "\n",
+	    "30 " ONES "\n20 " TWOS "\n10 " ONES "\n5 " TWOS "\n" },
+	{ "10 " ONES "\n", "10 " TWOS "\n", "10 " ONES "\n10 " TWOS "\n" },
+};
+
+static void
+two_files_become_one(void **state)
+{
+	struct buf many = BUF(8192), got = BUF(8192);
+	struct secret_set set;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(joints); i++) {
+		buf_clear(&got);
+		secrets_join(slice(joints[i].one), slice(joints[i].other), &got);
+		assert_case(slice_eq(buf_slice(&got), slice(joints[i].joined)), i, joints[i].joined);
+	}
+	for (int since = 100; since > 70; since--)
+		buf_printf(&many, "%d %s\n", since, ONES);
+	buf_clear(&got);
+	secrets_join(buf_slice(&many), S("200 " TWOS "\n"), &got);
+	assert_true(slice_starts(buf_slice(&got), S("200 " TWOS "\n100 " ONES "\n")));
+	secrets_parse(&set, buf_slice(&got), arena);
+	assert_int_equal(set.srs.count, SECRETS_MOST);
+	assert_false(got.full);
+	buf_free(&many);
+	buf_free(&got);
+}
+
 static void
 however_often_it_is_renewed_the_file_stays_small(void **state)
 {
@@ -136,6 +172,7 @@ main(void)
 		cmocka_unit_test(each_use_has_a_key_of_its_own),
 		cmocka_unit_test(a_secret_is_renewed_and_kept_as_long_as_it_may_be_needed),
 		cmocka_unit_test(however_often_it_is_renewed_the_file_stays_small),
+		cmocka_unit_test(two_files_become_one),
 		cmocka_unit_test(they_come_through_the_reader),
 	};
 

@@ -327,7 +327,7 @@ test_message(void **state)
 	assert_slice(stores[0].envelope.recipients[0].address, "ann@local.test");
 	assert_slice(stores[0].envelope.listener, "mx");
 	assert_slice(stores[0].envelope.helo, "client.test");
-	assert_true(stores[0].envelope.hashed);
+	assert_true(stores[0].envelope.hashed && !stores[0].envelope.summed);
 	trace = stores[0].envelope.trace;
 	assert_true(slice_starts(trace, S("Authentication-Results: mx.local.test;")));
 	assert_non_null(memmem(trace.p, trace.n, "for <ann@local.test>", 20));
@@ -669,6 +669,7 @@ test_large_message(void **state)
 	assert_int_equal(stores[0].file, 1);
 	assert_int_equal(stores[0].content.n, 0);
 	assert_int_equal(stores[0].envelope.size, text.n);
+	assert_true(stores[0].envelope.summed && stores[0].envelope.content_sum == crc32c(0, buf_slice(&text)));
 	assert_int_equal(size_of(fd), text.n);
 	codes(&c);
 	queue_stores(0);
@@ -1056,6 +1057,36 @@ test_drain(void **state)
 /* --- intake alone ------------------------------------------------------------------------------------------------ */
 
 /* Pieces of every length make the same message. */
+/* What we put in front of it later must not make it a message that we cannot read ourselves. */
+static void
+test_intake_counts_fields(void **state)
+{
+	struct buf text = BUF(1 << 16);
+	struct intake in;
+
+	(void)state;
+	for (int i = 0; i < HEADER_FIELDS; i++)
+		buf_add(&text, S("A: b\r\n"));
+	for (unsigned more = 0; more < 2; more++, buf_add(&text, S("A: b\r\n"))) {
+		intake_begin(&in, false);
+		intake_add(&in, buf_slice(&text));
+		intake_add(&in, S("\r\nbody\r\n"));
+		intake_finish(&in);
+		assert_int_equal(in.flaw.reply, more == 0 ? 0 : 550);
+		intake_end(&in);
+	}
+	for (int i = 2; i <= HEADER_OURS; i++) {
+		struct arena *room = arena_new(1 << 20);
+		struct header h;
+
+		assert_true(header_parse(&h, buf_slice(&text), room, NULL));
+		buf_add(&text, S("A: b\r\n"));
+		assert_int_equal(header_parse(&h, buf_slice(&text), room, NULL), i < HEADER_OURS);
+		arena_free(room);
+	}
+	buf_free(&text);
+}
+
 static void
 test_intake_pieces(void **state)
 {
@@ -1219,7 +1250,7 @@ main(void)
 		T(test_recipients), T(test_rates), T(test_rate_spans), T(test_connections), T(test_texts),
 		T(test_forged_results), T(test_received_spf), T(test_tls_required_no), T(test_idle), T(test_drain),
 		T(test_witness), T(test_witness_of_a_flood), T(test_witness_without_a_queue),
-		T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
+		T(test_intake_counts_fields), T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
 		T(test_intake_file), T(test_intake_full_disk),
 	};
 
