@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "conf/events.h"
 #include "delivery/policies.h"
+#include "sts/reach.h"
 
 enum {
 	DNS_MS = 20 * SECOND,           /* for the record and the addresses of one look */
@@ -290,27 +291,18 @@ fetched(void *arg, const struct sts_answer *answer)
 	loop_later(s->all->options.loop, &s->tell, conclude, s);
 }
 
-static size_t
-add_addresses(const struct fact *f, struct ip *to, size_t n, size_t most)
-{
-	for (size_t i = 0; f->answer == ANSWER_FOUND && i < f->count && n < most; i++)
-		to[n++] = ip_of(f->records[i].data);
-	return n;
-}
-
 /* The policy host's addresses, then the fetch; false when the DNS has not answered. */
 static bool
 begin_fetch(struct seat *s)
 {
 	struct slice host = arena_printf(s->arena, "mta-sts.%.*s", FMT(s->domain));
 	const struct fact *v4 = fact(&s->dns.facts, host, RR_A), *v6 = fact(&s->dns.facts, host, RR_AAAA);
-	struct ip ips[8];
+	struct ip ips[REACH_MOST];
 	size_t n;
 
 	if (v4 == NULL || v6 == NULL)
 		return false;
-	n = add_addresses(v6, ips, 0, 4);
-	n = add_addresses(v4, ips, n, 8);
+	n = reach_addresses(v6, v4, s->all->options.local_allowed, ips);
 	if (n == 0) {
 		fetched(s, &(struct sts_answer){ .transport = STS_UNREACHABLE });
 		return true;

@@ -27,6 +27,7 @@ struct policies_options {
 	struct resolver *resolver;
 	struct fetcher  *fetcher;
 	struct log      *log;
+	bool             local_allowed; /* fetch from loopback addresses too */
 	/* The cache that survives: ask for an entry, answered by policies_entry(); keep one. */
 	void           (*ask)(void *arg, struct slice domain);
 	void           (*keep)(void *arg, struct slice domain, struct slice entry, int64_t until);
