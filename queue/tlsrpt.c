@@ -390,6 +390,7 @@ answered(struct group *g, enum live live, const struct slice *uris, size_t count
 	if (live == LIVE_VALID && count > 0) {
 		send_report(g, uris, count);
 	} else if (live == LIVE_UNKNOWN) {
+		error_set(&g->why, "the record cannot be looked up");
 		set_stage(g, WAITING, AGAIN_MS);
 	} else {
 		drop_tallies(g);                /* nobody wants to know */
@@ -454,12 +455,32 @@ static void
 patience_ends(struct group *g)
 {
 	if (g->stage == ASKED) {
+		error_set(&g->why, "no answer");
 		set_stage(g, WAITING, AGAIN_MS);
 	} else if (g->letters == 0) {
 		g->posts = 0;
 		error_set(&g->why, "no answer");
 		conclude(g);
 	}
+}
+
+/* Its tallies have expired: nothing can be told any more, whatever answer comes. */
+static void
+give_up(struct group *g)
+{
+	log_group(g, NONE, "given-up", g->why.text);
+	forget_group(g);
+}
+
+static void
+move(struct group *g, int64_t now)
+{
+	if (g->stage == WAITING && now >= expiry(g->day))
+		give_up(g);
+	else if (now >= g->when && g->stage != WAITING)
+		patience_ends(g);
+	else if (now >= g->when && g->queue->tlsrpt->active < AT_ONCE)
+		start(g);
 }
 
 static void
@@ -469,19 +490,13 @@ move_groups(struct queue *q, int64_t now)
 
 	for (struct group *g = q->tlsrpt->groups; g != NULL; g = next) {
 		next = g->next;
-		if (now < g->when)
-			continue;
-		if (g->stage != WAITING)
-			patience_ends(g);
-		else if (q->tlsrpt->active < AT_ONCE)
-			start(g);
+		move(g, now);
 	}
 }
 
 struct looking {
 	struct queue *queue;
 	int64_t       now;
-	unsigned      left;
 	bool          ended;
 };
 
@@ -506,11 +521,8 @@ look_at(void *arg, const struct kv_entry *e)
 	struct slice domain;
 	uint32_t day;
 
-	if (l->left-- == 0 || t->group_count == GROUPS_MOST)
+	if (t->group_count == GROUPS_MOST)
 		return false;
-	buf_clear(&t->cursor);
-	buf_add(&t->cursor, e->key);
-	buf_byte(&t->cursor, '\0');             /* the first key behind it */
 	if (!tally_key_read(e->key, &day, &domain))
 		return true;
 	if (day >= tally_day(l->now))
@@ -524,16 +536,13 @@ static void
 find_groups(struct queue *q, int64_t now)
 {
 	struct tlsrpt *t = q->tlsrpt;
-	struct looking l = { q, now, LOOK_AT, false };
-	struct buf copy = BUF(KV_KEY);
+	struct looking l = { q, now, false };
 	struct error why;
 
-	buf_add(&copy, buf_slice(&t->cursor));
-	if (!kv_range(t->table, NONE, buf_slice(&copy), look_at, &l, &why))
+	if (!kv_walk(t->table, &t->cursor, LOOK_AT, look_at, &l, &why))
 		fail(q, &why);
-	if (l.ended || l.left > 0)
+	if (l.ended)
 		buf_clear(&t->cursor);          /* from the first one again */
-	buf_free(&copy);
 }
 
 static void

@@ -313,6 +313,55 @@ many_domains_have_their_turn(void **state)
 	assert_int_equal(tallies(), 0);
 }
 
+/* Ask after ask until this domain is asked for; of all others the DNS does not tell. */
+static bool
+comes_to(const char *wanted, int64_t until)
+{
+	struct slice who;
+	char domain[32];
+
+	while (w.clock.now < until) {
+		t.looked = t.count = 0;
+		run_for(20 * SECOND);
+		while ((who = next(FRAME_TLSRPT_ASK)).p != NULL) {
+			if (slice_eq(who, slice(wanted)))
+				return true;
+			snprintf(domain, sizeof domain, "%.*s", FMT(who));
+			say_where(domain, LIVE_UNKNOWN, NULL, NULL);
+		}
+	}
+	return false;
+}
+
+/* More tallies than one turn looks at, and none of them can be reported: those behind have their turn. */
+static void
+who_cannot_be_reported_to_is_in_nobodys_way(void **state)
+{
+	char domain[32];
+
+	(void)state;
+	for (int i = 0; i < 250; i++) {
+		snprintf(domain, sizeof domain, "a%03d.test", i);
+		say_session(domain, TLSRPT_SUCCESS);
+	}
+	say_session("z.test", TLSRPT_SUCCESS);
+	run_for(12 * HOUR);
+	assert_true(comes_to("z.test", NOON + 24 * HOUR));
+}
+
+/* One of whom the DNS never tells is left with its tallies: one line says so, and nothing asks on. */
+static void
+an_unknown_record_is_given_up(void **state)
+{
+	(void)state;
+	say_session("b.test", TLSRPT_SUCCESS);
+	assert_false(comes_to("nobody.test", NOON + 12 * HOUR + 4 * HOUR + DAY + 2 * HOUR));
+	assert_true(contains(buf_slice(&w.logged), "tls-report domain=b.test day=2026-11-18 result=given-up"));
+	run_for(DAY);
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+	assert_int_equal(tallies(), 0);
+}
+
 static void
 nonsense_of_a_deliverer_changes_nothing(void **state)
 {
@@ -337,17 +386,24 @@ nonsense_of_a_deliverer_changes_nothing(void **state)
 #define POLICY "version: STSv1\nmode: enforce\nmx: mx.b.test\nmax_age: 864000\n"        /* ten days */
 
 static void
-keep_policy(const char *domain, struct slice policy)
+pack_policy(struct slice policy, struct buf *packed)
 {
 	struct sts_entry e = { .known = true, .id = S("1"), .fetched = w.clock.now, .tried = w.clock.now,
 	    .tried_id = S("1"), .used = w.clock.now, .expires = w.clock.now + 10 * DAY };
-	struct buf packed = BUF(STS_ENTRY_MOST), b = BUF(STS_ENTRY_MOST);
 
 	assert_true(sts_policy_parse(&e.policy, policy, t.arena, NULL));
-	sts_entry_pack(&e, &packed);
+	sts_entry_pack(&e, packed);
+}
+
+static void
+keep_policy(const char *domain, struct slice policy)
+{
+	struct buf packed = BUF(STS_ENTRY_MOST), b = BUF(STS_ENTRY_MOST);
+
+	pack_policy(policy, &packed);
 	pack_slice(&b, slice(domain));
 	pack_slice(&b, buf_slice(&packed));
-	pack_u64(&b, (uint64_t)e.expires);
+	pack_u64(&b, (uint64_t)(w.clock.now + 10 * DAY));
 	buf_free(&packed);
 	link_send(t.deliverer, FRAME_STS_KEEP, buf_slice(&b), -1);
 	buf_free(&b);
@@ -410,6 +466,28 @@ a_policy_is_refreshed_though_no_mail_asks(void **state)
 	while (next(FRAME_STS_REFRESH).p == NULL)               /* a day, less up to a quarter of it */
 		run_for(MINUTE);
 	assert_true(w.clock.now < NOON + DAY + 2 * MINUTE);
+}
+
+/* A round looks at so many entries and no more; the rest have the next one. */
+static void
+however_many_stand_before_it(void **state)
+{
+	struct buf packed = BUF(STS_ENTRY_MOST);
+	char domain[32];
+	struct slice who;
+
+	(void)state;
+	keep("z.test");
+	run_for(12 * HOUR);
+	pack_policy(S(POLICY), &packed);
+	for (int i = 0; i < 1100; i++) {                        /* as caches_keep(), and one flush for all */
+		snprintf(domain, sizeof domain, "a%04d.test", i);
+		assert_true(kv_put(kv_table(w.queue->kv, "sts"), slice(domain), buf_slice(&packed), NULL));
+	}
+	buf_free(&packed);
+	while ((who = next(FRAME_STS_REFRESH)).p == NULL && w.clock.now < NOON + DAY + 10 * MINUTE)
+		run_for(MINUTE);
+	assert_slice(who, "z.test");
 }
 
 static void
@@ -514,8 +592,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_be_sent_is_tried_for_a_day, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unknown_record_is_asked_for_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_domains_have_their_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_cannot_be_reported_to_is_in_nobodys_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unknown_record_is_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_of_a_deliverer_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_is_refreshed_though_no_mail_asks, setup, teardown),
+		cmocka_unit_test_setup_teardown(however_many_stand_before_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(logs_do_not_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_about_policies, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
