@@ -263,7 +263,8 @@ verdict_results(const struct verdict *v, const struct verdict_question *q, struc
 
 /* --- what stays ------------------------------------------------------------------------------ */
 
-enum { RECORD_VERSION = 1 };
+/* Version 1 had no `org`, and in `dmarc` a result of our own clients' mail too. */
+enum { RECORD_VERSION = 2 };
 
 struct verdict_record
 verdict_record(const struct verdict *v, struct slice results)
@@ -271,7 +272,18 @@ verdict_record(const struct verdict *v, struct slice results)
 	return (struct verdict_record){ .arc = v->arc.result, .sets = v->arc.count,
 	    .dmarc = v->dmarc.result,
 	    .asked = v->dmarc.policy_domain.n > 0 ? v->dmarc.policy : DMARC_P_NONE,
-	    .action = v->decision.action, .author = v->from.domain, .results = results };
+	    .action = v->decision.action, .author = v->from.domain,
+	    .org = v->dmarc.walk.org, .results = results };
+}
+
+bool
+verdict_misuses(const struct verdict_record *r, struct slice own)
+{
+	bool unproven = r->dmarc != DMARC_NONE && r->dmarc != DMARC_PASS;
+
+	/* Where the walk found nothing, rather too much is taken for one organization. */
+	return unproven && r->author.n > 0 &&
+	    domain_within(own, r->org.n > 0 ? r->org : domain_tail(r->author, 2));
 }
 
 void
@@ -285,6 +297,7 @@ verdict_pack(const struct verdict_record *r, struct buf *b)
 	pack_u8(b, r->action);
 	pack_slice(b, r->author);
 	pack_slice(b, r->results);
+	pack_slice(b, r->org);
 }
 
 bool
@@ -297,7 +310,11 @@ verdict_unpack(struct verdict_record *r, struct slice bytes)
 	*r = (struct verdict_record){ .sets = sets };
 	r->author = unpack_slice(&u);
 	r->results = unpack_slice(&u);
-	if (!unpack_done(&u) || version != RECORD_VERSION || arc > ARC_FAIL ||
+	if (version > 1)
+		r->org = unpack_slice(&u);
+	else
+		dmarc = DMARC_NONE;
+	if (!unpack_done(&u) || version < 1 || version > RECORD_VERSION || arc > ARC_FAIL ||
 	    dmarc > DMARC_PERMERROR || asked > DMARC_P_REJECT || action > POLICY_DEFER)
 		return false;
 	r->arc = (enum arc_result)arc;

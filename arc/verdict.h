@@ -78,14 +78,21 @@ void verdict_results(const struct verdict *, const struct verdict_question *, st
 struct verdict_record {
 	enum arc_result arc;            /* at arrival: cv= of a seal of ours */
 	unsigned        sets;
-	enum dmarc_result dmarc;
+	enum dmarc_result dmarc;        /* NONE also of mail of our own clients: it is not judged */
 	enum dmarc_policy asked;        /* p= that applies, after t= */
 	enum policy_action action;
 	struct slice    author;         /* the Author Domain, or empty */
+	struct slice    org;            /* its Organizational Domain, or empty: not found out */
 	struct slice    results;        /* payload of Authentication-Results, our id in front */
 };
 
 struct verdict_record verdict_record(const struct verdict *, struct slice results);
+/*
+ * Nothing proved the author, and `own` could be aligned with him (RFC 9989 4.4): a
+ * signature by that domain of ours, or an envelope sender in it, would make the next
+ * receiver believe that the author wrote this.
+ */
+bool verdict_misuses(const struct verdict_record *, struct slice own);
 void verdict_pack(const struct verdict_record *, struct buf *);
 /* Slices point into the bytes. False: no record. */
 bool verdict_unpack(struct verdict_record *, struct slice);

@@ -713,6 +713,12 @@ kv_close(struct kv *kv)
 	free(kv);
 }
 
+bool
+kv_sound(const struct kv *kv)
+{
+	return !kv->failed;
+}
+
 const char *
 kv_aside(const struct kv *kv)
 {

@@ -42,6 +42,7 @@ struct kv_options {
 
 struct kv  *kv_open(const struct kv_options *, struct error *why);
 void        kv_close(struct kv *);              /* drops what was not committed; NULL is fine */
+bool        kv_sound(const struct kv *);        /* nothing has failed: another kv_open() is not needed */
 /* Where a damaged environment was put, or NULL when nothing was damaged. */
 const char *kv_aside(const struct kv *);
 struct kv_table *kv_table(struct kv *, const char *name);       /* one of the options' */

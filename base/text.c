@@ -210,16 +210,23 @@ ascii_only(struct slice s)
 	return true;
 }
 
-/* U+0080 to U+009F are control characters to a terminal, U+2028 and U+2029 end lines. */
+/*
+ * U+0080 to U+009F are control characters to a terminal, U+2028 and U+2029 end lines,
+ * and what sets the direction of text makes a line look like another one: U+061C,
+ * U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069.
+ */
 static bool
-utf8_harmless(struct slice c)
+utf8_harmless(struct slice s)
 {
-	unsigned char a = (unsigned char)c.p[0], b = (unsigned char)c.p[1];
+	unsigned char a = (unsigned char)s.p[0], b = (unsigned char)s.p[1];
+	unsigned char c = s.n > 2 ? (unsigned char)s.p[2] : 0;
 
-	if (c.n == 2)
-		return !(a == 0xc2 && b < 0xa0);
-	return !(a == 0xe2 && b == 0x80 && (unsigned char)c.p[2] >= 0xa8 &&
-	    (unsigned char)c.p[2] <= 0xae);
+	if (s.n == 2)
+		return !(a == 0xc2 && b < 0xa0) && !(a == 0xd8 && b == 0x9c);
+	if (s.n != 3 || a != 0xe2)
+		return true;
+	return !(b == 0x80 && (c == 0x8e || c == 0x8f || (c >= 0xa8 && c <= 0xae))) &&
+	    !(b == 0x81 && c >= 0xa6 && c <= 0xa9);
 }
 
 static bool

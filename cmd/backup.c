@@ -55,7 +55,7 @@ struct outcome {
 static void
 say_lack(const struct outcome *o, const char *what)
 {
-	fprintf(stderr, "chainmail %s: %s\n", o->command, what);
+	complaint("chainmail %s: %s", o->command, what);
 }
 
 /* --- copying -------------------------------------------------------------------------------- */
@@ -309,10 +309,32 @@ write_state(struct house *h, const char *path, struct error *why)
 }
 
 static bool
+lies_in(const char *path, const char *directory)
+{
+	char whole[PATH_BYTES];
+	size_t n;
+
+	if (realpath(directory, whole) == NULL)
+		return false;
+	n = strlen(whole);
+	return strncmp(path, whole, n) == 0 && (path[n] == '/' || path[n] == '\0');
+}
+
+/* There it would grow what it copies, and be lost with it. */
+static bool
+lies_elsewhere(const struct house *h, const char *to, struct error *why)
+{
+	return !(lies_in(to, ".") || lies_in(to, "queue")) || error_set(why,
+	    "a backup must not lie in the state directory, %.*s: it would copy itself", FMT(h->conf->state));
+}
+
+static bool
 backup(struct house *h, const char *to, struct outcome *o, struct error *why)
 {
 	char spool[PATH_BYTES], state[PATH_BYTES];
 
+	if (!lies_elsewhere(h, to, why))
+		return false;
 	snprintf(spool, sizeof spool, "%s/queue", to);
 	snprintf(state, sizeof state, "%s/state", to);
 	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
@@ -437,6 +459,20 @@ fail(const char *command, const char *why)
 	return EX_UNAVAILABLE;
 }
 
+static int
+act_in_house(struct house *h, struct outcome *o, const char *directory,
+    bool (*act)(struct house *, const char *, struct outcome *, struct error *))
+{
+	struct error why = { 0 };
+	int code = 0;
+
+	if (act(h, directory, o, &why))
+		printf("%s: %zu message%s\n", o->command, o->messages, o->messages == 1 ? "" : "s");
+	else
+		code = fail(o->command, why.text);
+	return o->lacks > 0 && !o->damaged ? EX_DATAERR : code;
+}
+
 /* In the house, with a directory that was named before we went there. */
 static int
 with_directory(struct outcome *o, const char *file, const char *place,
@@ -444,20 +480,15 @@ with_directory(struct outcome *o, const char *file, const char *place,
 {
 	char directory[PATH_BYTES];
 	struct house h;
-	struct error why = { 0 };
 	int code;
 
 	if (realpath(place, directory) == NULL)
 		return fail(o->command, strerror(errno));
-	if ((code = house_enter(&h, o->command, file)) == 0) {
-		if (act(&h, directory, o, &why))
-			printf("%s: %zu message%s\n", o->command, o->messages, o->messages == 1 ? "" : "s");
-		else
-			code = fail(o->command, why.text);
-		if (o->lacks > 0 && !o->damaged)
-			code = EX_DATAERR;
-	}
+	if ((code = house_enter(&h, o->command, file)) == 0)
+		code = act_in_house(&h, o, directory, act);
 	house_leave(&h);
+	if (code != 0 && act == backup)
+		rmdir(directory);               /* nothing came into it; what did is kept */
 	return code;
 }
 

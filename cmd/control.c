@@ -41,7 +41,7 @@ house_enter(struct house *h, const char *command, const char *file)
 		return 0;
 	if (h->flaws.errors > 0)
 		return tell_flaws(h);
-	fprintf(stderr, "chainmail %s: cannot go to %s: %s\n", command, state, strerror(errno));
+	complaint("chainmail %s: cannot go to %s: %s", command, state, strerror(errno));
 	return EX_NOINPUT;
 }
 
@@ -59,7 +59,7 @@ tell_news(void *arg, enum spool_news kind, const char *sentence)
 {
 	(void)arg;
 	if (kind == SPOOL_TROUBLE || kind == SPOOL_DAMAGE)
-		fprintf(stderr, "chainmail: %s\n", sentence);
+		complaint("chainmail: %s", sentence);
 }
 
 struct spool *

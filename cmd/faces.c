@@ -8,11 +8,13 @@
  *     postqueue -s SITE           queue retry --to SITE
  *     postsuper -h|-H|-d ID       queue hold|release|drop ID; ALL is all, - reads IDs
  *     postsuper -r ID             queue release ID, then queue retry ID
+ *     postsuper -f ID             queue bounce ID
  *     postcat -q ID               queue show --text ID
  *     postcat -ehbq ID            the same with --envelope, --header, --body
  *
  * -c FILE names our configuration.  Names of Postfix's queues are refused: there
- * is one queue, and "-d ALL deferred" must not drop all of it.
+ * is one queue, and "-d ALL deferred" must not drop all of it.  So is postsuper -e:
+ * it leaves what is held alone, and here nothing does that.
  */
 #include <getopt.h>
 #include <stdio.h>
@@ -55,10 +57,21 @@ ask(const char *file, const char *verb, const char *option, const char *what)
 	return cmd_queue(l.n, l.word);
 }
 
+int
+next_option(int argc, char **argv, const char *letters)
+{
+	int c;
+
+	opterr = 0;
+	if ((c = getopt(argc, argv, letters)) == '?')
+		complaint("%s: there is no -%c here, or it lacks its word", argv[0], optopt);
+	return c;
+}
+
 static int
 misused(const char *name, const char *usage)
 {
-	fprintf(stderr, "usage: %s %s\n", name, usage);
+	complaint("usage: %s %s", name, usage);
 	return EX_USAGE;
 }
 
@@ -69,7 +82,7 @@ mailq(int argc, char **argv)
 {
 	const char *file = NULL;
 
-	for (int c; (c = getopt(argc, argv, "c:v")) != -1;)
+	for (int c; (c = next_option(argc, argv, "c:v")) != -1;)
 		if (c == 'c')
 			file = optarg;
 		else if (c != 'v')
@@ -84,7 +97,7 @@ postqueue(int argc, char **argv)
 	const char *file = NULL, *what = NULL;
 	int asked = 0;
 
-	for (int c; (c = getopt(argc, argv, "c:pjfi:s:v")) != -1;)
+	for (int c; (c = next_option(argc, argv, "c:pjfi:s:v")) != -1;)
 		if (c == 'c')
 			file = optarg;
 		else if (c == '?' || (c != 'v' && asked != 0))
@@ -112,7 +125,7 @@ postcat(int argc, char **argv)
 
 	add(&l, "queue");
 	add(&l, "show");
-	for (int c; (c = getopt(argc, argv, "c:qehbv")) != -1;) {
+	for (int c; (c = next_option(argc, argv, "c:qehbv")) != -1;) {
 		if (c == '?')
 			return misused("postcat", usage);
 		queue = queue || c == 'q';
@@ -172,18 +185,28 @@ ask_for(const char *file, const char *verb, const char *what)
 }
 
 static int
+no_expiry_of_some(void)
+{
+	complaint("postsuper: -e would leave alone what is held; here -f, or `chainmail queue bounce ID`, "
+	    "returns to its sender what is held as well as what is not");
+	return EX_USAGE;
+}
+
+static int
 postsuper(int argc, char **argv)
 {
-	static const char usage[] = "[-c FILE] [-h|-H|-d|-r ID|ALL|-]...";
+	static const char usage[] = "[-c FILE] [-h|-H|-d|-r|-f ID|ALL|-]...";
 	static const struct { int letter; const char *verb; } verbs[] = {
-		{ 'h', "hold" }, { 'H', "release" }, { 'd', "drop" }, { 'r', REQUEUE },
+		{ 'h', "hold" }, { 'H', "release" }, { 'd', "drop" }, { 'r', REQUEUE }, { 'f', "bounce" },
 	};
 	struct { const char *verb, *what; } asked[WORDS_MOST];
 	size_t n = 0;
 	const char *file = NULL;
 	int worst = 0;
 
-	for (int c; (c = getopt(argc, argv, "c:h:H:d:r:v")) != -1;) {
+	for (int c; (c = next_option(argc, argv, "c:h:H:d:r:e:f:v")) != -1;) {
+		if (c == 'e')
+			return no_expiry_of_some();
 		if (c == '?' || n == WORDS_MOST)
 			return misused("postsuper", usage);
 		if (c == 'c')

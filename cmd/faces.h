@@ -10,6 +10,9 @@
 /* What to run under that name (the last part of argv[0]), or NULL. */
 int (*face_of(const char *name))(int argc, char **argv);
 
+/* As getopt(); but what it does not know is told as complaint() tells it, here and nowhere else. */
+int next_option(int argc, char **argv, const char *letters);
+
 int face_sendmail(int argc, char **argv);       /* sendmail.c */
 
 #endif

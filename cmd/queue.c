@@ -239,7 +239,7 @@ export_end(struct asking *a)
 	if (a->out == NULL)
 		return;
 	if (fflush(a->out) != 0 || fsync(fileno(a->out)) == -1 || ferror(a->out)) {
-		fprintf(stderr, "chainmail queue: cannot write to %s: %s\n", a->export, strerror(errno));
+		complaint("chainmail queue: cannot write to %s: %s", a->export, strerror(errno));
 		a->code = EX_IOERR;
 	}
 	fclose(a->out);
@@ -257,7 +257,7 @@ export_open(struct asking *a, const char *id, const char *ending)
 	f = fopen(path, "wxe");
 	owner_return(owner);
 	if (f == NULL) {
-		fprintf(stderr, "chainmail queue: cannot create %s: %s\n", path, strerror(errno));
+		complaint("chainmail queue: cannot create %s: %s", path, strerror(errno));
 		a->code = EX_CANTCREAT;
 	}
 	return f;
@@ -411,6 +411,32 @@ asked_part(struct asking *a, struct slice bytes)
 	return a->body ? bytes : a->header ? slice_head(bytes, header) : NONE;
 }
 
+/* On a terminal no letter of a stranger does anything but be seen; line ends and tabs stay. */
+static void
+write_visibly(struct slice bytes)
+{
+	struct buf shown = BUF(4 * bytes.n);
+
+	for (size_t n = 0; bytes.n > 0; bytes = slice_skip(bytes, n + 1), n = 0) {
+		while (n < bytes.n && bytes.p[n] != '\n' && bytes.p[n] != '\t')
+			n++;
+		harmless_add(&shown, slice_head(bytes, n > 0 && bytes.p[n - 1] == '\r' ? n - 1 : n));
+		if (n < bytes.n)
+			buf_byte(&shown, bytes.p[n]);
+	}
+	fwrite(shown.p, 1, shown.n, stdout);
+	buf_free(&shown);
+}
+
+static void
+write_bytes(struct slice bytes)
+{
+	if (isatty(STDOUT_FILENO))
+		write_visibly(bytes);
+	else
+		fwrite(bytes.p, 1, bytes.n, stdout);    /* for a file, or another program */
+}
+
 static void
 take_bytes(void *arg, struct slice bytes)
 {
@@ -421,7 +447,7 @@ take_bytes(void *arg, struct slice bytes)
 	if (a->export != NULL && a->out != NULL)
 		fwrite(bytes.p, 1, bytes.n, a->out);
 	else if (a->export == NULL && !a->json)
-		fwrite(bytes.p, 1, bytes.n, stdout);
+		write_bytes(bytes);
 }
 
 static void
@@ -430,7 +456,7 @@ take_end(struct asking *a, size_t count, const char *error)
 	write_text(a);
 	/* Drained and gone is what they should be. */
 	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST)) {
-		fprintf(stderr, "chainmail queue: %s\n", error);
+		complaint("chainmail queue: %s", error);
 		a->code = EX_BAD;
 	}
 	export_end(a);
@@ -473,7 +499,7 @@ ask_program(struct asking *a)
 	if (got == CONTROL_NOBODY)
 		return false;
 	if (got == CONTROL_LOST) {
-		fprintf(stderr, "chainmail queue: %s\n", why.text);
+		complaint("chainmail queue: %s", why.text);
 		a->code = EX_TEMPFAIL;
 	} else {
 		take_end(a, count, got == CONTROL_FAILED ? why.text : NULL);
@@ -579,7 +605,7 @@ open_spool(struct asking *a)
 
 	if ((a->spool = house_spool(&a->house, &why)) != NULL)
 		return true;
-	fprintf(stderr, "chainmail queue: %s\n", why.text);
+	complaint("chainmail queue: %s", why.text);
 	a->code = EX_UNAVAILABLE;
 	return false;
 }
@@ -610,7 +636,7 @@ drain(struct asking *a)
 	a->request.verb = QUEUE_RETRY;
 	a->request.all = a->request.id_count == 0 && a->request.from.n == 0 && a->request.to.n == 0;
 	if (!ask_program(a)) {
-		fputs("chainmail queue drain: nobody runs who could deliver\n", stderr);
+		complaint("chainmail queue drain: nobody runs who could deliver");
 		return EX_UNAVAILABLE;
 	}
 	a->request.verb = QUEUE_LIST;
@@ -633,14 +659,13 @@ read_ids(struct asking *a, const struct words *words, size_t first, struct arena
 		if (strcmp(words->word[i], "all") == 0) {
 			a->request.all = true;
 		} else if (!id_parse(slice(words->word[i]), &a->request.ids[a->request.id_count++])) {
-			fprintf(stderr, "chainmail queue: \"%s\" is not the ID of a message\n",
-			    words->word[i]);
+			complaint("chainmail queue: \"%s\" is not the ID of a message", words->word[i]);
 			return false;
 		}
 	}
 	if (!a->request.all || a->request.id_count == 0)
 		return true;
-	fputs("chainmail queue: all messages, or those with these IDs: which?\n", stderr);
+	complaint("chainmail queue: all messages, or those with these IDs: which?");
 	return false;
 }
 
@@ -649,7 +674,7 @@ directory_for_export(struct asking *a, const struct words *words)
 {
 	if (words->n < 2 || (mkdir(words->word[1], 0700) == -1 && errno != EEXIST) ||
 	    realpath(words->word[1], a->place) == NULL) {
-		fprintf(stderr, "chainmail queue export: %s\n", words->n < 2 ? "into which directory?"
+		complaint("chainmail queue export: %s", words->n < 2 ? "into which directory?"
 		    : strerror(errno));
 		return false;
 	}
@@ -674,7 +699,7 @@ read_verb(struct asking *a, const struct words *words)
 	}
 	if (queue_verb_parse(word, &a->request.verb) && a->request.verb <= QUEUE_REBUILD)
 		return true;
-	fprintf(stderr, "chainmail queue: there is no \"%s\"; it can " QUEUE_WORDS "\n", word.p);
+	complaint("chainmail queue: there is no \"%s\"; it can " QUEUE_WORDS, word.p);
 	return false;
 }
 
@@ -694,7 +719,7 @@ read_words(struct asking *a, const struct words *words, struct arena *arena)
 		return false;
 	if (!needs_selection(a))
 		return true;
-	fprintf(stderr, "chainmail queue %s: which messages? IDs, --from, --to, or the word all\n",
+	complaint("chainmail queue %s: which messages? IDs, --from, --to, or the word all",
 	    words->word[0]);
 	return false;
 }

@@ -338,18 +338,32 @@ note_refusal(struct probe *p, const struct status *why)
 	json_object_set_new(p->json, "refused", status_json(why));
 }
 
+/* Of a session that was judged too weak there is nothing left to ask when it is over. */
+static void
+note_tls(struct probe *p)
+{
+	struct connection_facts f = connection_facts(p->connection);
+
+	if (f.tls == NULL)
+		return;
+	json_object_set_new(p->json, "tls", json_string(f.tls));
+	json_object_set_new(p->json, "cipher", json_string(f.cipher));
+}
+
+/* Where TLS never stood "broke" says what was seen of the handshake. */
 static void
 note_session(struct probe *p)
 {
 	struct connection_facts f = connection_facts(p->connection);
 	struct slice seen = connection_certificate(p->connection);
 
-	json_object_set_new(p->json, "tls", f.tls != NULL ? json_string(f.tls) : json_null());
-	json_object_set_new(p->json, "cipher", f.cipher != NULL ? json_string(f.cipher) : json_null());
+	note_tls(p);
 	json_object_set_new(p->json, "trust", json_string(secure_trust_name(f.trust)));
 	json_object_set_new(p->json, "greeting", shown_json(f.greeting));
 	if (seen.n > 0)
 		json_object_set_new(p->json, "certificate", shown_json(seen));
+	if (f.broke.n > 0)
+		json_object_set_new(p->json, "broke", shown_json(f.broke));
 }
 
 static void
@@ -357,6 +371,7 @@ probe_judged(void *arg, const struct secure_judgement *j)
 {
 	struct probe *p = arg;
 
+	note_tls(p);
 	json_object_set_new(p->json, "result", json_string(tlsrpt_result_name(j->result)));
 	if (*j->reason != '\0')
 		json_object_set_new(p->json, "reason", json_string(j->reason));
@@ -416,7 +431,7 @@ probe(struct routing *r, size_t host, size_t address, json_t *list)
 	struct error why;
 
 	peer_text(&p.peer, text);
-	json_object_set_new(p.json, "peer", json_string(text));
+	json_object_update_new(p.json, json_pack("{s:s, s:n, s:n}", "peer", text, "tls", "cipher"));
 	p.connection = connection_open(&o, p.host, p.peer, &PROBE, &p, &why);
 	if (p.connection != NULL) {
 		timer_set(&r->answers->loop, &p.patience, PROBE_MS, probe_too_long, &p);

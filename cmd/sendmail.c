@@ -66,7 +66,7 @@ struct sending {
 static int
 fail(int code, const char *what, const char *why)
 {
-	fprintf(stderr, "sendmail: %s%s%s\n", what, why[0] != '\0' ? ": " : "", why);
+	complaint("sendmail: %s%s%s", what, why[0] != '\0' ? ": " : "", why);
 	return code;
 }
 
@@ -338,9 +338,12 @@ static int
 refused(const struct sending *s, int code, struct slice about)
 {
 	int exit_code = code == 0 || code / 100 == 4 ? EX_TEMPFAIL : about.n > 0 ? EX_NOUSER : EX_UNAVAILABLE;
+	const char *why = code == 0 ? "the connection was lost" : s->line;
 
-	fprintf(stderr, "sendmail: %.*s%s%s\n", FMT(about), about.n > 0 ? ": " : "",
-	    code == 0 ? "the connection was lost" : s->line);
+	if (about.n > 0)
+		complaint("sendmail: %.*s: %s", FMT(about), why);
+	else
+		complaint("sendmail: %s", why);
 	return exit_code;
 }
 
@@ -438,7 +441,7 @@ read_mode(struct sending *s, const char *word)
 static bool
 read_options(struct sending *s, int argc, char **argv)
 {
-	for (int c; (c = getopt(argc, argv, "+itvUmnf:r:F:b:o:B:C:N:R:V:X:O:p:h:q::A:")) != -1;)
+	for (int c; (c = next_option(argc, argv, "+itvUmnf:r:F:b:o:B:C:N:R:V:X:O:p:h:q::A:")) != -1;)
 		switch (c) {
 		case 'i': s->dots_stay = true; break;
 		case 't': s->from_header = true; break;

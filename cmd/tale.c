@@ -305,6 +305,8 @@ static void
 add_sealed(struct buf *b, const struct past_line *l)
 {
 	begin_line(b, l);
+	if (past_value(l, "domain").n == 0 && past_value(l, "dkim").n == 0)
+		buf_add(b, S("not signed"));
 	add_key(b, l, past_value(l, "instance").n > 0 ? "sealed for " : "not sealed for ", "domain", "");
 	add_key(b, l, " as instance ", "instance", "");
 	add_key(b, l, ", cv=", "cv", "");

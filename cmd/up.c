@@ -29,6 +29,7 @@
 #include "conf/value.h"
 #include "lab/dns_server.h"
 #include "lab/site.h"
+#include "lab/written.h"
 #include "mail/domain.h"
 #include "web/responder.h"
 
@@ -82,13 +83,14 @@ note_message(struct up *u, const json_t *j)
 {
 	const char *event = json_string_value(json_object_get(j, "event"));
 	const json_t *to = json_object_get(j, "to"), *tls = json_object_get(j, "tls");
+	bool ascii = json_is_true(json_object_get(j, "ascii"));
 	size_t i;
 	json_t *address;
 
 	if (event == NULL || strcmp(event, "received") != 0 || tls == NULL)
 		return;
 	json_array_foreach(to, i, address)
-		gallery_took(u->rows, slice(json_string_value(address)), json_is_string(tls));
+		gallery_took(u->rows, slice(json_string_value(address)), json_is_string(tls), ascii);
 }
 
 static void
@@ -118,16 +120,47 @@ asked(void *arg, struct slice name, uint16_t type)
 
 /* --- the files ----------------------------------------------------------------------------- */
 
+/* What MAIL has to say about the message. */
+static json_t *
+parameters_of(const struct written *w)
+{
+	json_t *list = json_array();
+
+	if (w->eight_bit)
+		json_array_append_new(list, json_string("BODY=8BITMIME"));
+	if (w->smtputf8)
+		json_array_append_new(list, json_string("SMTPUTF8"));
+	if (w->requiretls)
+		json_array_append_new(list, json_string("REQUIRETLS"));
+	return list;
+}
+
+/* The message of a row; null: there is none, or its bytes are no text (RFC 8259 8.1). */
+static json_t *
+message_of(const struct up *u, const struct gallery_row *r, unsigned number)
+{
+	struct written_by by = { u->scenario->seed, clock_now(&u->world->clock), number };
+	struct written w;
+	struct error why;
+	json_t *j = NULL;
+
+	if (r->send != NULL && written_make(&w, r->send, &by, u->arena, &why))
+		j = json_pack("{s:o, s:o, s:o}", "from", text(w.from), "parameters", parameters_of(&w),
+		    "text", text(w.text));
+	return j != NULL ? j : json_null();
+}
+
 static json_t *
 rows_of(const struct up *u)
 {
 	json_t *list = json_array();
+	unsigned number = 0;
 
 	for (const struct gallery_row *r = u->rows; r != NULL; r = r->next)
-		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:b}", "domain",
-		    text(r->domain), "flaw", text(r->flaw), "rfc", text(r->rfc), "expected",
-		    text(r->expected), "outcome", text(r->outcome), "tls", text(r->tls), "changes",
-		    r->changes));
+		json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:b, s:o}",
+		    "domain", text(r->domain), "address", text(r->address), "flaw", text(r->flaw), "rfc",
+		    text(r->rfc), "expected", text(r->expected), "outcome", text(r->outcome), "tls",
+		    text(r->tls), "changes", r->changes, "message", message_of(u, r, ++number)));
 	return list;
 }
 

@@ -11,6 +11,7 @@
  */
 #include <sys/stat.h>
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -203,17 +204,46 @@ request_of(const struct history_question *q)
 	return j;
 }
 
-/* The spool may be missing as well: nothing was ever queued. */
+/* Whether it is there; false with *why when nobody may say. */
 static bool
-open_disk(struct asking *a, struct error *why)
+look_for(const struct asking *a, const char *name, bool *there_r, struct error *why)
 {
 	struct stat st;
 
-	if (a->kv == NULL && stat("history", &st) == 0 &&
-	    (!owner_become(".", why) || (a->kv = history_open("history", &a->house.clock, why)) == NULL))
+	*there_r = stat(name, &st) == 0;
+	return *there_r || errno == ENOENT ||
+	    error_sys(why, "cannot look at %.*s/%s", FMT(a->house.conf->state), name);
+}
+
+static bool
+open_history(struct asking *a, struct error *why)
+{
+	bool there;
+
+	if (a->kv != NULL)
+		return true;
+	if (!look_for(a, "history", &there, why))
 		return false;
-	return a->spool != NULL || stat("queue", &st) == -1 ||
-	    (a->spool = house_spool(&a->house, why)) != NULL;
+	return !there || (owner_become(".", why) &&
+	    (a->kv = history_open("history", &a->house.clock, why)) != NULL);
+}
+
+/* It may be missing as well: nothing was ever queued. */
+static bool
+open_queue(struct asking *a, struct error *why)
+{
+	bool there;
+
+	if (a->spool != NULL)
+		return true;
+	return look_for(a, "queue", &there, why) &&
+	    (!there || (a->spool = house_spool(&a->house, why)) != NULL);
+}
+
+static bool
+open_disk(struct asking *a, struct error *why)
+{
+	return open_history(a, why) && open_queue(a, why);
 }
 
 static bool

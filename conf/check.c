@@ -88,6 +88,10 @@ check_listen(const struct conf *conf, const struct listen_conf *l, struct flaws 
 	}
 	if (l->sign_dkim.n > 0 && conf_key(conf, l->sign_dkim, 0) == NULL)
 		flaw_error(flaws, l->sign_place, "there is no key for \"%.*s\"", FMT(l->sign_dkim));
+	if (l->sign_dkim.n > 0 && l->relay_count == 0) {
+		flaw_warning(flaws, l->sign_place, "nobody may relay here, so nothing is signed");
+		flaw_hint(flaws, "allow relay from NETWORK");
+	}
 	if (l->seal_arc && conf->key_count == 0)
 		flaw_error(flaws, l->place, "\"seal arc\" needs a key");
 }

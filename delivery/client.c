@@ -537,6 +537,7 @@ void
 client_feed(struct client *c, struct slice *input)
 {
 	while (c->want == CLIENT_REPLY && take_reply(c, input)) {
+		c->replies++;
 		answered(c, *input);
 		buf_clear(&c->reply.text);
 		c->reply.code = 0;

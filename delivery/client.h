@@ -72,6 +72,7 @@ struct client {
 	bool              tls_refused;  /* that is why it failed: a reply to STARTTLS, not 421 */
 	struct status     failure;
 	struct slice      greeting;     /* the host name the server gave, for TLSRPT */
+	uint64_t          replies;      /* whole ones, so far */
 
 	/* private */
 	struct slice      hostname;     /* what we say in EHLO */

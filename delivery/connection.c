@@ -378,6 +378,7 @@ on_input(void *arg)
 	struct connection *c = arg;
 	struct slice input = stream_input(c->stream);
 	size_t before = input.n;
+	uint64_t replies = c->client.replies;
 
 	if (c->client.want == CLIENT_READY || c->client.want == CLIENT_DONE) {
 		over(c, STATUS(0, 4, 4, 2, "the server closed the idle connection"));
@@ -386,7 +387,8 @@ on_input(void *arg)
 	client_feed(&c->client, &input);
 	if (c->stream != NULL)
 		stream_take(c->stream, before - input.n);
-	if (c->client.want != CLIENT_REPLY || c->client.out.n > 0)
+	/* Also of commands sent together each has its own time (RFC 5321 4.5.3.2). */
+	if (c->client.want != CLIENT_REPLY || c->client.replies != replies)
 		react(c);
 }
 

@@ -93,7 +93,8 @@ protection(const struct expecting *x, const struct event_line *hop)
 	if (!slice_eq(proof, S("verified")))
 		return S("encrypted");
 	return slice_starts(policy, S("dane")) ? S("verified by dane")
-	    : slice_starts(policy, S("sts")) ? S("verified by sts") : S("verified by pkix");
+	    : slice_starts(policy, S("sts")) ? S("verified by sts")
+	    : slice_eq(policy, S("requiretls")) ? S("verified by requiretls") : S("verified by pkix");
 }
 
 static struct slice
@@ -428,6 +429,32 @@ status_code(const struct expecting *x, const struct status *s)
 	return arena_printf(x->play->arena, "%u.%u.%u", s->class, s->subject, s->detail);
 }
 
+/* Another address of the same domain. */
+static bool
+is_company(const char *other, struct slice address)
+{
+	struct slice domain = slice_skip(address, slice_find(address, '@'));
+	struct slice its = slice_skip(slice(other), slice_find(slice(other), '@'));
+
+	return slice_eqi(its, domain) && !slice_eqi(slice(other), address);
+}
+
+/* No script said that it took a message for somebody else of the domain. */
+static bool
+was_alone(const struct expecting *x)
+{
+	for (const struct event_line *e = x->play->world->events.first; e != NULL; e = e->next) {
+		const json_t *to = json_object_get(e->keys, "to"), *one;
+		size_t i;
+
+		if (event_is(e, "received") && json_object_get(e->keys, "tls") != NULL)
+			json_array_foreach(to, i, one)
+				if (is_company(json_string_value(one), value_first(x->outer)->text))
+					return false;
+	}
+	return true;
+}
+
 static void
 check_outcome(struct expecting *x, const struct statement *s, const struct sending_to *refused)
 {
@@ -450,7 +477,10 @@ check_outcome(struct expecting *x, const struct statement *s, const struct sendi
 		seen = refused != NULL ? status_code(x, &refused->status) : event_key(x, x->attempt, "dsn");
 		add_line(x, s, slice_eq(seen, value), or_nothing(seen));
 		break;
-	default:                        /* flaw and rfc only tell the reader */
+	case LAB_OUTCOME_ALONE:
+		add_line(x, s, was_alone(x), was_alone(x) ? S("alone") : S("in company"));
+		break;
+	default:                        /* flaw, rfc, or converted: not about our own sender */
 		break;
 	}
 }

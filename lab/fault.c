@@ -130,7 +130,8 @@ write_script(struct fault *f, const struct statement *when)
 	    : statement_find(f->block, LAB_FAULT_SILENCE) != NULL ? SCRIPT_SILENCE
 	    : slice_starts(row->say, S("421")) ? SCRIPT_CLOSE : SCRIPT_GO_ON;
 	f->rows[1] = (struct script_row){ .when = SCRIPT_TEXT, .say = S("451 4.3.0 a fault on purpose\r\n") };
-	f->script = (struct script){ f->citizen->hostname, f->rows, 2 };
+	f->script = (struct script){ .hostname = f->citizen->hostname, .offers = SCRIPT_OFFERS,
+	    .rows = f->rows, .count = 2 };
 }
 
 static bool

@@ -24,17 +24,28 @@ gallery_files(struct files *files)
 /* --- the table ------------------------------------------------------------------------- */
 
 static struct slice
-domain_of(const struct statement *s)
+domain_of(struct slice address)
 {
-	struct slice address = value_first(s)->text;
-
 	return slice_skip(address, slice_find(address, '@') + 1);
+}
+
+/* The statement that sends to this address. */
+static const struct statement *
+send_of(const struct statement *s, struct slice address)
+{
+	for (; s != NULL; s = s->next)
+		if (statement_id(s) == LAB_SEND)
+			for (const struct word *w = value_first(s); w != NULL; w = value_next(w))
+				if (slice_eqi(w->text, address))
+					return s;
+	return NULL;
 }
 
 static bool
 only_tells(const struct statement *s)
 {
-	return statement_id(s) == LAB_OUTCOME_FLAW || statement_id(s) == LAB_OUTCOME_RFC;
+	return statement_id(s) == LAB_OUTCOME_FLAW || statement_id(s) == LAB_OUTCOME_RFC ||
+	    statement_id(s) == LAB_OUTCOME_CONVERTED;
 }
 
 /* "delivered; tls verified by sts; attempts 2" */
@@ -62,12 +73,16 @@ tls_of(const struct statement *outer, struct arena *arena)
 }
 
 static struct gallery_row *
-new_row(const struct statement *s, bool changes, struct arena *arena)
+new_row(const struct scenario *sc, const struct statement *s, bool changes, struct arena *arena)
 {
 	struct gallery_row *r = arena_get(arena, sizeof *r);
+	struct slice address = value_first(s)->text;
 
 	bug_if(r == NULL);
-	*r = (struct gallery_row){ .statement = s, .domain = domain_of(s), .changes = changes,
+	*r = (struct gallery_row){ .statement = s, .send = send_of(sc->first, address), .address = address,
+	    .domain = domain_of(address), .changes = changes,
+	    .alone = statement_find(s->block, LAB_OUTCOME_ALONE) != NULL,
+	    .convertible = statement_find(s->block, LAB_OUTCOME_CONVERTED) != NULL,
 	    .outcome = s->words->next->text, .tls = tls_of(s, arena),
 	    .flaw = statement_text(s->block, LAB_OUTCOME_FLAW) };
 	r->rfc = arena_printf(arena, "RFC %.*s", FMT(statement_text(s->block, LAB_OUTCOME_RFC)));
@@ -87,7 +102,7 @@ gallery_rows(const struct scenario *sc, struct arena *arena)
 		changes |= id == LAB_CHANGE_RECORD || id == LAB_CHANGE_STS;
 		if (id != LAB_EXPECT_OUTCOME || statement_find(s->block, LAB_OUTCOME_FLAW) == NULL)
 			continue;
-		*last = new_row(s, changes, arena);
+		*last = new_row(sc, s, changes, arena);
 		last = &(*last)->next;
 	}
 	return first;
@@ -173,12 +188,14 @@ gallery_asked(struct gallery_row *first, struct slice name)
 }
 
 void
-gallery_took(struct gallery_row *first, struct slice address, bool encrypted)
+gallery_took(struct gallery_row *first, struct slice address, bool encrypted, bool ascii)
 {
-	struct gallery_row *r = row_of(first, slice_skip(address, slice_find(address, '@') + 1));
+	struct gallery_row *r = row_of(first, domain_of(address));
 
 	if (r == NULL)
 		return;
+	r->company |= !slice_eqi(address, r->address);
+	r->eight_bit |= !ascii;
 	if (encrypted)
 		r->encrypted++;
 	else
@@ -192,8 +209,27 @@ seen_right(const struct gallery_row *r)
 	bool taken = r->encrypted + r->clear > 0;
 
 	if (!slice_eq(r->outcome, S("delivered")))
-		return !taken;
+		return !taken || (r->convertible && !r->eight_bit);
+	if (r->alone && r->company)
+		return false;
 	return taken && (r->clear == 0 || r->tls.n == 0 || slice_eq(r->tls, S("none")));
+}
+
+static struct slice
+what_is_seen(const struct gallery_row *r)
+{
+	enum { PLAIN, COMPANY, CONVERTED };
+	static const char *const words[2][3] = {
+		{ "delivered; tls encrypted", "delivered; tls encrypted; in company",
+		    "delivered; tls encrypted; converted" },
+		{ "delivered; tls none", "delivered; tls none; in company",
+		    "delivered; tls none; converted" },
+	};
+
+	if (r->encrypted + r->clear == 0)
+		return S("not delivered");
+	return slice(words[r->clear > 0][r->alone && r->company ? COMPANY
+	    : r->convertible && !r->eight_bit ? CONVERTED : PLAIN]);
 }
 
 static void
@@ -204,8 +240,7 @@ judge_seen(struct gallery_row *r)
 	r->skipped = r->changes ? "only right after a change"
 	    : taken || r->asked ? NULL : "nobody asked for it";
 	r->right = r->skipped == NULL && seen_right(r);
-	r->got = r->skipped != NULL ? slice(r->skipped) : !taken ? S("not delivered")
-	    : r->clear > 0 ? S("delivered; tls none") : S("delivered; tls encrypted");
+	r->got = r->skipped != NULL ? slice(r->skipped) : what_is_seen(r);
 }
 
 void

@@ -9,8 +9,9 @@
  *
  * Our own sender is judged by a play, which knows all that it did.  Of somebody
  * else's only so much can be seen as reaches the world: that he asked for a
- * domain, and that a host took a message, under TLS or in the clear.  What he
- * proved, and whether he will come again, he keeps to himself.
+ * domain, and that a host took a message, under TLS or in the clear, for this
+ * address or another.  What he proved, and whether he will come again, he keeps to
+ * himself.
  */
 #ifndef LAB_GALLERY_H
 #define LAB_GALLERY_H
@@ -24,15 +25,20 @@ void gallery_files(struct files *);
 
 struct gallery_row {
 	struct gallery_row     *next;
-	const struct statement *statement;
+	const struct statement *statement, *send;       /* who sends to it; NULL: nobody does */
+	struct slice            address;        /* "x@sts-ok.test" */
 	struct slice            domain, flaw, rfc;      /* "sts-ok.test", "none", "RFC 8461 5" */
 	struct slice            outcome;        /* "delivered", "deferred", "bounced" */
 	struct slice            tls;            /* "verified by sts"; empty: nothing is said of it */
 	struct slice            expected;       /* all of it: "delivered; tls verified by sts" */
 	bool                    changes;        /* only right after something has changed */
+	bool                    alone;          /* nothing may come with the message */
+	bool                    convertible;    /* who makes it ASCII may deliver it */
 	/* What an open world has seen: */
 	bool                    asked;          /* for its MX records */
 	unsigned                encrypted, clear;       /* messages that a host took */
+	bool                    company;        /* one was for another address */
+	bool                    eight_bit;      /* one was not all ASCII */
 	/* After judgement: */
 	const char             *skipped;        /* why there is none; NULL: there is one */
 	bool                    right;
@@ -50,7 +56,7 @@ void gallery_judge(struct gallery_row *first, const struct play *, struct arena 
 /* The name server of the world was asked for the MX records of this name. */
 void gallery_asked(struct gallery_row *first, struct slice name);
 /* A host has taken a message for this address. */
-void gallery_took(struct gallery_row *first, struct slice address, bool encrypted);
+void gallery_took(struct gallery_row *first, struct slice address, bool encrypted, bool ascii);
 /* What became of the rows so far; may be asked again. */
 void gallery_judge_seen(struct gallery_row *first);
 

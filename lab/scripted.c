@@ -4,23 +4,27 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/text.h"
 #include "lab/scripted.h"
 #include "net/listener.h"
 #include "net/stream.h"
 
-enum { LINE_MOST = 64 << 10, REPLY_MOST = 4096, PATHS_MOST = 65536 };
+enum { LINE_MOST = 64 << 10, REPLY_MOST = 64 << 10, PATHS_MOST = 65536 };
 
 struct guest {
 	struct guest    *next, **back;
 	struct scripted *host;
 	struct stream   *stream;
 	bool             in_text, handshake_next;
-	bool             waiting;       /* for its delay, or for ever: nothing is heard */
+	bool             waiting;       /* until all is said, or for ever: nothing is heard */
 	const struct script_row *row;   /* that is being obeyed after its delay */
 	enum script_moment moment;
-	struct timer     delay;
+	struct timer     delay;         /* before it speaks, and between two bytes */
+	struct buf       reply;         /* that is being said … */
+	size_t           said;          /* … to here */
 	struct buf       from, to;      /* of the transaction */
 	size_t           bytes;
+	bool             eight_bit;     /* something in it is not ASCII */
 };
 
 struct scripted {
@@ -66,6 +70,7 @@ end_guest(void *arg)
 		g->next->back = g->back;
 	timer_clear(g->host->options.loop, &g->delay);
 	stream_end(g->stream);
+	buf_free(&g->reply);
 	buf_free(&g->from);
 	buf_free(&g->to);
 	free(g);
@@ -77,11 +82,15 @@ static void
 say_extensions(struct guest *g, struct buf *b)
 {
 	const struct script *s = g->host->options.script;
+	struct slice offers = s->offers, word;
 
 	buf_printf(b, "250-%.*s\r\n", FMT(s->hostname));
 	if (g->host->options.tls != NULL && !stream_secure(g->stream))
 		buf_add(b, S("250-STARTTLS\r\n"));
-	buf_add(b, S("250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n"));
+	while (slice_word(&offers, &word))
+		if (stream_secure(g->stream) || !slice_eqi(word, S("REQUIRETLS")))
+			buf_printf(b, "250-%.*s\r\n", FMT(word));
+	buf_add(b, S("250 ENHANCEDSTATUSCODES\r\n"));
 }
 
 static void
@@ -138,6 +147,7 @@ forget_transaction(struct guest *g)
 	buf_clear(&g->from);
 	buf_clear(&g->to);
 	g->bytes = 0;
+	g->eight_bit = false;
 }
 
 /* The path of "MAIL FROM:<ann@a.test> SIZE=1", without its brackets. */
@@ -160,6 +170,7 @@ note_line(struct guest *g, enum script_moment moment, struct slice line)
 		buf_add(&g->to, g->to.n > 0 ? S(" ") : NONE);
 		buf_add(&g->to, path_of(line));
 	}
+	g->eight_bit |= !ascii_only(line);
 }
 
 /* After the reply to the end of a message: a 2yz has taken it. */
@@ -167,7 +178,8 @@ static void
 tell_of_message(struct guest *g)
 {
 	const struct scripted_options *o = &g->host->options;
-	struct script_visit v = { buf_slice(&g->from), buf_slice(&g->to), NULL, g->bytes };
+	struct script_visit v = { buf_slice(&g->from), buf_slice(&g->to), NULL, g->bytes,
+	    !g->eight_bit };
 
 	if (o->took == NULL || (g->row != NULL && !slice_starts(g->row->say, S("2"))))
 		return;
@@ -176,29 +188,13 @@ tell_of_message(struct guest *g)
 	o->took(o->arg, &v);
 }
 
-/* The moment has come: what the script says, or what is usual. False: the guest is gone. */
+/* All of it is said, and what follows from that. False: the guest is gone. */
 static bool
-obey(struct guest *g)
+has_said(struct guest *g)
 {
-	const struct script_row *row = g->row;
-	struct buf b = BUF(REPLY_MOST);
-
-	if (row != NULL && row->then == SCRIPT_RESET) {
-		end_guest(g);           /* a RST: see accepted() */
-		return false;
-	}
-	if (row != NULL && row->then == SCRIPT_SILENCE)
-		return g->waiting = true;
-	if (row != NULL && row->say.n > 0)
-		stream_write(g->stream, row->say);
-	else
-		say_as_usual(g, &b);
-	if (b.n > 0)
-		stream_write(g->stream, buf_slice(&b));
-	buf_free(&b);
 	if (g->moment == SCRIPT_TEXT)
 		tell_of_message(g);
-	if (g->moment == SCRIPT_QUIT || (row != NULL && row->then == SCRIPT_CLOSE)) {
+	if (g->moment == SCRIPT_QUIT || (g->row != NULL && g->row->then == SCRIPT_CLOSE)) {
 		stream_finish(g->stream);
 		g->stream = NULL;
 		end_guest(g);
@@ -209,6 +205,58 @@ obey(struct guest *g)
 		stream_secure_server(g->stream, tls_server_context(g->host->options.tls));
 	}
 	return true;
+}
+
+static void
+drip(void *arg)
+{
+	struct guest *g = arg;
+
+	stream_write(g->stream, slice_head(slice_skip(buf_slice(&g->reply), g->said++), 1));
+	if (g->said < g->reply.n) {
+		timer_set(g->host->options.loop, &g->delay, g->host->options.script->pause, drip, g);
+		return;
+	}
+	g->waiting = false;
+	if (has_said(g))
+		on_input(g);
+}
+
+/* False: the guest is gone. */
+static bool
+say(struct guest *g)
+{
+	int64_t pause = g->host->options.script->pause;
+
+	g->said = 0;
+	if (pause > 0 && g->reply.n > 0) {
+		g->waiting = true;
+		timer_set(g->host->options.loop, &g->delay, pause, drip, g);
+		return true;
+	}
+	if (g->reply.n > 0)
+		stream_write(g->stream, buf_slice(&g->reply));
+	return has_said(g);
+}
+
+/* The moment has come: what the script says, or what is usual. False: the guest is gone. */
+static bool
+obey(struct guest *g)
+{
+	const struct script_row *row = g->row;
+
+	if (row != NULL && row->then == SCRIPT_RESET) {
+		end_guest(g);           /* a RST: see accepted() */
+		return false;
+	}
+	if (row != NULL && row->then == SCRIPT_SILENCE)
+		return g->waiting = true;
+	buf_clear(&g->reply);
+	if (row != NULL && row->say.n > 0)
+		buf_add(&g->reply, row->say);
+	else
+		say_as_usual(g, &g->reply);
+	return say(g);
 }
 
 static bool
@@ -233,26 +281,39 @@ act(void *arg)
 		on_input(g);
 }
 
-/* The next whole line without its end; one without an end counts once it is too long. */
+/* Where the first line ends, and behind its end; false: there is no whole one. */
 static bool
-next_line(struct guest *g, struct slice *line)
+find_line(const struct guest *g, struct slice in, size_t *end, size_t *behind)
 {
-	struct slice in = stream_input(g->stream);
-	size_t end = slice_find(in, '\n');
+	*end = slice_find(in, '\n');
+	*behind = *end + 1;
+	if (g->host->options.script->bare_cr) {
+		size_t cr = slice_find(in, '\r');
 
-	if (end == in.n && in.n < LINE_MOST)
-		return false;
-	*line = slice_trim(slice_head(in, end));
-	return true;
+		if (cr + 1 < *end && cr + 1 < in.n) {
+			*end = cr;
+			*behind = cr + 1;
+		}
+	}
+	if (*end < in.n)
+		return true;
+	*behind = in.n;
+	return in.n >= LINE_MOST;
 }
 
-static void
-take_line(struct guest *g)
+/* The next whole line without its end; one without an end counts once it is too long. */
+static bool
+next_line(struct guest *g, struct slice *line, size_t *behind)
 {
 	struct slice in = stream_input(g->stream);
-	size_t end = slice_find(in, '\n');
+	size_t end;
 
-	stream_take(g->stream, end < in.n ? end + 1 : end);
+	if (!find_line(g, in, &end, behind))
+		return false;
+	*line = slice_head(in, end);
+	if (line->n > 0 && line->p[line->n - 1] == '\r')
+		line->n--;
+	return true;
 }
 
 /* A line of a message means nothing, a line with nothing but a dot ends it. */
@@ -264,6 +325,7 @@ take_moment(struct guest *g, struct slice line, enum script_moment *moment)
 	*moment = g->in_text ? SCRIPT_TEXT : script_moment_of_line(line);
 	if (g->in_text && !dot) {
 		g->bytes += line.n + 2;
+		g->eight_bit |= !ascii_only(line);
 		return false;
 	}
 	g->in_text = false;
@@ -276,13 +338,14 @@ on_input(void *arg)
 	struct guest *g = arg;
 	enum script_moment moment;
 	struct slice line;
+	size_t behind;
 
-	while (!g->waiting && next_line(g, &line)) {
+	while (!g->waiting && next_line(g, &line, &behind)) {
 		bool comes = take_moment(g, line, &moment);
 
 		if (comes)
 			note_line(g, moment, line);
-		take_line(g);
+		stream_take(g->stream, behind);
 		if (comes && !meet(g, moment))
 			return;
 	}
@@ -317,7 +380,7 @@ accepted(void *arg, int fd, struct peer from)
 	if (h->options.script->count > 0 && h->options.script->rows[0].then == SCRIPT_RESET)
 		setsockopt(fd, SOL_SOCKET, SO_LINGER, &none, sizeof none);
 	*g = (struct guest){ .next = h->guests, .back = &h->guests, .host = h,
-	    .from = BUF(PATHS_MOST), .to = BUF(PATHS_MOST) };
+	    .reply = BUF(REPLY_MOST), .from = BUF(PATHS_MOST), .to = BUF(PATHS_MOST) };
 	if (g->next != NULL)
 		g->next->back = &g->next;
 	h->guests = g;

@@ -5,6 +5,9 @@
  * What no row of the script is about is answered as a plain server would, which
  * takes every message and forgets it.  What a row says goes onto the wire as it
  * stands, so it may be no SMTP at all.
+ *
+ * LF ends a line for it, whatever stands in front, also of a message: who smuggles
+ * (RFC 5321 2.3.8, 4.1.1.4) finds it willing.
  */
 #ifndef LAB_SCRIPTED_H
 #define LAB_SCRIPTED_H
@@ -33,8 +36,14 @@ struct script_row {
 	bool               once;        /* afterwards what is usual, or what a later row says */
 };
 
+/* What a plain server offers. */
+#define SCRIPT_OFFERS S("8BITMIME")
+
 struct script {
 	struct slice       hostname;
+	struct slice       offers;      /* words of EHLO beside STARTTLS, blanks between them */
+	int64_t            pause;       /* ms between two bytes that it says; 0: there is none */
+	bool               bare_cr;     /* a CR alone ends a line too */
 	struct script_row *rows;
 	size_t             count;
 };
@@ -46,6 +55,7 @@ struct script_visit {
 	struct slice from, to;          /* as in MAIL and RCPT; blanks between several */
 	const char  *tls;               /* "TLSv1.3"; NULL: it came in the clear */
 	size_t       bytes;
+	bool         ascii;             /* all of it, paths too */
 };
 
 struct scripted_options {

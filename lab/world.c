@@ -8,6 +8,7 @@
 #include "base/bug.h"
 #include "base/file.h"
 #include "base/text.h"
+#include "conf/value.h"
 #include "lab/fault.h"
 #include "lab/publish.h"
 #include "lab/settings.h"
@@ -193,13 +194,46 @@ wire_lines(struct world *w, struct slice text)
 	return line;
 }
 
+/* "8BITMIME SMTPUTF8" */
+static struct slice
+offers_of(struct world *w, const struct statement *block)
+{
+	const struct statement *s = statement_find(block, LAB_SCRIPTED_OFFER);
+	struct buf b = BUF(4096);
+	struct slice all;
+
+	if (s == NULL)
+		return SCRIPT_OFFERS;
+	for (const struct word *one = value_first(s); one != NULL; one = value_next(one))
+		buf_printf(&b, "%.*s ", FMT(one->text));
+	all = arena_copy(w->arena, buf_slice(&b));
+	buf_free(&b);
+	return all;
+}
+
+/* Between two bytes, in ms. */
+static int64_t
+pause_of(const struct statement *block)
+{
+	const struct statement *s = statement_find(block, LAB_SCRIPTED_DRIP);
+	struct rate rate;
+
+	if (s == NULL)
+		return 0;
+	bug_if(!value_rate(value_first(s)->text, &rate));
+	return rate.per / rate.count > 0 ? rate.per / rate.count : 1;
+}
+
 static void
 write_script(struct world *w, struct citizen *c)
 {
-	c->script = (struct script){ .hostname = c->hostname,
+	const struct statement *block = c->statement->block;
+
+	c->script = (struct script){ .hostname = c->hostname, .offers = offers_of(w, block),
+	    .pause = pause_of(block), .bare_cr = statement_find(block, LAB_SCRIPTED_BARE_CR) != NULL,
 	    .rows = arena_get(w->arena, SCRIPT_MOST * sizeof *c->script.rows) };
 	bug_if(c->script.rows == NULL);
-	for (const struct statement *s = c->statement->block; s != NULL; s = s->next)
+	for (const struct statement *s = block; s != NULL; s = s->next)
 		if (statement_id(s) == LAB_SCRIPTED_ON && c->script.count < SCRIPT_MOST)
 			c->script.rows[c->script.count++] = (struct script_row){
 			    .when = script_moment_of(s->words->next->text),
@@ -233,14 +267,15 @@ addresses(struct slice paths)
 	return list;
 }
 
-/* A script took a message; in a world that is open somebody wants to know. */
+/* A script took a message: hosts that are complete say so in their logs. */
 static void
 took(void *arg, const struct script_visit *v)
 {
 	struct citizen *c = arg;
 	json_t *tls = v->tls != NULL ? json_string(v->tls) : json_null();
-	json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:I}", "event", "received", "from",
-	    shown(v->from), "to", addresses(v->to), "tls", tls, "bytes", (json_int_t)v->bytes);
+	json_t *j = json_pack("{s:s, s:o, s:o, s:o, s:I, s:b}", "event", "received", "from",
+	    shown(v->from), "to", addresses(v->to), "tls", tls, "bytes", (json_int_t)v->bytes, "ascii",
+	    v->ascii);
 	char *line = json_dumps(j, JSON_COMPACT | JSON_ENSURE_ASCII);
 
 	if (line != NULL)
@@ -263,7 +298,7 @@ add_scripted(struct world *w, const struct statement *s, struct error *why)
 	if (!publish_domain(w, c, c->name, s, why) || (fd = places_listen(&w->places, &at, why)) == -1)
 		return false;
 	c->scripted = scripted_new(&(struct scripted_options){ .loop = &w->loop, .tls = c->tls,
-	    .script = &c->script, .took = w->doors.said != NULL ? took : NULL, .arg = c }, fd);
+	    .script = &c->script, .took = took, .arg = c }, fd);
 	return true;
 }
 

@@ -56,7 +56,7 @@ struct slice one_click_path(struct slice uri);
 
 /*
  * Write the post in the list's name: behind listheader_write(), where the
- * author's domain asks for quarantine or reject, and never for our own domains.
+ * author's domain asks for quarantine or reject, or he is one of ours and not proved.
  *
  *     From: "Ann via Members" <members@list.test>
  *     Reply-To: the author, where nothing stood: answers go where they went before

@@ -6,7 +6,8 @@
  * Deliverers ask for a policy's entry once and tell what it became.  Nobody has
  * to send mail for a policy to stay: entries are gone over here, and when a
  * refresh is due a deliverer is told (RFC 8461 10.2); so a restart forgets none.
- * Without a disk for it mail flows all the same, with less memory of the past.
+ * Without a disk for it mail flows all the same, with less memory of the past; it is
+ * looked every minute, and whenever a command asks, whether the disk is back.
  */
 #include <jansson.h>
 #include <stdio.h>
@@ -110,6 +111,7 @@ get_entry(struct queue *q, struct slice domain, struct buf *entry)
 }
 
 static void turn(void *arg);
+static void look_again(void *arg);
 
 /* One entry, or what is not there, as both the deliverer and the command read it. */
 static void
@@ -343,7 +345,7 @@ caches_answer(struct queue *q, struct slice request, struct link *link)
 	const char *domain = json_string_value(json_object_get(j, "domain"));
 	struct slice name = domain != NULL ? slice(domain) : NONE;
 
-	if (q->caches == NULL)
+	if (!caches_ready(q))
 		end_with(link, 0, "the caches cannot be opened");
 	else if (verb != NULL && strcmp(verb, "list") == 0)
 		list_all(q, link);
@@ -381,6 +383,8 @@ turn(void *arg)
 	size_t removed;
 	bool busy;
 
+	if (!kv_sound(q->kv) && (caches_ready(q) || q->caches == NULL))
+		return;                         /* opened again, with a turn of their own; or closed */
 	kv_sweep(q->caches->sts, LOOK_AT, &removed, NULL);
 	refresh_due(q, now);
 	end_patience(q, now);
@@ -389,18 +393,15 @@ turn(void *arg)
 	timer_set(q->loop, &q->caches->turn, busy ? BUSY_TURN_MS : TURN_MS, turn, q);
 }
 
-void
-caches_open(struct queue *q)
+static bool
+open_kv(struct queue *q, struct error *why)
 {
 	char path[PATH_BYTES];
 	struct kv_options o = { path, STATE_TABLES, q->loop->clock, KV_MEMORY, false };
-	struct error why;
 
 	snprintf(path, sizeof path, "%.*s/caches", FMT(q->options.conf->state));
-	if ((q->kv = kv_open(&o, &why)) == NULL) {
-		fail(q, &why);
-		return;
-	}
+	if ((q->kv = kv_open(&o, why)) == NULL)
+		return false;
 	if (kv_aside(q->kv) != NULL)
 		queue_alarm(q, "caches", kv_aside(q->kv));
 	q->caches = must_alloc(sizeof *q->caches);
@@ -408,13 +409,58 @@ caches_open(struct queue *q)
 	q->caches->cursor = BUF(KV_KEY);
 	tlsrpt_begin(q);
 	timer_set(q->loop, &q->caches->turn, BUSY_TURN_MS, turn, q);
+	return true;
 }
+
+void
+caches_open(struct queue *q)
+{
+	struct error why;
+
+	if (!open_kv(q, &why)) {
+		fail(q, &why);
+		timer_set(q->loop, &q->caches_again, TURN_MS, look_again, q);
+	}
+}
+
+/* --- another try ------------------------------------------------------------------------------------ */
+
+/* Closed, they would be missed by a checkpoint that is being made, or a report that is stored. */
+static bool
+may_close(const struct queue *q)
+{
+	return !q->caches->checkpoint && tlsrpt_idle(q);
+}
+
+/* That it failed was told when it did. */
+bool
+caches_ready(struct queue *q)
+{
+	if (q->caches != NULL && (kv_sound(q->kv) || !may_close(q)))
+		return kv_sound(q->kv);
+	if (q->caches != NULL)
+		end_patience(q, INT64_MAX);
+	caches_close(q);
+	if (open_kv(q, NULL))
+		return true;
+	timer_set(q->loop, &q->caches_again, TURN_MS, look_again, q);
+	return false;
+}
+
+static void
+look_again(void *arg)
+{
+	caches_ready(arg);
+}
+
+/* --- the end ------------------------------------------------------------------------------------------ */
 
 void
 caches_close(struct queue *q)
 {
 	struct refreshing *r;
 
+	timer_clear(q->loop, &q->caches_again);
 	if (q->caches == NULL)
 		return;
 	while ((r = q->caches->waiting) != NULL) {
@@ -429,4 +475,5 @@ caches_close(struct queue *q)
 	q->caches = NULL;
 	kv_commit(q->kv, KV_QUICK, NULL);
 	kv_close(q->kv);
+	q->kv = NULL;
 }

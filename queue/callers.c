@@ -51,6 +51,7 @@ struct answering {
 	uint64_t            *ids;       /* those that are selected */
 	size_t               count, room, at;
 	size_t               done;      /* of them; others have ended, or may not be changed */
+	uint64_t             mark;      /* of the spool: their changes are before it */
 	struct error         why;       /* one of them was not */
 };
 
@@ -277,10 +278,12 @@ send_end(struct link *link, size_t count, bool ok, const struct error *why)
 static void
 end_about_messages(struct answering *a)
 {
+	const struct error *why = &a->why;
+
 	if (a->request.verb == QUEUE_RETRY && a->queue->schedule.stopped)
 		error_set(&a->why, "delivery is held by the configuration (hold on): nothing is tried");
-	const struct error *why = a->why.text[0] != '\0' ? &a->why : &a->selection.why;
-
+	if (a->why.text[0] == '\0')
+		why = &a->selection.why;
 	send_end(a->link, a->done, why == &a->selection.why && !a->selection.missed, why);
 }
 
@@ -292,6 +295,39 @@ finish(struct caller *c)
 	end_about_messages(c->under_way);
 	answering_free(c->under_way);
 	c->under_way = NULL;
+}
+
+/* Done is what the disk has: "held" must not be forgotten by a crash. */
+static void
+finish_when_written(void *arg)
+{
+	struct caller *c = arg;
+	struct answering *a = c->under_way;
+	struct queue *q = a->queue;
+	enum spool_progress progress = spool_progress(q->spool, a->mark);
+
+	if (progress == SPOOL_UNDER_WAY) {
+		timer_set(q->loop, &c->again, UNWRITTEN_WAIT, finish_when_written, c);
+		return;
+	}
+	if (progress == SPOOL_REFUSED)
+		error_set(&a->why, "the disk does not take the change; %zu message%s changed only until "
+		    "the program ends, or for good when the disk takes it", a->done,
+		    a->done == 1 ? " is" : "s are");
+	finish(c);
+}
+
+static void
+finish_change(struct caller *c)
+{
+	struct answering *a = c->under_way;
+
+	if (a->request.verb == QUEUE_SHOW || a->done == 0) {
+		finish(c);
+		return;
+	}
+	a->mark = spool_mark(a->queue->spool);
+	finish_when_written(c);
 }
 
 static void
@@ -324,7 +360,7 @@ answer_some(void *arg)
 	if (a->at < a->count)
 		link_when_low(c->link, UNSENT_LOW, answer_some, c);
 	else
-		finish(c);
+		finish_change(c);
 }
 
 static void
@@ -452,7 +488,7 @@ answer_about_kept(struct answering *a, struct slice payload)
 {
 	json_t *j = json_loadb(payload.p, payload.n, JSON_ALLOW_NUL, NULL);
 	size_t count = 0;
-	bool ok = a->queue->kv != NULL
+	bool ok = caches_ready(a->queue)
 	    ? queue_kept(a->queue->kv, &a->request, json_object_get(j, "rows"), send_row, a, &count, &a->why)
 	    : error_set(&a->why, "the caches cannot be opened");
 

@@ -56,6 +56,7 @@ struct queue {
 	struct spool          *spool;
 	struct kv             *kv;              /* policies and counters; NULL: they cannot be kept */
 	struct caches         *caches;          /* NULL: the same */
+	struct timer           caches_again;    /* then they are opened */
 	struct tlsrpt         *tlsrpt;
 	struct history        *history;
 	struct schedule        schedule;
@@ -317,6 +318,7 @@ void vouching_take(struct queue *, struct slice payload);       /* FRAME_VOUCHED
 
 void caches_open(struct queue *);
 void caches_close(struct queue *);
+bool caches_ready(struct queue *);                      /* open; when they failed, tried once more */
 void caches_changed(struct queue *);                    /* what was put goes to the disk soon */
 /* The frames of deliverers: FRAME_STS_ASK, to be answered there; KEEP; REFRESHED. */
 void caches_ask(struct queue *, struct slice domain, struct link *);
@@ -330,6 +332,7 @@ void caches_forget_link(struct queue *, const struct link *);   /* it ends */
 
 void tlsrpt_begin(struct queue *);                      /* the caches are open */
 void tlsrpt_end(struct queue *);                        /* before they are closed */
+bool tlsrpt_idle(const struct queue *);                 /* nobody's answer is waited for */
 bool tlsrpt_turn(struct queue *);                       /* once a minute; true: once a second */
 /* The frames of deliverers. */
 void tlsrpt_count(struct queue *, struct slice session);

@@ -135,13 +135,16 @@ author_signed(const struct post *p)
 /*
  * Would the author's domain have others refuse the post?  It asks for quarantine
  * or reject, and no signature of it is left: the list changed what was signed, or
- * there was none.  Our own domains have us sign.
+ * there was none.  Our own domains have us sign; so an author of ours whom nothing
+ * proved never gets his name on a post, whatever the list says.
  */
 static bool
 needs_our_name(const struct post *p)
 {
 	bool changed = p->decorate.choice != DECORATE_LEFT || p->what.tag.n > 0;
 
+	if (verdict_misuses(&p->verdict, p->list->conf->address.address.domain))
+		return true;
 	return !p->list->conf->keep_from && p->verdict.asked != DMARC_P_NONE &&
 	    map_get(&p->queue->options.conf->domains, p->verdict.author) == NULL &&
 	    (changed || !author_signed(p));

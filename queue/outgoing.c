@@ -124,9 +124,10 @@ listener_of(const struct queue *q, struct slice name)
 }
 
 /*
- * Whose message is it?  What our own clients send is signed for its author, a
- * list's post for the list, a report for this host; what only passes through
- * is not ours to sign.
+ * Whose message is it?  What our own clients send is signed for its author, or for
+ * whom their door says; a list's post for the list, a report for this host.  What
+ * only passes through is not ours to sign, and nothing is that would make an author
+ * of ours look proved who was not when the message arrived.
  */
 static struct slice
 signing_domain(struct outgoing *o, const struct envelope *e)
@@ -134,8 +135,8 @@ signing_domain(struct outgoing *o, const struct envelope *e)
 	const struct listen_conf *listener = listener_of(o->queue, e->listener);
 	struct header header;
 
-	if (listener != NULL && listener->sign_dkim.n > 0)
-		return listener->sign_dkim;
+	if (listener != NULL && listener->sign_dkim.n > 0 && e->relayed)
+		return verdict_misuses(&o->verdict, listener->sign_dkim) ? NONE : listener->sign_dkim;
 	if (e->parent != 0 || e->listener.n == 0)
 		return e->sender.n > 0 ? slice_skip(e->sender, slice_find(e->sender, '@') + 1)
 		                       : o->queue->options.conf->hostname;
@@ -362,7 +363,7 @@ log_made(const struct outgoing *o)
 {
 	struct log_line l;
 
-	if (o->seal_domain.n == 0 && !o->signed_)
+	if (o->seal_domain.n == 0 && o->signer_count == 0)
 		return;
 	l = log_event(o->queue->options.log, &EVENT_SEALED, o->id);
 	if (o->seal_domain.n > 0) {
@@ -377,6 +378,8 @@ log_made(const struct outgoing *o)
 	}
 	if (o->signed_)
 		log_slice(&l, "dkim", o->signers[0]->conf->domain);
+	else if (o->seal_domain.n == 0)
+		log_text(&l, "reason", o->why.text);
 	log_end(&l);
 }
 
@@ -455,10 +458,10 @@ outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go 
 		loop_later(q->loop, &o->tell, tell, o);
 		return o;
 	}
-	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if (s->envelope.verdict.n == 0 ||
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
 		o->verdict = (struct verdict_record){ .arc = ARC_NONE };
+	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if ((o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s))
 		o->signer_count = 0, o->sealer = NULL;
 	if (o->signer_count == 0 && o->sealer == NULL) {

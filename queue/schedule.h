@@ -27,6 +27,7 @@
 #include "base/heap.h"
 #include "base/idmap.h"
 #include "base/map.h"
+#include "base/numbers.h"
 
 struct schedule;
 struct message;
@@ -52,12 +53,6 @@ struct task {
 		uint32_t    one;
 		uint32_t   *many;               /* when count > 1 */
 	} recipients;
-};
-
-/* Some recipients of a message, a bit each. */
-struct numbers {
-	unsigned char *bits;
-	size_t         room;            /* bytes */
 };
 
 struct message {
@@ -161,12 +156,6 @@ task_recipients(const struct task *t)
 
 /* Keep only these recipients, a part of those it has. */
 void task_keep(struct task *, const uint32_t *recipients, uint32_t count);
-
-/* --- numbers ------------------------------------------------------------------- */
-
-void numbers_add(struct numbers *, uint32_t);
-bool numbers_has(const struct numbers *, uint32_t);
-void numbers_free(struct numbers *);
 
 /* --- time and turns -------------------------------------------------------------- */
 

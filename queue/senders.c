@@ -7,6 +7,7 @@
  *     the post of a list                        one address for each member (VERP)
  *     everything else                           its sender
  */
+#include "arc/verdict.h"
 #include "base/bug.h"
 #include "mail/srs.h"
 #include "mail/verp.h"
@@ -24,6 +25,15 @@ domain_of(struct slice address)
 
 /* --- forwards -------------------------------------------------------------------- */
 
+/* An address of that domain would prove an author of ours whom nothing proved here. */
+static bool
+would_lie(const struct envelope *e, struct slice domain)
+{
+	struct verdict_record v;
+
+	return verdict_unpack(&v, e->verdict) && verdict_misuses(&v, domain);
+}
+
 /* In the domain that forwards: it is ours, and so is what comes back to it. */
 static struct slice
 srs_sender(const struct queue *q, const struct envelope *e, const struct recipient *first,
@@ -33,7 +43,7 @@ srs_sender(const struct queue *q, const struct envelope *e, const struct recipie
 	struct address sender, made;
 
 	if (!q->options.conf->delivery.srs || srs.secrets.count == 0 ||
-	    map_get(&q->options.conf->domains, srs.domain) == NULL ||
+	    map_get(&q->options.conf->domains, srs.domain) == NULL || would_lie(e, srs.domain) ||
 	    !address_parse(e->sender, arena, &sender))
 		return e->sender;
 	return srs_forward(&srs, &sender, clock_now(q->loop->clock), arena, &made) == SRS_OK ? made.text

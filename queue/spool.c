@@ -318,6 +318,7 @@ spool_enqueue(struct spool *s, struct submission *m)
 	w->in_flight += m->counted;
 	w->going = w->going || m->kind == RECORD_GONE;
 	s->submitted++;
+	m->serial = ++s->asked;
 	pthread_mutex_lock(&s->lock);
 	here = better_here(s, m);
 	line_put(&s->todo, m);
@@ -567,6 +568,13 @@ spool_complete(struct spool *s)
 	tell_news(s);
 }
 
+/* The disk refuses, and is not being tried again just now; with the lock. */
+static bool
+is_hopeless(const struct spool *s)
+{
+	return s->troubled && !s->wanted && !s->busy && s->finished.first == NULL;
+}
+
 bool
 spool_drain(struct spool *s)
 {
@@ -577,12 +585,36 @@ spool_drain(struct spool *s)
 	while (s->submitted > 0 && !hopeless) {
 		spool_complete(s);
 		pthread_mutex_lock(&s->lock);
-		hopeless = s->troubled && !s->wanted && !s->busy && s->finished.first == NULL;
+		hopeless = is_hopeless(s);
 		pthread_mutex_unlock(&s->lock);
 		if (s->submitted > 0 && !hopeless)
 			poll(&bell, 1, 100);
 	}
 	return s->submitted == 0;
+}
+
+uint64_t
+spool_mark(struct spool *s)
+{
+	spool_nudge(s);
+	return s->asked;
+}
+
+enum spool_progress
+spool_progress(struct spool *s, uint64_t mark)
+{
+	uint64_t oldest = UINT64_MAX;           /* of those that are not on the disk */
+	enum spool_progress progress;
+
+	pthread_mutex_lock(&s->lock);
+	if (s->busy)
+		oldest = s->batch;
+	else if (s->todo.first != NULL)
+		oldest = s->todo.first->serial;
+	progress = oldest > mark && s->finished.first == NULL ? SPOOL_WRITTEN
+	    : is_hopeless(s) ? SPOOL_REFUSED : SPOOL_UNDER_WAY;
+	pthread_mutex_unlock(&s->lock);
+	return progress;
 }
 
 /* --- all that lives ----------------------------------------------------------------------------- */

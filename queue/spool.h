@@ -127,6 +127,16 @@ bool spool_tidy(struct spool *);
 /* Block until nothing is on its way; false when the disk refuses. */
 bool spool_drain(struct spool *);
 
+/*
+ * For whoever may not block: the mark stands for all records that were asked for until
+ * now, and a refusing disk is tried once more for them.  Progress is asked for between
+ * calls of spool_complete(); what the disk refuses is kept as said below.
+ */
+enum spool_progress { SPOOL_UNDER_WAY, SPOOL_WRITTEN, SPOOL_REFUSED };
+
+uint64_t            spool_mark(struct spool *);
+enum spool_progress spool_progress(struct spool *, uint64_t mark);
+
 /* --- putting in -------------------------------------------------------------------- */
 
 /*

@@ -402,6 +402,7 @@ spool_commit_some(struct spool *s)
 	}
 	s->wanted = false;
 	s->busy = true;
+	s->batch = s->todo.first != NULL ? s->todo.first->serial : UINT64_MAX;
 	take_batch(s, &batch, &failed);
 	left = s->todo.first != NULL;           /* it was too much for one batch */
 	pthread_mutex_unlock(&s->lock);

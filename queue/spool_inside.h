@@ -26,6 +26,7 @@ struct submission {
 	struct submission   *next;
 	enum record_kind     kind;
 	uint64_t             id;
+	uint64_t             serial;    /* of all that were asked for: lines are in its order */
 	bool                 counted;   /* in whereabouts.in_flight */
 	bool                 copy;      /* of a living record; its failure is no loss */
 	struct spool_content content;   /* fd -1: none */
@@ -91,6 +92,7 @@ struct spool {
 	size_t            count;
 	struct buf        scratch, record;
 	size_t            submitted;    /* not completed */
+	uint64_t          asked;        /* the newest serial */
 	uint64_t          contents;     /* the newest content/new-N */
 	unsigned          turns;        /* of spool_tidy() */
 	int64_t           ripened;      /* when the catalogue last was */
@@ -109,6 +111,7 @@ struct spool {
 	bool            wanted;         /* the committer should look */
 	bool            here;           /* the loop was rung to commit, see spool_enqueue() */
 	bool            busy, stopping;
+	uint64_t        batch;          /* while busy: the serial of the first one in work */
 	int64_t         pace;           /* microseconds that a flush takes lately */
 	bool            troubled, told; /* told: `troubled` is what the news say */
 	struct error    trouble;

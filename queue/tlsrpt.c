@@ -573,6 +573,12 @@ tlsrpt_turn(struct queue *q)
 	return q->tlsrpt->cursor.n > 0;
 }
 
+bool
+tlsrpt_idle(const struct queue *q)
+{
+	return q->tlsrpt->active == 0;
+}
+
 void
 tlsrpt_begin(struct queue *q)
 {
@@ -582,6 +588,7 @@ tlsrpt_begin(struct queue *q)
 	t->table = kv_table(q->kv, "tlsrpt");
 	t->salt = slice_hash(q->options.conf->hostname);
 	t->cursor = BUF(KV_KEY);
+	t->number = (uint64_t)clock_now(q->loop->clock);        /* more than any before it had */
 	q->tlsrpt = t;
 	if (!kv_count(t->table, &t->tallies, &why))
 		fail(q, &why);

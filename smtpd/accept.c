@@ -156,6 +156,20 @@ evaluate(struct accept *a)
 
 /* --- DECIDE ------------------------------------------------------------------------------ */
 
+/*
+ * Mail of our own clients is not judged, but what names no single author cannot be
+ * signed for him: who sent it is told, instead of all who do not take it unsigned.
+ */
+static bool
+is_refused(const struct accept *a)
+{
+	const struct verdict *v = a->intake->verdict;
+
+	if (!a->judged)
+		return v->decision.action == POLICY_REJECT && v->from.domain.n == 0;
+	return v->decision.action == POLICY_REJECT || v->decision.action == POLICY_DEFER;
+}
+
 static enum flow
 decide(struct accept *a)
 {
@@ -168,7 +182,7 @@ decide(struct accept *a)
 	verdict_decide(v, &a->question, &terms);
 	if (a->judged && v->decision.action == POLICY_DEFER)
 		asked_again(a->smtpd->asked, sender, &a->intake->header);
-	if (a->judged && (v->decision.action == POLICY_REJECT || v->decision.action == POLICY_DEFER))
+	if (is_refused(a))
 		return refuse(a, v->decision.status);
 	return then(a, &STORE);
 }
@@ -291,6 +305,25 @@ is_bulk(const struct accept *a)
 	    header_find(h, "List-Id") != NULL;
 }
 
+/* DMARC as it was, unless the list manager has become the author meanwhile. */
+static void
+take_ticket(struct accept *a, struct verdict_record *r)
+{
+	const struct authres_result *dmarc;
+	struct authres saw;
+
+	r->results = a->ticket.results;
+	r->arc = slice_eq(a->ticket.arc, S("pass")) ? ARC_PASS
+	    : slice_eq(a->ticket.arc, S("fail")) ? ARC_FAIL : ARC_NONE;
+	if (!authres_parse(r->results, a->intake->arena, &saw) ||
+	    (dmarc = authres_find(&saw, "dmarc", NULL)) == NULL ||
+	    !slice_eqi(authres_value(dmarc, "header.from"), r->author))
+		return;
+	for (int i = DMARC_NONE; i <= DMARC_PERMERROR; i++)
+		if (slice_eqi(dmarc->result, slice(dmarc_result_name((enum dmarc_result)i))))
+			r->dmarc = (enum dmarc_result)i;
+}
+
 /*
  * What a seal of ours will say: what we see now, or, when a list manager hands a
  * post back, what was seen when it arrived (mail/ticket.h).
@@ -300,11 +333,10 @@ pack_verdict(struct accept *a)
 {
 	struct verdict_record r = verdict_record(a->intake->verdict, buf_slice(&a->results));
 
-	if (a->ticketed == TICKET_VALID) {
-		r.results = a->ticket.results;
-		r.arc = slice_eq(a->ticket.arc, S("pass")) ? ARC_PASS
-		    : slice_eq(a->ticket.arc, S("fail")) ? ARC_FAIL : ARC_NONE;
-	}
+	if (!a->judged)
+		r.dmarc = DMARC_NONE;
+	if (a->ticketed == TICKET_VALID)
+		take_ticket(a, &r);
 	verdict_pack(&r, &a->packed);
 }
 

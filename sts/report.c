@@ -163,6 +163,16 @@ note_name(struct reading *r, const char *name, struct slice domain, const char *
 	buf_printf(&r->notes, " %s\n", what);
 }
 
+static void
+note_left_out(struct reading *r, const char *name, struct slice domain, size_t left_out, size_t all)
+{
+	char what[80];
+
+	snprintf(what, sizeof what, "are too many: %zu of %zu are left out", left_out, all);
+	if (left_out > 0 && may_note(r))
+		note_name(r, name, domain, what);
+}
+
 /* RFC 7493 2.2: 303.0 and 3.03e2 are the number 303. */
 static bool
 whole_number(const json_t *j, uint64_t *n)
@@ -195,18 +205,19 @@ get_count(struct reading *r, const json_t *object, const char *name, struct slic
 
 /* An array of strings, or one string alone, as the example of RFC 8460 B has it. */
 static size_t
-get_words(const json_t *object, const char *name, const struct slice **to, struct arena *arena)
+get_words(struct reading *r, const json_t *object, const char *name, struct slice domain,
+    const struct slice **to)
 {
 	const json_t *value = json_object_get(object, name);
-	size_t most = json_is_string(value) ? 1 : json_array_size(value), n = 0;
-	struct slice *words;
+	size_t all = json_is_string(value) ? 1 : json_array_size(value), n = 0;
+	size_t most = all < TLSRPT_COUNTS_MOST ? all : TLSRPT_COUNTS_MOST;
+	struct slice *words = arena_get(r->arena, (most + 1) * sizeof *words);
 
-	if (most > TLSRPT_COUNTS_MOST)
-		most = TLSRPT_COUNTS_MOST;
-	if ((words = arena_get(arena, (most + 1) * sizeof *words)) == NULL)
+	note_left_out(r, name, domain, all - (words != NULL ? most : 0), all);
+	if (words == NULL)
 		return 0;
 	for (size_t i = 0; i < most; i++) {
-		struct slice one = word(json_is_string(value) ? value : json_array_get(value, i), arena);
+		struct slice one = word(json_is_string(value) ? value : json_array_get(value, i), r->arena);
 
 		if (one.n > 0)
 			words[n++] = one;
@@ -239,9 +250,7 @@ next_item(struct reading *r, const json_t *list, size_t *at, const char *name, s
 		if (may_note(r))
 			note_name(r, name, domain, what);
 	}
-	snprintf(what, sizeof what, "are too many: %zu of %zu are left out", n - most, n);
-	if (n > most && may_note(r))
-		note_name(r, name, domain, what);
+	note_left_out(r, name, domain, n - most, n);
 	return NULL;
 }
 
@@ -278,8 +287,8 @@ read_counts(struct reading *r, const json_t *j, struct tlsrpt_counts *c)
 
 	*c = (struct tlsrpt_counts){ .type = get(policy, "policy-type", r->arena),
 	    .domain = get(policy, "policy-domain", r->arena) };
-	c->string_count = get_words(policy, "policy-string", &c->strings, r->arena);
-	c->mx_count = get_words(policy, "mx-host", &c->mx, r->arena);
+	c->string_count = get_words(r, policy, "policy-string", c->domain, &c->strings);
+	c->mx_count = get_words(r, policy, "mx-host", c->domain, &c->mx);
 	c->good = get_count(r, summary, "total-successful-session-count", c->domain);
 	c->bad = get_count(r, summary, "total-failure-session-count", c->domain);
 	if ((c->failures = room_for(r, failures, sizeof *c->failures)) == NULL)

@@ -46,9 +46,25 @@ def test_postsuper_holds_releases_and_drops(waiting):
     assert face(waiting, "postsuper", "-h", first).returncode == 0
     assert waiting.command("queue", "retry", "all").stdout.startswith("retry: 0 ") and names(waiting) == ["hold"]
     assert face(waiting, "postsuper", "-r", first).returncode == 0 and "hold" not in names(waiting)
+    got = face(waiting, "postsuper", "-e", first)
+    assert got.returncode == EX_USAGE and "chainmail queue bounce" in got.stderr and len(waiting.queue()) == 1
+    got = face(waiting, "postsuper", "-\x1b", first)
+    assert got.returncode == EX_USAGE and "-\\x1B" in got.stderr and "\x1b" not in got.stderr
     got = face(waiting, "postsuper", "-d", "ALL", "deferred")
     assert got.returncode == EX_USAGE and len(waiting.queue()) == 1
     assert face(waiting, "postsuper", "-d", "ALL").returncode == 0 and waiting.queue() == []
+
+
+def test_postsuper_returns_what_is_held_too(waiting):
+    """Postfix's -f: the sender is told, as when its time is over."""
+    second = waiting.ids[1]
+    assert names(waiting) == ["deferred", "hold", "hold"]
+    got = face(waiting, "postsuper", "-f", second)
+    assert got.returncode == 0, got
+    if not waiting.up:
+        waiting.start()
+    event = waiting.wait("report", to="b@other.test")
+    assert event["kind"] == "failed" and event["of"] == second, event
 
 
 def without_age(text):

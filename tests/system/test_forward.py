@@ -134,6 +134,18 @@ def test_a_forward_gets_a_sender_of_ours_where_spf_would_fail(site, sender, onwa
     assert site.maildir("ann")[0].startswith(b"Return-Path: <%s>\n" % sender.encode())       # at home it stays
 
 
+# p=reject, but it looks like the post of a list elsewhere, so it is taken: nothing proves that we wrote it.
+FORGED = b"List-Id: <x.test>\r\n" + letter("pay", From='"CEO" <ceo@local.test>')
+
+
+def test_a_forward_proves_no_author_of_ours_who_was_not_proved(site):
+    site.send("a@strict.test", ["team@local.test"], FORGED)
+    assert site.wait("received")["dmarc"].startswith("fail")
+    taken = site.far.wait(program=site)
+    assert path(taken.sender) == "a@strict.test" and b"DKIM-Signature" not in taken.text
+    assert "dmarc=fail" in email.message_from_bytes(taken.text)["ARC-Authentication-Results"]
+
+
 def test_a_bounce_finds_back_and_nothing_else_does(site):
     site.send("a@strict.test", ["team@local.test"], letter())
     ours = path(site.far.wait(program=site).sender)
@@ -218,6 +230,19 @@ def test_what_came_before_the_key_is_signed(place):
             assert dkim.verify(taken.text, dnsfunc=lambda name, timeout=5: record[5:-1].encode()), taken.subject
 
 
+def test_what_our_clients_send_is_signed_or_it_is_said_why_not(place):
+    (place / "facts").write_text(FACTS)
+    with Sink() as far, Chainmail(place, BEFORE + "key k { domain local.test; file {dir}/dkim.pem }\n", via=far.port) as program:
+        with pytest.raises(smtplib.SMTPDataError) as said:
+            program.send("ann@local.test", ["ben@far.test"], b"From: eve@other.test\r\n" + letter("two", From="ann@local.test"))
+        assert said.value.smtp_code == 550 and b"From" in said.value.smtp_error
+        program.send("ann@local.test", ["ben@far.test"], b"Resent-To: x@y.test\r\n" * 1001 + letter("many", From="ann@local.test"))
+        assert b"DKIM-Signature" not in far.wait(1).text
+        event = program.wait("sealed")
+        assert "dkim" not in event and "1000" in event["reason"]
+        assert f"not signed: {event['reason']}" in program.command("why", event["id"]).stdout
+
+
 AUTHORS = [
     ("news", "strict.test", True, "A via News <news@local.test>"),      # tag and footer: his signature breaks
     ("plain", "strict.test", True, None),                               # it survives
@@ -239,6 +264,14 @@ def test_the_list_becomes_the_author_only_where_it_must(site, name, domain, sign
     if author:
         assert message["Reply-To"] == message["X-Original-From"] == f"A <a@{domain}>"
     site.wait_empty()
+
+
+@pytest.mark.parametrize("name", ["kept", "news"])
+def test_a_list_proves_no_author_of_ours_who_was_not_proved(site, name):
+    """Whatever its `from` says: signed for the list, it would pass DMARC as the author."""
+    site.send("ceo@local.test", [f"{name}@local.test"], FORGED)
+    message = email.message_from_bytes(until(lambda: posts(site, 1).get("ben@far.test"), "the post").text)
+    assert message["From"].endswith(f"<{name}@local.test>") and message["X-Original-From"].endswith("<ceo@local.test>")
 
 
 def test_a_bounce_of_a_post_goes_to_the_owner_and_names_the_member(site):
@@ -307,6 +340,16 @@ def test_a_post_keeps_what_was_seen_when_it_arrived(site):
     assert "spf=pass smtp.mailfrom=strict.test" in saw and "cv=none" in message["ARC-Seal"]
     # what is true of it now is not what is sealed
     assert "dmarc=pass" not in (message["Authentication-Results"] or "")
+
+
+@pytest.mark.parametrize("proved", [True, False])
+def test_the_door_of_a_list_manager_signs_only_for_authors_who_were_proved(site, proved):
+    text = letter("hello", From="a@local.test")
+    site.send("a@strict.test", ["mm@local.test"], signed(site, text, "local.test", b"arc2026") if proved else FORGED)
+    hand_back(site, changed(site.manager.wait(program=site).text))
+    message = email.message_from_bytes(site.far.wait(program=site).text)
+    ours = [re.search(r"s=(\w+)", s)[1] for s in message.get_all("DKIM-Signature", [])]
+    assert len(ours) == 2 * proved and message["ARC-Seal"]
 
 
 def test_a_chain_is_continued_behind_a_list_manager(site):

@@ -231,8 +231,10 @@ OPENSSL = {
 }
 
 
-# Hosts that come to no handshake: by what they say to the connection, or to STARTTLS.
+# Hosts that come to no handshake: by what they say to the connection, or to STARTTLS; or because s_client takes
+# the first bytes of a reply for all of it.
 TALK_OTHERWISE = {
+    "drip.test",
     "421-once.test", "mx-first-closes.test", "starttls-refused.test", "starttls-injection.test", "sts-starttls-fails.test",
     "sts-starttls-fails-for-good.test", "dane-starttls-fails.test",
 }
@@ -334,6 +336,56 @@ def test_what_a_sender_did_is_answered(tmp_path):
         got.request(method, "/lab/v1/gallery")
         assert got.getresponse().status == status, method
     world.end()
+
+
+def pass_on(world, row):
+    """What a careless sender does: the text as it is, with dots doubled behind CRLF only."""
+    ask(world.at, row["domain"], "MX")
+    address = next(host["address"] for host in world.table["hosts"] if host["name"] == row["domain"])
+    client = smtplib.SMTP(address, world.ready["smtp"], timeout=20)
+    client.starttls()
+    client.ehlo()
+    client.command_encoding = "utf-8"
+    for command in f"MAIL FROM:<{row['message']['from']}>", f"RCPT TO:<{row['address']}>", "DATA":
+        assert client.docmd(command)[0] in (250, 354)
+    client.send(row["message"]["text"].encode().replace(b"\r\n.", b"\r\n..") + b".\r\nQUIT\r\n")
+    while client.file.readline():
+        pass
+    client.close()
+
+
+def test_who_passes_everything_on_is_wrong(world):
+    """The rows with a message of their own can be wrong, and are only then."""
+    rows = [row for row in world.table["rows"] if row["domain"].startswith(("smuggle-", "utf8", "eight-bit"))]
+    assert len(rows) == 12
+    for row in rows:
+        pass_on(world, row)
+    seen = {row["domain"]: (row["got"], row["right"]) for row in json.loads(world.get("/lab/v1/gallery")[2])["rows"]}
+    taken = "delivered; tls encrypted"
+    assert {row["domain"]: seen[row["domain"]] for row in rows} == {
+        "utf8.test": (taken, True), "utf8-not-offered.test": (taken, False), "utf8-header.test": (taken, True),
+        "utf8-header-not-offered.test": (taken, False), "eight-bit.test": (taken, True),
+        "eight-bit-not-offered.test": (taken, False), "smuggle-crlf-crlf.test": (taken, True),
+        "smuggle-crlf-lf.test": (taken, True),          # behind CRLF the dot was doubled
+        **{f"smuggle-{form}.test": (taken + "; in company", False)
+           for form in ("lf-lf", "lf-crlf", "cr-cr", "cr-crlf")}}
+
+
+# One of two addresses is company, whoever meant it so.
+COMPANY = SMALL.replace("y@bad.test\n", "y@bad.test\n    send from x@a.test to y@alone.test, y@twice.test, z@twice.test\n", 1).replace(
+    "    expect", """    scripted alone.test { certificate good }
+    scripted twice.test { certificate good }
+    expect delivered to y@alone.test { tls encrypted; alone; flaw "none"; rfc "5321 4.1.1.4" }
+    expect delivered to y@twice.test { tls encrypted; alone; flaw "two"; rfc "5321 4.1.1.4" }
+    expect""", 1)
+
+
+def test_what_comes_alone(tmp_path):
+    path = tmp_path / "company.lab"
+    path.write_text(COMPANY)
+    rows = {row["domain"]: row for row in json.loads(gallery(path, "--json", directory=tmp_path).stdout)["rows"]}
+    assert (rows["alone.test"]["right"], rows["alone.test"]["got"]) == (True, "delivered; tls encrypted; alone")
+    assert (rows["twice.test"]["right"], rows["twice.test"]["got"]) == (False, "delivered; tls encrypted; in company")
 
 
 @pytest.mark.parametrize("tls, code", [(None, EX_BAD), (True, 0), (False, EX_BAD)])

@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 """`chainmail queue`: the same words and the same answers whether the program runs or not."""
+import contextlib
 import json
+import os
 import re
+import subprocess
 
 import pytest
 
@@ -89,6 +92,42 @@ def test_show(waiting):
     unknown = "0000000000G1"
     got = waiting.command("queue", "show", unknown)
     assert got.returncode == 1 and unknown in got.stderr
+
+
+EVIL = "\x1b]0;owned\x07 \u202eback \u2066turned \u009b31m \u00e4"
+
+
+def on_a_terminal(program, *words):
+    """What a command writes to a terminal."""
+    outer, inner = os.openpty()
+    done = subprocess.run([PLAIN, *words, "-c", program.file], stdout=inner, stderr=inner, check=False, timeout=60)
+    os.close(inner)
+    said = b""
+    with contextlib.suppress(OSError):                  # EIO: everything has been read
+        while piece := os.read(outer, 4096):
+            said += piece
+    os.close(outer)
+    assert done.returncode == 0, said
+    return said
+
+
+def test_a_stranger_does_nothing_to_a_terminal(place):
+    with Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=1) as program:
+        with program.client() as client:
+            client.sendmail("a@far.test", ["ben@far.test"], letter(EVIL, body=f"\tbody {EVIL}\n"))
+        [row] = program.queue()
+        listed = on_a_terminal(program, "queue", "list")
+        said = on_a_terminal(program, "queue", "show", row["queue_id"], "--text")
+        assert b"ben@far.test" in listed
+        for bad in ("\x1b", "\x07", "\u202e", "\u2066", "\u009b"):
+            assert bad.encode() not in said + listed, said
+        assert "\r\n\tbody \\x1B]0;owned\\x07 \\xE2\\x80\\xAEback ".encode() in said and "31m \u00e4\r\n".encode() in said
+        # a file gets it as it was received
+        got = subprocess.run([PLAIN, "queue", "show", row["queue_id"], "--text", "-c", program.file],
+                             capture_output=True, check=True, timeout=60)
+        assert f"\tbody {EVIL}\r\n".encode() in got.stdout
+        got = program.command("queue", "show", "\x1b[2J\u009b")
+        assert got.returncode == EX_USAGE and "\\x1B[2J" in got.stderr and "\x1b" not in got.stderr
 
 
 def test_retry_tries_at_once(waiting):

@@ -9,7 +9,7 @@ import threading
 
 import pytest
 
-from chainmail import EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, letter, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -188,6 +188,20 @@ def test_a_backup_is_a_queue_somewhere_else(waiting, tmp_path):
         assert other.command("queue", "verify").returncode == 0
         assert run(other, "state", "dump").stdout == state
     assert "3 messages wait in the queue here" in run(other, "restore", tmp_path / "saved").stderr
+
+
+def test_a_backup_that_cannot_be_made_leaves_nothing(waiting, tmp_path):
+    state = waiting.directory / "state"
+    (tmp_path / "link").symlink_to(state / "queue")
+    for inside in state / "saved", state / "queue" / "saved", tmp_path / "link" / "saved":
+        got = run(waiting, "backup", inside)
+        assert got.returncode == EX_UNAVAILABLE and f"must not lie in the state directory, {state}: " in got.stderr, got
+        assert not inside.exists()
+    other = tmp_path / "other.conf"
+    other.write_text("hostname\n")
+    got = subprocess.run([PLAIN, "backup", tmp_path / "saved", "-c", other], capture_output=True, check=False, timeout=60)
+    assert got.returncode == EX_CONFIG and not (tmp_path / "saved").exists()
+    assert run(waiting, "backup", state.with_name("state2")).returncode == 0        # alike by name alone
 
 
 EX_DATAERR = 65

@@ -3,6 +3,7 @@
 A day's report on TLS (RFC 8460), by the running program with another clock:
 sessions of one day are counted, and told early on the next one.
 """
+import contextlib
 import datetime
 import email
 import glob
@@ -127,21 +128,28 @@ def check_post(place, post):
     assert "web.test  no-policy-found  0 good, 1 failed\n" in text and "starttls-not-supported" in text, text
 
 
-@alone(MAIL, WEB, HTTPS)
-def test_a_day_is_told_on_the_next(place):
+@contextlib.contextmanager
+def the_day_after(place, site=SITE):
+    """Yesterday morning; the day before each of two hosts had a session, one of them with TLS."""
     far = certify(place)
     (place / "facts").write_text(FACTS)
     with Sink(host=MAIL, port=25, certificate=far) as mail, Sink(host=WEB, port=25) as web:
         collector = Collector(far)
-        program = Chainmail(place, SITE, program=PLAIN, prefix=at(-2, 12))
+        program = Chainmail(place, site, program=PLAIN, prefix=at(-2, 12))
         with program:
             program.send("a@local.test", ["ben@mail.test"], letter("x"))
             program.send("a@local.test", ["ben@web.test"], letter("x"))
             mail.wait(program=program), web.wait(program=program)
             program.wait("delivered", count=2)
         assert mail.taken[0].tls and not web.taken[0].tls and not collector.posts
-        (place / "facts").write_text(FACTS + NO_PROOF)
         program.prefix = at(-1, 5)
+        yield program, mail, collector
+
+
+@alone(MAIL, WEB, HTTPS)
+def test_a_day_is_told_on_the_next(place):
+    with the_day_after(place) as (program, mail, collector):
+        (place / "facts").write_text(FACTS + NO_PROOF)
         with program:
             until(lambda: collector.posts, lambda: "a report by HTTPS\n" + program.text(), 60)
             check_letter(place, mail.wait(2, 60, program))
@@ -156,18 +164,8 @@ def test_a_day_is_told_on_the_next(place):
 @alone(MAIL, WEB, HTTPS)
 def test_without_a_key_no_report_goes_by_mail(place):
     """RFC 8460 3: by mail it must be signed, by HTTPS it need not; and the contact in it takes mail."""
-    far = certify(place)
-    (place / "facts").write_text(FACTS)
     site = SITE.replace("; sign dkim local.test", "").replace("key arc2026 { domain local.test; file {dir}/dkim.pem }\n", "")
-    with Sink(host=MAIL, port=25, certificate=far) as mail, Sink(host=WEB, port=25) as web:
-        collector = Collector(far)
-        program = Chainmail(place, site, program=PLAIN, prefix=at(-2, 12))
-        with program:
-            program.send("a@local.test", ["ben@mail.test"], letter("x"))
-            program.send("a@local.test", ["ben@web.test"], letter("x"))
-            mail.wait(program=program), web.wait(program=program)
-            program.wait("delivered", count=2)
-        program.prefix = at(-1, 5)
+    with the_day_after(place, site) as (program, mail, collector):
         with program:
             until(lambda: collector.posts, lambda: "a report by HTTPS\n" + program.text(), 60)
             deferred = program.wait("tls-report", seconds=60, domain="mail.test", result="deferred")

@@ -102,6 +102,10 @@ def test_a_key_that_does_not_match_is_told_everywhere(place, far):
         got = route(program, "ben@far.test", "--connect")
         assert got.returncode == 1
         assert "FAIL  mx.local.test" in got.stdout and "DANE: the certificate of mx.local.test" in got.stdout
+        got = route(program, "ben@far.test", "--connect", "--json")
+        [session] = json.loads(got.stdout)["ends"][0]["route"]["hosts"][0]["sessions"]
+        assert session["certificate"].startswith("mx.local.test, until 20"), session
+        assert session["tls"] == "TLSv1.3" and session["cipher"] and "broke" not in session
         program.send("a@x.test", ["ben@far.test"], letter("x"))
         failed = program.wait("tls-failed")
         assert failed["policy"] == "dane" and failed["certificate"].startswith("mx.local.test, until 20")
@@ -134,6 +138,7 @@ def test_a_handshake_that_breaks_keeps_its_words(place):
         [session] = json.loads(got.stdout)["ends"][0]["route"]["hosts"][0]["sessions"]
         assert "fails in the TLS handshake (" in session["refused"]["why"]
         assert "offered TLS 1.2 to 1.3)" in session["refused"]["why"]
+        assert session["tls"] is None and session["broke"].endswith("; offered TLS 1.2 to 1.3")
 
 
 class OldTls(socketserver.StreamRequestHandler):
@@ -173,7 +178,7 @@ def test_versions_that_do_not_meet_are_told(place, alert, spoke):
         with Chainmail(place, SITE, program=PLAIN, far=port) as program:
             got = route(program, "ben@far.test", "--connect", "--json")
             [session] = json.loads(got.stdout)["ends"][0]["route"]["hosts"][0]["sessions"]
-            assert words + ")" in session["refused"]["why"], session
+            assert words + ")" in session["refused"]["why"] and session["broke"].endswith(words), session
             program.send("a@x.test", ["ben@far.test"], letter("x"))
             assert program.wait("tls-failed")["why"].endswith(words)
             id_ = program.wait("deferred")["id"]

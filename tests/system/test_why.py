@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from chainmail import Chainmail, Sink, letter, until
+from chainmail import EX_TEMPFAIL, Chainmail, Sink, letter, until
 
 SITE = """
 hostname mx.local.test
@@ -238,3 +238,18 @@ def test_never_and_a_shorter_time(site):
     site.wait("delivered", count=2)
     got = why(site, "b@far.test", code=1)
     assert "history never" in got.stderr
+
+
+@pytest.mark.parametrize("name", ["history", "queue"])
+def test_what_may_not_be_looked_at_is_not_missing(site, name):
+    """Root may look at everything: so a link to itself stands for what is forbidden."""
+    site.send("a@far.test", ["ann@local.test"], letter())
+    id = site.wait("received")["id"]
+    until(lambda: id in told_if_any(site, id), "that it is kept")
+    assert site.stop() == 0
+    (site.directory / "state" / name).rename(site.directory / "away")
+    (site.directory / "state" / name).symlink_to(name)
+    got = why(site, "ben@far.test", code=EX_TEMPFAIL)
+    assert f"cannot look at {site.directory}/state/{name}: " in got.stderr, got
+    (site.directory / "state" / name).unlink()
+    why(site, "ben@far.test", code=1)                       # missing: nothing was ever queued

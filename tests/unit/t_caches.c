@@ -11,6 +11,7 @@
 #include "base/text.h"
 #include "queue/commands.h"
 #include "queue/state.h"
+#include "refusing_disk.h"
 #include "sts/cache.h"
 #include "sts/record.h"
 #include "sts/report_mail.h"
@@ -561,6 +562,71 @@ a_refresh_is_answered_when_it_is_over(void **state)
 	run_for(2 * MINUTE);
 }
 
+/* Where the directory should be there is a file: nobody can open them, as on a full disk. */
+static void
+block_caches(void)
+{
+	char path[100], command[300];
+
+	snprintf(path, sizeof path, "%s/caches", w.dir);
+	snprintf(command, sizeof command, "mv %s %s/away && : > %s", path, w.dir, path);
+	assert_int_equal(system(command), 0);
+}
+
+static void
+unblock_caches(void)
+{
+	char command[300];
+
+	snprintf(command, sizeof command, "rm %s/caches && mv %s/away %s/caches", w.dir, w.dir, w.dir);
+	assert_int_equal(system(command), 0);
+}
+
+static const char CANNOT[] = "{\"count\":0,\"error\":\"the caches cannot be opened\"}";
+
+static void
+caches_are_opened_as_soon_as_the_disk_lets_them(void **state)
+{
+	(void)state;
+	keep("b.test");
+	stop_queue();
+	block_caches();
+	start_queue();
+	call();
+	ask("show", "b.test");
+	assert_slice(next(FRAME_END), CANNOT);
+	unblock_caches();
+	ask("show", "b.test");                                  /* a command tries again, … */
+	assert_slice(next(FRAME_END), "{\"count\":1}");
+	link_end(t.caller);
+	t.caller = NULL;
+	stop_queue();
+	block_caches();
+	start_queue();
+	unblock_caches();
+	run_for(2 * MINUTE);                                    /* … and time does */
+	assert_non_null(w.queue->kv);
+}
+
+static void
+caches_that_failed_are_opened_again(void **state)
+{
+	(void)state;
+	keep("b.test");
+	call();
+	allow_bytes(0);
+	keep("c.test");
+	assert_false(kv_sound(w.queue->kv));
+	ask("show", "b.test");
+	assert_slice(next(FRAME_END), CANNOT);
+	allow_bytes(RLIM_INFINITY);
+	ask("show", "b.test");
+	assert_slice(next(FRAME_END), "{\"count\":1}");
+	keep("c.test");
+	ask("show", "c.test");
+	assert_slice(next(FRAME_END), "{\"count\":1}");
+}
+
 /* What lies on the disk while it runs is what a kill would leave: chainmail(8), FILES. */
 static void
 a_kill_costs_a_second(void **state)
@@ -601,6 +667,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(commands_about_policies, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(caches_are_opened_as_soon_as_the_disk_lets_them, setup, teardown),
+		cmocka_unit_test_setup_teardown(caches_that_failed_are_opened_again, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

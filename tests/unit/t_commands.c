@@ -7,6 +7,7 @@
 #include <sys/un.h>
 
 #include "queue_world.h"
+#include "refusing_disk.h"
 
 static struct world w;
 
@@ -540,7 +541,7 @@ test_drop_and_list_at_once(void **state)
 	world_store(&w, "s@sender.test", "b@far.test");
 	id_text(id, text);
 	snprintf(json, sizeof json, "{\"verb\":\"drop\",\"ids\":[\"%s\"]}", text);
-	link_send(caller, FRAME_REQUEST, slice(json), -1);
+	link_send(second, FRAME_REQUEST, slice(json), -1);
 	assert_int_equal(ask("{\"verb\":\"list\"}"), 1);
 	assert_int_equal(row_count, 1);
 	assert_string_not_equal(string_at(rows[0], "queue_id"), text);
@@ -565,6 +566,29 @@ test_hold_all(void **state)
 	world_compare(&w);
 }
 
+/* The disk refuses: it counts for now, and whoever asked is told that it is not kept yet. */
+static void
+test_refused_changes(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "a@far.test");
+	world_store(&w, "s@sender.test", "b@far.test");
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_answer(&w, 1, "451 4.3.0 not now");
+	world_run(&w, 20);
+	allow_bytes(0);
+	assert_int_equal(ask("{\"verb\":\"hold\",\"all\":true}"), -1);
+	assert_string_equal(string_at(end, "error"), "the disk does not take the change; 2 messages are "
+	    "changed only until the program ends, or for good when the disk takes it");
+	ask("{\"verb\":\"list\"}");                   /* what the disk has */
+	assert_string_equal(string_at(rows[0], "queue_name"), "deferred");
+	allow_bytes(RLIM_INFINITY);
+	assert_int_equal(ask("{\"verb\":\"hold\",\"all\":true}"), 2);
+	ask("{\"verb\":\"list\"}");
+	assert_string_equal(string_at(rows[0], "queue_name"), "hold");
+	world_compare(&w);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -576,6 +600,7 @@ main(void)
 		T(test_selection_of_open_ones),
 		T(test_long_list), T(test_question_within_a_list), T(test_show), T(test_retry), T(test_hold_and_release),
 		T(test_drop), T(test_drop_and_list_at_once), T(test_hold_all),
+		T(test_refused_changes),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

@@ -20,18 +20,6 @@ read_scenario(struct slice name, struct files *files)
 	return sc;
 }
 
-/* Whoever has a row is there, and gets a message to the address of the row. */
-static bool
-is_sent(const struct scenario *sc, struct slice address)
-{
-	for (const struct statement *s = sc->first; s != NULL; s = s->next)
-		if (statement_id(s) == LAB_SEND)
-			for (const struct word *w = value_first(s); w != NULL; w = value_next(w))
-				if (slice_eqi(w->text, address))
-					return true;
-	return false;
-}
-
 static void
 the_gallery_has_a_table(void **state)
 {
@@ -45,7 +33,7 @@ the_gallery_has_a_table(void **state)
 	sc = read_scenario(GALLERY_NAME, &files);
 	for (const struct gallery_row *r = gallery_rows(sc, arena); r != NULL; r = r->next) {
 		assert_true(r->flaw.n > 0 && r->rfc.n > 4);
-		assert_true(is_sent(sc, value_first(r->statement)->text));
+		assert_non_null(r->send);
 		/* What is delivered was protected somehow, and the row says how. */
 		assert_int_equal(slice_eq(r->outcome, S("delivered")), r->tls.n > 0);
 		count++;
@@ -82,12 +70,14 @@ a_row_is_an_outcome_with_a_flaw(void **state)
 
 	(void)state;
 	assert_slice(r->domain, "b.test");
+	assert_slice(r->address, "y@b.test");
+	assert_ptr_equal(r->send, statement_find(sc->first, LAB_SEND));
 	assert_slice(r->flaw, "f");
 	assert_slice(r->rfc, "RFC 7672 2.2");
 	assert_slice(r->outcome, "delivered");
 	assert_slice(r->tls, "verified by dane");
 	assert_slice(r->expected, "delivered; tls verified by dane; attempts 2");
-	assert_false(r->changes);
+	assert_false(r->changes || r->alone);
 	r = r->next;
 	assert_slice(r->domain, "c.test");
 	assert_slice(r->expected, "deferred");
@@ -133,10 +123,12 @@ a_row_is_right_when_all_of_it_holds(void **state)
 static void
 what_a_world_sees_of_a_sender(void **state)
 {
-	enum { ENCRYPTED = 1, CLEAR = 2 };
+	enum { ENCRYPTED = 1, CLEAR = 2, ANOTHER = 4, EIGHT_BIT = 8 };
 	static const char *const lines[] = {
 		"delivered to y@b.test { tls verified by sts", "delivered to y@b.test { tls encrypted",
 		"delivered to y@b.test { tls none", "deferred to y@b.test { dsn 4.7.5", "bounced to y@b.test { dsn 5.1.10",
+		"delivered to y@b.test { tls encrypted; alone", "delivered to y@b.test { tls none; alone",
+		"bounced to y@b.test { dsn 5.6.3; or converted",
 	};
 	static const struct { unsigned line; const char *asked; int took; const char *got; bool right; } cases[] = {
 		{ 0, "", 0, "nobody asked for it", false }, { 3, "", 0, "nobody asked for it", false },
@@ -152,6 +144,16 @@ what_a_world_sees_of_a_sender(void **state)
 		{ 3, "b.test", 0, "not delivered", true }, { 4, "b.test", 0, "not delivered", true },
 		{ 3, "b.test", ENCRYPTED, "delivered; tls encrypted", false },
 		{ 4, "b.test", CLEAR, "delivered; tls none", false },
+		{ 1, "b.test", ENCRYPTED | ANOTHER, "delivered; tls encrypted", true },
+		{ 5, "b.test", ENCRYPTED, "delivered; tls encrypted", true },
+		{ 5, "b.test", ENCRYPTED | ANOTHER, "delivered; tls encrypted; in company", false },
+		{ 5, "b.test", ANOTHER, "delivered; tls encrypted; in company", false },
+		{ 6, "b.test", CLEAR | ANOTHER, "delivered; tls none; in company", false },
+		{ 5, "b.test", 0, "not delivered", false },
+		{ 7, "b.test", 0, "not delivered", true },
+		{ 7, "b.test", ENCRYPTED, "delivered; tls encrypted; converted", true },
+		{ 7, "b.test", ENCRYPTED | EIGHT_BIT, "delivered; tls encrypted", false },
+		{ 1, "b.test", ENCRYPTED | EIGHT_BIT, "delivered; tls encrypted", true },
 		{ 3, "c.test", 0, "nobody asked for it", false }, { 3, "mx.b.test", 0, "nobody asked for it", false },
 	};
 
@@ -169,10 +171,12 @@ what_a_world_sees_of_a_sender(void **state)
 		r = gallery_rows(sc, arena);
 		gallery_asked(r, slice(cases[i].asked));
 		if (cases[i].took & ENCRYPTED)
-			gallery_took(r, S("z@b.test"), true);
+			gallery_took(r, S("y@b.test"), true, !(cases[i].took & EIGHT_BIT));
 		if (cases[i].took & CLEAR)
-			gallery_took(r, S("y@b.test"), false);
-		gallery_took(r, S("y@elsewhere.test"), false);
+			gallery_took(r, S("Y@b.test"), false, true);
+		if (cases[i].took & ANOTHER)
+			gallery_took(r, S("z@b.test"), true, true);
+		gallery_took(r, S("y@elsewhere.test"), false, true);
 		gallery_judge_seen(r);
 		assert_slice(r->got, cases[i].got);
 		assert_case(r->right == cases[i].right, i, cases[i].got);

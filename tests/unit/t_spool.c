@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: ISC */
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
@@ -9,13 +8,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/file.h"
 #include "base/rng.h"
 #include "base/text.h"
 #include "queue/spool.h"
+#include "refusing_disk.h"
 #include "unit.h"
 
 /* An environment of Berkeley DB that has panicked cannot be closed without leaking. */
@@ -1372,24 +1371,10 @@ used_segments_become_spares(void **unused)
 
 /* --- trouble --------------------------------------------------------------------------------------- */
 
-/* Writes beyond this offset fail (EFBIG). */
-static void
-allow_bytes(rlim_t most)
-{
-	struct rlimit r;
-
-	assert_int_equal(getrlimit(RLIMIT_FSIZE, &r), 0);
-	r.rlim_cur = most;
-	assert_int_equal(setrlimit(RLIMIT_FSIZE, &r), 0);
-}
-
 static void
 a_disk_that_refuses_costs_nothing_that_was_promised(void **unused)
 {
-	struct sigaction ignore = { .sa_handler = SIG_IGN }, before;
-
 	(void)unused;
-	sigaction(SIGXFSZ, &ignore, &before);
 	store(1, 5000);
 	store(2, 5000);
 	allow_bytes(6 * SPOOL_BLOCK);
@@ -1418,7 +1403,6 @@ a_disk_that_refuses_costs_nothing_that_was_promised(void **unused)
 	store(5, 100);
 	expect_all("1 5 ");
 	expect_sound();
-	sigaction(SIGXFSZ, &before, NULL);
 	reopen();
 	expect_all("1 5 ");                             /* 3 is void, though its bytes are there */
 	assert_int_equal(attempts_of(1), 5);

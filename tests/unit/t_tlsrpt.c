@@ -380,6 +380,18 @@ what_is_too_much_is_told(void **state)
 	assert_true(tlsrpt_report_read(&r, buf_slice(&json), arena, NULL));
 	assert_slice(r.notes, "failure-details of a.test are too many: 5 of 1005 are left out\n");
 	buf_clear(&json);
+	buf_add(&json, S("{\"policies\":[{\"policy\":{\"policy-domain\":\"a.test\",\"policy-string\":[\"x\""));
+	for (size_t i = 1; i < TLSRPT_COUNTS_MOST + 5; i++)
+		buf_add(&json, S(",\"x\""));
+	buf_add(&json, S("],\"mx-host\":[\"y\""));
+	for (size_t i = 1; i < TLSRPT_COUNTS_MOST + 1; i++)
+		buf_add(&json, S(",\"y\""));
+	buf_add(&json, S("]}}]}"));
+	assert_true(tlsrpt_report_read(&r, buf_slice(&json), arena, NULL));
+	assert_int_equal(r.policies[0].string_count, TLSRPT_COUNTS_MOST);
+	assert_slice(r.notes, "policy-string of a.test are too many: 5 of 1005 are left out\n"
+	    "mx-host of a.test are too many: 1 of 1001 are left out\n");
+	buf_clear(&json);
 	buf_add(&json, S("{\"policies\":[{}"));
 	for (size_t i = 0; i < TLSRPT_NOTES_MOST + 5; i++)
 		buf_add(&json, S(",7"));
