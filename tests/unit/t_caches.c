@@ -350,6 +350,68 @@ who_cannot_be_reported_to_is_in_nobodys_way(void **state)
 	assert_true(comes_to("z.test", NOON + 24 * HOUR));
 }
 
+/* A policy whose words JSON makes six times as long. */
+static void
+put_large_tally(unsigned i)
+{
+	static char words[4000];
+	struct slice strings[8];
+	struct tlsrpt_label label = { .type = TLSRPT_STS, .domain = S("b.test"), .strings = strings, .string_count = 8 };
+	struct tlsrpt_counts counts = { .type = S("sts"), .domain = S("b.test"), .strings = strings,
+	    .string_count = 8, .good = 1 };
+	struct buf key = BUF(TALLY_KEY), value = BUF(TALLY_MOST);
+
+	memset(words, 1, sizeof words);
+	for (size_t k = 0; k < 8; k++)
+		strings[k] = slice_of(words, sizeof words);
+	strings[0] = arena_printf(t.arena, "x%u", i);
+	tally_key(&label, tally_day(w.clock.now), &key);
+	tally_pack(&counts, &value);
+	assert_true(kv_put_until(kv_table(w.queue->kv, "tlsrpt"), buf_slice(&key), buf_slice(&value),
+	    NOON + 3 * DAY, NULL));
+	buf_free(&key), buf_free(&value);
+}
+
+static size_t
+occurrences(struct slice text, struct slice what)
+{
+	size_t n = 0;
+	const char *p;
+
+	while ((p = memmem(text.p, text.n, what.p, what.n)) != NULL) {
+		text = slice_skip(text, (size_t)(p - text.p) + what.n);
+		n++;
+	}
+	return n;
+}
+
+/* What is more than a report holds is left out with one line, and the day is over. */
+static void
+a_report_that_is_too_large_is_cut(void **state)
+{
+	struct buf json = BUF(TLSRPT_REPORT_MOST), said = BUF(100);
+	struct slice uri, gzip;
+	uint64_t number;
+	size_t told;
+
+	(void)state;
+	for (unsigned i = 0; i < 300; i++)
+		put_large_tally(i);
+	assert_true(comes_to("b.test", NOON + 17 * HOUR));
+	say_where("b.test", LIVE_VALID, "https://c.test/v1", NULL);
+	number = read_post(next(FRAME_POST), &uri, &gzip);
+	assert_true(gunzip_add(&json, gzip, NULL));
+	told = occurrences(buf_slice(&json), S("\"policy-type\""));
+	assert_in_range(told, 50, 200);
+	assert_false(contains(buf_slice(&w.logged), "result=cut"));
+	say_posted(number, true);
+	assert_int_equal(tallies(), 0);
+	buf_printf(&said, "result=cut why=\"%zu of 300 policies were left out\"", 300 - told);
+	assert_int_equal(occurrences(buf_slice(&w.logged), buf_slice(&said)), 1);
+	assert_int_equal(occurrences(buf_slice(&w.logged), S("tls-report")), 2);        /* and that it was sent */
+	buf_free(&json), buf_free(&said);
+}
+
 /* One of whom the DNS never tells is left with its tallies: one line says so, and nothing asks on. */
 static void
 an_unknown_record_is_given_up(void **state)
@@ -659,6 +721,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(an_unknown_record_is_asked_for_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_domains_have_their_turn, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_cannot_be_reported_to_is_in_nobodys_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_report_that_is_too_large_is_cut, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unknown_record_is_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_of_a_deliverer_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_is_refreshed_though_no_mail_asks, setup, teardown),
