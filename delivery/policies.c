@@ -221,7 +221,9 @@ why_not_refreshed(const struct seat *s)
 	if (s->record.live != LIVE_VALID)
 		return S("there is no valid record, so nothing to fetch");
 	if (!s->have_fetch)
-		return S("it was tried a moment ago");
+		return s->entry.failed != TLSRPT_SUCCESS
+		    ? S("it failed a moment ago, and is left alone for five minutes")
+		    : S("it was tried a moment ago");
 	return s->fetched.result == TLSRPT_SUCCESS ? NONE : s->fetched.reason;
 }
 
@@ -272,7 +274,7 @@ decide(struct seat *s)
 		.record = &s->record, .entry = s->entry.known || s->entry.tried ? &s->entry : NULL,
 		.fetch = s->have_fetch ? &s->fetched : NULL,
 		.now = clock_now(s->all->options.loop->clock), .jitter = slice_hash(s->domain),
-		.mail = s->waiting != NULL, .refused = s->refused,
+		.mail = s->waiting != NULL, .refused = s->refused, .wanted = s->refreshing,
 	};
 
 	sts_decide(&s->decision, &q);
@@ -377,7 +379,7 @@ policies_refresh(struct policies *all, struct slice domain)
 	struct seat *s = seat_of(all, domain);
 
 	s->refreshing = true;
-	begin_look(s, true);
+	begin_look(s, false);
 }
 
 void

@@ -671,6 +671,35 @@ a_policy_that_refused_is_looked_at_again(void **state)
 	assert_int_equal(d.wish, STS_CONTENT);
 }
 
+/* RFC 8461 3.3: an administrator waits after a failure, and after nothing else. */
+static void
+a_fetch_that_is_wanted_waits_for_failures_only(void **state)
+{
+	static const struct { const char *entry; enum sts_wish wish, unwanted; } waits[] = {
+		{ "a@4/1440", STS_FETCH, STS_CONTENT },
+		{ "a@60/1440", STS_FETCH, STS_CONTENT },
+		{ "a@60/1440!a@4", STS_CONTENT, STS_CONTENT },
+		{ "a@60/1440!a@6", STS_FETCH, STS_CONTENT },
+		{ "a@60/1440!b@4", STS_FETCH, STS_CONTENT },
+		{ "!a@4", STS_CONTENT, STS_CONTENT },
+	};
+	struct sts_record record = { LIVE_VALID, S("a") };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(waits); i++) {
+		struct sts_entry entry = { 0 };
+		struct sts_question q = { .record = &record, .entry = &entry, .now = T0, .wanted = true };
+		struct sts_decision d;
+
+		read_cached(waits[i].entry, &entry);
+		sts_decide(&d, &q);
+		assert_case(d.wish == waits[i].wish, i, waits[i].entry);
+		q.wanted = false;
+		sts_decide(&d, &q);
+		assert_case(d.wish == waits[i].unwanted, i, waits[i].entry);
+	}
+}
+
 /* F1.10: a domain that has withdrawn its policy is not blamed for a missing file. */
 static void
 failures_are_not_reported_against_mode_none(void **state)
@@ -834,6 +863,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_entry_is_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_entry_ends_when_it_says_nothing_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_that_refused_is_looked_at_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_fetch_that_is_wanted_waits_for_failures_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_not_reported_against_mode_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(refreshes_are_spread_and_end_with_disuse, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_stranger_leads_us_to_public_addresses_only, setup, teardown),
