@@ -236,7 +236,7 @@ prove(struct house *h, const char *dir, struct outcome *o, struct error *why)
 
 	if (s == NULL)
 		return false;
-	sound = spool_drain(s) && spool_verify(s, &unsound);
+	sound = spool_drain(s) && spool_verify(s, &unsound) && spool_verify_contents(s, &unsound);
 	spool_usage(s, &usage);
 	o->messages = usage.messages;
 	o->lacks += usage.damages;

@@ -594,7 +594,7 @@ about_the_spool(struct asking *a)
 	if (a->request.verb == QUEUE_STATS)
 		take_stats(a, queue_stats(a->spool));
 	else
-		ok = queue_verify(a->spool, a->request.verb, &why);
+		ok = queue_verify(a->spool, a->request.verb, &why) && spool_verify_contents(a->spool, &why);
 	take_end(a, usage.messages, ok ? NULL : why.text);
 }
 

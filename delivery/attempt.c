@@ -341,7 +341,7 @@ static void
 begin_letter(struct attempt *a)
 {
 	a->letter = (struct letter){ a->order.head, a->order.body, a->fd,
-	    (off_t)a->order.file_at, a->order.file_size };
+	    (off_t)a->order.file_at, a->order.file_size, a->order.file_sum };
 }
 
 /* Who it was, for the result: copied, since the connection goes on to others. */
@@ -447,7 +447,7 @@ on_over(void *arg, const struct connection_end *end)
 	struct attempt *a = arg;
 	struct status why = end->why;
 	/* An idle connection that is gone when we come back says nothing about the host. */
-	bool stale = a->reused && !end->text_sent && why.reply == 0;
+	bool stale = a->reused && !end->text_sent && !end->unreadable && why.reply == 0;
 	bool silent = why.reply == 0 && why.subject == 4 &&
 	    connection_facts(a->connection).greeting.n == 0;
 
@@ -465,7 +465,8 @@ on_over(void *arg, const struct connection_end *end)
 	if (silent)
 		did_not_answer(a);
 	not_there(a, why);
-	if (end->text_sent) {                   /* it may have arrived: try later (A21.10) */
+	a->result.unreadable = end->unreadable; /* nobody else gets it either */
+	if (end->text_sent || end->unreadable) {        /* sent, it may have arrived: try later (A21.10) */
 		a->worst = why;
 		go_on(a, &TELL);
 	} else if (begin_mail(a)) {
@@ -566,9 +567,12 @@ store_job(void *arg)
 		struct maildir_mail m = {
 			.directory = directory, .name = a->maildir_name[i], .pieces = pieces, .count = 2,
 			.content = a->fd, .from = (off_t)a->order.file_at, .size = a->order.file_size,
+			.sum = a->order.file_sum,
 		};
+		bool unreadable = false;
 
-		a->status[i] = maildir_deliver(&m, &a->why[i]);
+		a->status[i] = maildir_deliver(&m, &unreadable, &a->why[i]);
+		a->result.unreadable = a->result.unreadable || unreadable;
 	}
 	free(directory);
 }

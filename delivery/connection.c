@@ -238,6 +238,14 @@ write_stuffed(struct connection *c, struct slice text)
 	}
 }
 
+/* So the other side gets no dot; no other host would get a better text. */
+static void
+text_unreadable(struct connection *c, struct status why)
+{
+	c->end.unreadable = true;
+	over(c, why);
+}
+
 /* One more piece of the letter; false when there is none. */
 static bool
 next_piece(struct connection *c, char *room, struct slice *piece)
@@ -256,13 +264,28 @@ next_piece(struct connection *c, char *room, struct slice *piece)
 		return false;
 	n = l->left < PIECE ? (size_t)l->left : PIECE;
 	if (!file_read_at(l->fd, room, n, l->at, &why)) {
-		over(c, status_make(0, 4, 3, 0, slice(why.text)));
+		text_unreadable(c, status_make(0, 4, 3, 0, slice(why.text)));
 		return false;
 	}
+	checksum_add(&l->sum, slice_of(room, n));
 	l->at += (off_t)n;
 	l->left -= n;
 	*piece = slice_of(room, n);
 	return true;
+}
+
+/* All pieces were written. */
+static void
+end_text(struct connection *c)
+{
+	if (!checksum_right(&c->letter->sum)) {
+		text_unreadable(c, STATUS(0, 4, 3, 0, "its text is damaged here"));
+		return;
+	}
+	if (c->stuffing.mid_line)
+		stream_write(c->stream, S("\r\n"));
+	client_text_sent(&c->client);
+	c->text_sent = true;
 }
 
 static void
@@ -276,12 +299,8 @@ send_text(struct connection *c)
 			write_stuffed(c, piece);
 			continue;
 		}
-		if (c->stream == NULL)
-			break;
-		if (c->stuffing.mid_line)
-			stream_write(c->stream, S("\r\n"));
-		client_text_sent(&c->client);
-		c->text_sent = true;
+		if (c->stream != NULL)
+			end_text(c);
 		break;
 	}
 	free(room);

@@ -7,12 +7,17 @@
  * (delivery/judge) to a stream and to time, and decides nothing itself.
  * Nothing of a message is said before the judge has let it.
  *
+ * A text that turns out to be damaged at its end, when most of it is with the other
+ * side, gets no final dot: the connection breaks, and who has seen no dot cancels
+ * the transaction (RFC 5321 4.1.1.10).
+ *
  * The user is called from the loop, never inside a call of his own.  After
  * over() the connection is gone.  A connection without a user says QUIT.
  */
 #ifndef DELIVERY_CONNECTION_H
 #define DELIVERY_CONNECTION_H
 
+#include "base/crc32c.h"
 #include "delivery/client.h"
 #include "delivery/judge.h"
 #include "net/stream.h"
@@ -25,12 +30,14 @@ struct letter {
 	int          fd;                /* -1: none */
 	off_t        at;
 	uint64_t     left;
+	struct checksum sum;            /* of all the file: before the dot it must be right */
 };
 
 struct connection_end {
 	struct status why;              /* its text is valid during the call */
 	bool          clear_retry;      /* the judge allows a retry in clear text, once */
 	bool          text_sent;        /* the final dot was sent: what became of it is not known */
+	bool          unreadable;       /* the text is damaged, or cannot be read: no dot was sent */
 };
 
 struct connection_user {

@@ -76,25 +76,28 @@ write_lines(struct unix_lines *u, struct slice s, struct error *why)
 }
 
 static bool
-write_content(struct unix_lines *u, const struct maildir_mail *m, struct error *why)
+write_content(struct unix_lines *u, const struct maildir_mail *m, bool *unreadable, struct error *why)
 {
+	struct checksum sum = m->sum;
 	char piece[16384];
 	off_t at = m->from;
 
 	for (uint64_t left = m->size; m->content != -1 && left > 0;) {
 		size_t n = left < sizeof piece ? (size_t)left : sizeof piece;
 
-		if (!file_read_at(m->content, piece, n, at, why) ||
-		    !write_lines(u, slice_of(piece, n), why))
+		*unreadable = !file_read_at(m->content, piece, n, at, why);
+		if (*unreadable || !write_lines(u, slice_of(piece, n), why))
 			return false;
+		checksum_add(&sum, slice_of(piece, n));
 		at += (off_t)n;
 		left -= n;
 	}
-	return true;
+	*unreadable = !checksum_right(&sum);
+	return !*unreadable || error_set(why, "its text is damaged here");
 }
 
 static bool
-write_all(int fd, const struct maildir_mail *m, struct error *why)
+write_all(int fd, const struct maildir_mail *m, bool *unreadable, struct error *why)
 {
 	struct unix_lines u = { .fd = fd, .out = BUF(4 * PIECE) };
 	bool ok = true;
@@ -102,7 +105,7 @@ write_all(int fd, const struct maildir_mail *m, struct error *why)
 	for (size_t i = 0; i < m->count && ok; i++)
 		for (struct slice s = m->pieces[i]; s.n > 0 && ok; s = slice_skip(s, PIECE))
 			ok = write_lines(&u, slice_head(s, PIECE), why);
-	ok = ok && write_content(&u, m, why);
+	ok = ok && write_content(&u, m, unreadable, why);
 	if (u.cr)
 		buf_byte(&u.out, '\r');
 	ok = ok && file_write(fd, buf_slice(&u.out), why) && file_flush(fd, why);
@@ -111,21 +114,21 @@ write_all(int fd, const struct maildir_mail *m, struct error *why)
 }
 
 static bool
-write_tmp(const char *path, const struct maildir_mail *m, struct error *why)
+write_tmp(const char *path, const struct maildir_mail *m, bool *unreadable, struct error *why)
 {
 	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	bool ok;
 
 	if (fd == -1)
 		return error_sys(why, "cannot create a file in the maildir");
-	ok = write_all(fd, m, why);
+	ok = write_all(fd, m, unreadable, why);
 	if (close(fd) == -1)
 		ok = ok && error_sys(why, "cannot close a file in the maildir");
 	return ok;
 }
 
 static bool
-deliver(const struct maildir_mail *m, struct error *why)
+deliver(const struct maildir_mail *m, bool *unreadable, struct error *why)
 {
 	char tmp[PATH_BYTES], new[PATH_BYTES], directory[PATH_BYTES];
 	struct stat st;
@@ -139,7 +142,7 @@ deliver(const struct maildir_mail *m, struct error *why)
 		return dir_flush(directory, why);       /* an earlier try got that far */
 	if (!make_directories(m->directory, why))
 		return false;
-	ok = write_tmp(tmp, m, why) &&
+	ok = write_tmp(tmp, m, unreadable, why) &&
 	    (rename(tmp, new) == 0 || error_sys(why, "cannot move a file into the maildir")) &&
 	    dir_flush(directory, why);
 	if (!ok)
@@ -148,9 +151,10 @@ deliver(const struct maildir_mail *m, struct error *why)
 }
 
 struct status
-maildir_deliver(const struct maildir_mail *m, struct error *why)
+maildir_deliver(const struct maildir_mail *m, bool *unreadable, struct error *why)
 {
-	if (deliver(m, why))
+	*unreadable = false;
+	if (deliver(m, unreadable, why))
 		return STATUS(0, 2, 0, 0, "delivered to the maildir");
 	if (why->number == ENOSPC || why->number == EDQUOT)
 		return status_make(0, 4, 2, 2, slice(why->text));

@@ -15,7 +15,7 @@
 #include "queue/inside.h"
 
 enum {
-	REQUEST_MEMORY = 1 << 20, CALLERS_MOST = 16,
+	REQUEST_MEMORY = 1 << 20, CALLERS_MOST = 16, CHECK_MEMORY = 32 << 20,
 	/* What goes over the queue does so in steps of some milliseconds … */
 	STEP_MESSAGES = 4096, STEP_BYTES = 512 << 10, FRAME_BYTES_OF_ROWS = 64 << 10,
 	STEP_CHANGES = 256,
@@ -28,6 +28,7 @@ struct caller {
 	struct callers *callers;
 	struct link    *link;
 	struct answering *under_way;    /* what is answered in steps, or NULL */
+	struct checking *checking;      /* the content that is read for it just now, or NULL */
 	struct timer    again;          /* its next one, when the disk is waited for */
 	unsigned        still;          /* backups that are being taken */
 };
@@ -260,6 +261,8 @@ gather(void *arg, const struct found *f)
 {
 	struct answering *a = arg;
 
+	if (a->request.verb > QUEUE_BOUNCE && f->summary.size <= SMALL_CONTENT)
+		return true;                    /* to be verified: its record was read already */
 	if (a->count == a->room) {
 		a->room = a->room ? 2 * a->room : 64;
 		a->ids = must_grow(a->ids, a->room * sizeof *a->ids);
@@ -363,6 +366,92 @@ answer_some(void *arg)
 		finish_change(c);
 }
 
+/* --- contents, one after another, off the loop ----------------------------------------------- */
+
+/* A content that is being read; the job has it, whoever leaves. */
+struct checking {
+	struct caller *caller;          /* NULL: gone */
+	struct arena  *arena;
+	struct buf     bytes;
+	struct stored  stored;
+	bool           right;
+	struct error   why;
+};
+
+static void check_next(struct caller *);
+
+static void
+checking_free(struct checking *k)
+{
+	if (k->stored.fd != -1)
+		close(k->stored.fd);
+	buf_free(&k->bytes);
+	arena_free(k->arena);
+	free(k);
+}
+
+static void
+check_job(void *arg)
+{
+	struct checking *k = arg;
+
+	k->right = content_check(k->stored.fd, &k->stored.envelope, &k->why);
+}
+
+/* Its next try is warned, and somebody is told, once; the caller in any case. */
+static void
+note_damage(struct answering *a, uint64_t id, const struct error *why)
+{
+	queue_unreadable(a->queue, schedule_find(&a->queue->schedule, id), why);
+	contents_name(&a->why, id, why);
+}
+
+static void
+check_done(void *arg)
+{
+	struct checking *k = arg;
+	struct caller *c = k->caller;
+
+	if (c != NULL) {
+		if (!k->right)
+			note_damage(c->under_way, k->stored.envelope.id, &k->why);
+		c->checking = NULL;
+		check_next(c);
+	}
+	checking_free(k);
+}
+
+/* True when there is a file to be read; what cannot even be opened is told. */
+static bool
+begin_check(struct caller *c, uint64_t id)
+{
+	struct answering *a = c->under_way;
+	struct checking *k = must_alloc(sizeof *k);
+
+	*k = (struct checking){ .caller = c, .arena = arena_new(CHECK_MEMORY), .bytes = BUF(RECORD_MOST) };
+	if (spool_read(a->queue->spool, id, &k->bytes, k->arena, &k->stored, &k->why) && k->stored.fd != -1) {
+		c->checking = k;
+		job(a->queue->jobs, check_job, check_done, k);
+		return true;
+	}
+	if (k->why.text[0] != '\0' && spool_living(a->queue->spool, id))
+		note_damage(a, id, &k->why);
+	checking_free(k);
+	return false;
+}
+
+static void
+check_next(struct caller *c)
+{
+	struct answering *a = c->under_way;
+
+	while (a->at < a->count)
+		if (begin_check(c, a->ids[a->at++]))
+			return;
+	a->done = queue_messages(a->queue);
+	finish(c);
+}
+
 static void
 gather_some(void *arg)
 {
@@ -371,6 +460,8 @@ gather_some(void *arg)
 
 	if (queue_select(a->queue->spool, &a->request, &a->selection, gather, a))
 		link_when_low(c->link, UNSENT_LOW, gather_some, c);
+	else if (a->request.verb > QUEUE_BOUNCE)
+		check_next(c);
 	else
 		answer_some(c);
 }
@@ -451,13 +542,18 @@ send_stats(struct answering *a)
 	send_end(a->link, queue_messages(q), true, NULL);
 }
 
-static void
-send_verdict(struct answering *a)
+/* Segments and catalogue at once, then the contents, which may be many. */
+static bool
+begin_verdict(struct caller *c, struct answering *a)
 {
 	struct error why = { 0 };
-	bool ok = queue_verify(a->queue->spool, a->request.verb, &why);
 
-	send_end(a->link, queue_messages(a->queue), ok, &why);
+	if (queue_verify(a->queue->spool, a->request.verb, &why)) {
+		answer_about_messages(c, a);
+		return true;
+	}
+	send_end(a->link, queue_messages(a->queue), false, &why);
+	return false;
 }
 
 /* The spool keeps still as long as the caller stays. */
@@ -530,7 +626,8 @@ answer(struct caller *c, struct slice payload)
 	} else if (a->request.verb == QUEUE_WHY) {
 		answer_about_the_past(a, payload);
 	} else if (a->request.verb == QUEUE_VERIFY || a->request.verb == QUEUE_REBUILD) {
-		send_verdict(a);
+		if (begin_verdict(c, a))
+			return;
 	} else {
 		answer_about_kept(a, payload);
 	}
@@ -549,6 +646,8 @@ free_caller(struct caller *c)
 	while (c->still-- > 0)
 		spool_go_on(c->callers->queue->spool);
 	timer_clear(c->callers->queue->loop, &c->again);
+	if (c->checking != NULL)
+		c->checking->caller = NULL;
 	answering_free(c->under_way);
 	link_end(c->link);
 	free(c);

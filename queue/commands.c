@@ -215,18 +215,22 @@ static bool
 text_of_file(const struct stored *s, uint64_t n, void (*piece)(void *, struct slice), void *arg,
     struct error *why)
 {
+	struct checksum sum = envelope_checksum(&s->envelope);
 	char *room = must_grow(NULL, PIECE);
 	bool ok = true;
 
 	for (uint64_t at = 0; ok && at < n; ) {
 		size_t part = n - at < PIECE ? (size_t)(n - at) : PIECE;
 
-		if ((ok = file_read_at(s->fd, room, part, (off_t)at, why)))
+		if ((ok = file_read_at(s->fd, room, part, (off_t)at, why))) {
+			checksum_add(&sum, slice_of(room, part));
 			piece(arg, slice_of(room, part));
+		}
 		at += part;
 	}
 	free(room);
-	return ok;
+	return ok && (n < s->envelope.size || checksum_right(&sum) ||
+	    error_set(why, "its content is damaged: it does not have the checksum it had"));
 }
 
 bool

@@ -40,7 +40,7 @@ enum queue_verb {
 	QUEUE_BOUNCE,                   /* for good; the sender is told */
 	/* about the whole spool */
 	QUEUE_STATS,                    /* a row: queue_stats() */
-	QUEUE_VERIFY,                   /* do segments, content and catalogue agree? */
+	QUEUE_VERIFY,                   /* do segments, content and catalogue agree, to the byte? */
 	QUEUE_REBUILD,                  /* make the catalogue again, then the same */
 	QUEUE_BACKUP,                   /* a row: {"segment", "bytes"} of spool_keep_still(), and no end */
 	QUEUE_DUMP,                     /* queue_kept() */
@@ -96,7 +96,10 @@ bool queue_look_at(struct spool *, enum queue_verb, uint64_t id,
 
 /* How the spool is: what spool_usage() tells, in the order of interest. */
 json_t *queue_stats(struct spool *);
-/* Nothing may be on its way. */
+/*
+ * Of VERIFY and REBUILD all but the bytes of contents, which take their time:
+ * spool_verify_contents().  Nothing may be on its way.
+ */
 bool queue_verify(struct spool *, enum queue_verb, struct error *why);
 
 /* Its text, piece by piece: the header, or all of it. */

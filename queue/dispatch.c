@@ -10,6 +10,7 @@
 
 #include "arc/verdict.h"
 #include "base/bug.h"
+#include "base/text.h"
 #include "conf/events.h"
 #include "mail/domain.h"
 #include "mail/ticket.h"
@@ -51,6 +52,7 @@ struct work {
 	struct outgoing      *outgoing;
 	int64_t               begun;
 	bool                  late;     /* it had no turn, and is not tried */
+	bool                  doubted;  /* it was unreadable before: it is read whole first */
 };
 
 static void
@@ -242,6 +244,7 @@ order_of(struct work *w, struct slice head)
 		o.in_file = true;
 		o.file_at = body;
 		o.file_size = e->size - body;
+		o.file_sum = outgoing_checksum(w->outgoing);
 	}
 	o.recipients = arena_get(w->arena, o.count * sizeof *o.recipients);
 	bug_if(o.recipients == NULL);
@@ -294,6 +297,14 @@ with_marks(struct work *w, struct slice head)
 	return all.p != NULL ? all : head;
 }
 
+/* Like what the spool cannot read: tried as long as others are, then its sender is told. */
+static void
+settle_unreadable(struct work *w, const struct error *why)
+{
+	queue_unreadable(w->queue, w->task->message, why);
+	settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
+}
+
 static void
 send_order(void *arg, struct slice head)
 {
@@ -302,6 +313,12 @@ send_order(void *arg, struct slice head)
 	struct order o;
 	struct buf packed = BUF(ORDER_MOST);
 
+	if (outgoing_flaw(w->outgoing) != NULL) {
+		settle_unreadable(w, outgoing_flaw(w->outgoing));
+		return;
+	}
+	if (w->doubted)
+		w->task->message->alarmed = false;
 	if (deliverers(q) == 0) {               /* the deliverer died meanwhile */
 		task_wait(&q->schedule, w->task, 0);
 		free_work(w);
@@ -383,12 +400,12 @@ begin(struct queue *q, struct task *t)
 		not_readable(q, t, &why);
 		return;
 	}
-	t->message->alarmed = t->message->alarmed && !read;
 	if (!read) {
-		queue_unreadable(q, t->message, &why);
-		settle_here(w, STATUS(0, 4, 3, 0, "its text cannot be read here"));
+		settle_unreadable(w, &why);
 		return;
 	}
+	w->doubted = t->message->alarmed && w->stored.fd != -1;
+	t->message->alarmed = w->doubted;
 	switch (w->place.kind) {
 	case PLACE_EXPAND:
 		begin_expanding(w);
@@ -401,7 +418,7 @@ begin(struct queue *q, struct task *t)
 		    : STATUS(0, 5, 1, 1, "there is no such address"));
 		break;
 	default:
-		w->outgoing = outgoing_make(q, &w->stored, &w->place, send_order, w);
+		w->outgoing = outgoing_make(q, &w->stored, &w->place, w->doubted, send_order, w);
 	}
 }
 
@@ -479,6 +496,21 @@ keep_seal(struct work *w, const struct order_result *r)
 		spool_seal(w->queue->spool, w->task->message->id, w->place.seal, fields, NULL, NULL);
 }
 
+/* The deliverer read another text than was stored; what was sealed for a list may be of it. */
+static void
+text_is_unreadable(struct work *w)
+{
+	struct queue *q = w->queue;
+	char id[ID_TEXT + 1];
+	struct error why = { 0 };
+
+	id_text(w->task->message->id, id);
+	error_set(&why, "content/%s is damaged or cannot be read: it was not delivered", id);
+	queue_unreadable(q, w->task->message, &why);
+	if (q->sealed_post.id == w->task->message->id)
+		q->sealed_post.id = 0;
+}
+
 static void
 take_result(struct delivery_link *d, struct slice payload)
 {
@@ -490,7 +522,10 @@ take_result(struct delivery_link *d, struct slice payload)
 	if (order_result_unpack(&r, payload, arena) && (w = find_work(d, r.number, r.id)) != NULL) {
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
-		keep_seal(w, &r);
+		if (r.unreadable)
+			text_is_unreadable(w);
+		else
+			keep_seal(w, &r);
 		history_keep(q, r.story);
 		settle(q, &(struct tried){ w->task, &w->stored.envelope, w->recipients, &r, kind_word(w),
 		    false, false });

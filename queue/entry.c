@@ -309,15 +309,22 @@ own_begin(struct queue *q, struct own *o)
 }
 
 static bool
+write_own(struct own *o, struct slice bytes)
+{
+	o->sum = crc32c(o->sum, bytes);
+	return file_write(o->file.fd, bytes, &o->why);
+}
+
+static bool
 to_file(struct own *o, struct slice bytes)
 {
 	if (o->file.fd == -1) {
 		if (!spool_content_begin(o->queue->spool, &o->file, &o->why) ||
-		    !file_write(o->file.fd, buf_slice(&o->small), &o->why))
+		    !write_own(o, buf_slice(&o->small)))
 			return false;
 		buf_free(&o->small);
 	}
-	return file_write(o->file.fd, bytes, &o->why);
+	return write_own(o, bytes);
 }
 
 void
@@ -378,6 +385,8 @@ own_store(struct own *o, struct envelope *e, void (*done)(void *, struct status)
 	bodies_finish(&o->bodies);
 	e->size = o->size;
 	e->header_size = o->header_size;
+	e->summed = o->file.fd != -1;
+	e->content_sum = o->sum;
 	e->hashed = true;
 	memcpy(e->body_hash, bodies_get(&o->bodies, CANON_RELAXED, BODY_WHOLE)->digest, BODY_HASH);
 	s->done = done;

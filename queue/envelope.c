@@ -14,8 +14,8 @@ enum {
 enum {
 	BIT_RELAYED = 1, BIT_SMTPUTF8 = 2, BIT_EIGHT_BIT = 4, BIT_REQUIRETLS = 8,
 	BIT_TLS_OPTIONAL = 16, BIT_HASHED = 32, BIT_HOLD = 64, BIT_UNCOUNTED = 128, BIT_SRS = 256,
-	BIT_BULK = 512,
-	BITS_KNOWN = 1023,
+	BIT_BULK = 512, BIT_SUMMED = 1024,
+	BITS_KNOWN = 2047,
 };
 
 /* --- packing ---------------------------------------------------------------- */
@@ -50,7 +50,7 @@ bits_of(const struct envelope *e)
 	    (e->eight_bit ? BIT_EIGHT_BIT : 0) | (e->requiretls ? BIT_REQUIRETLS : 0) |
 	    (e->tls_optional ? BIT_TLS_OPTIONAL : 0) | (e->uncounted ? BIT_UNCOUNTED : 0) |
 	    (e->hashed ? BIT_HASHED : 0) | (e->hold ? BIT_HOLD : 0) | (e->srs ? BIT_SRS : 0) |
-	    (e->bulk ? BIT_BULK : 0));
+	    (e->bulk ? BIT_BULK : 0) | (e->summed ? BIT_SUMMED : 0));
 }
 
 void
@@ -74,6 +74,8 @@ envelope_pack(const struct envelope *e, struct buf *b)
 	pack_u64(b, e->size);
 	if (e->hashed)
 		buf_add(b, slice_of(e->body_hash, BODY_HASH));
+	if (e->summed)
+		pack_u32(b, e->content_sum);
 	pack_slice(b, e->verdict);
 	pack_u64(b, e->parent);
 	pack_u32(b, e->parent_recipient);
@@ -88,8 +90,14 @@ envelope_summary(const struct envelope *e)
 	s.client = (struct ip){ .n = 0 };
 	s.omit = NULL;
 	s.omitted = 0;
-	s.hashed = false;
+	s.hashed = s.summed = false;
 	return s;
+}
+
+struct checksum
+envelope_checksum(const struct envelope *e)
+{
+	return (struct checksum){ e->summed, 0, e->content_sum };
 }
 
 /* --- unpacking ---------------------------------------------------------------- */
@@ -178,6 +186,7 @@ unpack_bits(struct unpack *u, struct envelope *e)
 	e->hold = bits & BIT_HOLD;
 	e->srs = bits & BIT_SRS;
 	e->bulk = bits & BIT_BULK;
+	e->summed = bits & BIT_SUMMED;
 }
 
 static void
@@ -237,6 +246,8 @@ envelope_unpack(struct envelope *e, struct slice bytes, struct arena *arena, str
 	e->size = unpack_u64(&u);
 	if (e->hashed)
 		unpack_body_hash(&u, e);
+	if (e->summed)
+		e->content_sum = unpack_u32(&u);
 	e->verdict = unpack_slice(&u);
 	e->parent = unpack_u64(&u);
 	e->parent_recipient = unpack_u32(&u);

@@ -16,6 +16,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/crc32c.h"
 #include "base/error.h"
 #include "base/ip.h"
 #include "mail/dsn.h"
@@ -75,6 +76,8 @@ struct envelope {
 	uint64_t     size;              /* octets as they were received */
 	bool         hashed;            /* body_hash is there: relaxed body (RFC 6376 3.4.4) */
 	unsigned char body_hash[BODY_HASH];
+	bool         summed;            /* content_sum is there: it lies in a file of its own … */
+	uint32_t     content_sum;       /* … whose octets had this CRC32C as they were written */
 	struct slice verdict;           /* what auth concluded, packed by auth */
 
 	/* A post of a list, or a report, is made from another message. */
@@ -87,8 +90,10 @@ struct envelope {
 /* bytes->full tells when it did not fit. */
 void envelope_pack(const struct envelope *, struct buf *bytes);
 bool envelope_unpack(struct envelope *, struct slice bytes, struct arena *, struct error *why);
-/* Without trace, verdict, omitted ranges, hash, ENVID and origin: for a list of many. */
+/* Without trace, verdict, omitted ranges, hash, checksum, ENVID and origin: for a list of many. */
 struct envelope envelope_summary(const struct envelope *);
+/* What its content adds up to, from its first octet; not known: a record guards it, or nobody. */
+struct checksum envelope_checksum(const struct envelope *);
 
 /* --- what goes out ---------------------------------------------------------- */
 

@@ -118,6 +118,7 @@ struct own {
 	struct spool_content file;      /* fd -1: it is small */
 	struct bodies        bodies;
 	uint64_t             size, header_size;
+	uint32_t             sum;       /* CRC32C of what is in the file */
 	bool                 failed;
 	struct error         why;
 };
@@ -262,11 +263,16 @@ struct outgoing;
  * signature (when it leaves this house), the trace, what is left of the header.  A
  * member's own way off the list stands in the header and is signed with it; then
  * nobody else gets the same.  It is made in a job and given to `made`, from the
- * loop; `head` is valid until outgoing_free().
+ * loop; `head` is valid until outgoing_free().  `doubted`: the job reads the content
+ * whole first.
  */
 struct outgoing *outgoing_make(struct queue *, const struct stored *, const struct place_to_go *,
-    void (*made)(void *arg, struct slice head), void *arg);
+    bool doubted, void (*made)(void *arg, struct slice head), void *arg);
 void             outgoing_free(struct outgoing *);      /* also before it is made; NULL is fine */
+/* Once it is made: the content cannot be read, or is damaged, and nothing must leave; or NULL. */
+const struct error *outgoing_flaw(const struct outgoing *);
+/* What the content adds up to: the header, as it was read for this, is in it already. */
+struct checksum  outgoing_checksum(const struct outgoing *);
 /* The fields that were made, to be kept for retries; empty: none. */
 struct slice     outgoing_fields(const struct outgoing *);
 

@@ -36,6 +36,7 @@ struct post {
 	struct list_identity id;
 	struct verdict_record verdict;      /* of the arrival */
 	struct slice        author;         /* address in From, or empty */
+	bool                damaged;        /* so that nothing can be made of it */
 	struct error        why;
 };
 
@@ -268,6 +269,18 @@ drop(const struct post *p, const char *reason, void (*done)(void *, struct statu
 	queue_later_status(p->queue, STATUS(250, 2, 0, 0, "there is nothing to be posted"), done, arg);
 }
 
+/* A post has a checksum of its own: what it is made of must be right. */
+static bool
+is_whole(struct post *p)
+{
+	const struct stored *s = p->stored;
+
+	p->damaged = s->fd != -1 && !content_check(s->fd, &s->envelope, &p->why);
+	if (p->damaged)
+		queue_unreadable(p->queue, schedule_find(&p->queue->schedule, s->envelope.id), &p->why);
+	return !p->damaged;
+}
+
 /* Everything that is known before the post is made. */
 static bool
 look_at_message(struct post *p)
@@ -291,7 +304,7 @@ list_post(struct queue *q, const struct stored *stored, uint32_t recipient, cons
 
 	fill_envelope(&p, recipient);
 	decide_marks(&p);
-	known = look_at_message(&p);
+	known = is_whole(&p) && look_at_message(&p);
 	if (known && listheader_loops(&p.header, &p.id)) {
 		drop(&p, "list-loop", done, arg);
 	} else if (known && p.envelope.count == 0) {
@@ -300,7 +313,8 @@ list_post(struct queue *q, const struct stored *stored, uint32_t recipient, cons
 		log_post(&p);
 		own_store(&p.own, &p.envelope, done, arg);
 	} else {
-		queue_alarm(q, "list", p.why.text);
+		if (!p.damaged)
+			queue_alarm(q, "list", p.why.text);
 		if (p.own.queue != NULL)
 			own_drop(&p.own);
 		queue_later_status(q, STATUS(451, 4, 3, 0, "the post cannot be made now"), done, arg);

@@ -44,7 +44,7 @@ order_pack(const struct order *o, struct buf *b)
 		pack_u8(b, (uint8_t)o->recipients[i].notify);
 	}
 	pack_u8(b, (uint8_t)(o->eight_bit | o->smtputf8 << 1 | o->requiretls << 2 |
-	    o->tls_optional << 3 | o->in_file << 4 | o->uncounted << 5));
+	    o->tls_optional << 3 | o->in_file << 4 | o->uncounted << 5 | o->file_sum.known << 6));
 	pack_u8(b, o->ret);
 	pack_slice(b, o->envid);
 	pack_u64(b, (uint64_t)o->arrived);
@@ -52,6 +52,8 @@ order_pack(const struct order *o, struct buf *b)
 	pack_slice(b, o->body);
 	pack_u64(b, o->file_at);
 	pack_u64(b, o->file_size);
+	pack_u32(b, o->file_sum.sum);
+	pack_u32(b, o->file_sum.whole);
 }
 
 /* So many things of at least `least` bytes each can still be in there. */
@@ -99,6 +101,8 @@ order_unpack(struct order *o, struct slice bytes, struct arena *arena)
 	o->body = unpack_slice(&u);
 	o->file_at = unpack_u64(&u);
 	o->file_size = unpack_u64(&u);
+	o->file_sum.sum = unpack_u32(&u);
+	o->file_sum.whole = unpack_u32(&u);
 	if (!unpack_done(&u) || kind > ORDER_MAILDIR || ret > RET_HDRS)
 		return false;
 	o->kind = (enum order_kind)kind;
@@ -108,6 +112,7 @@ order_unpack(struct order *o, struct slice bytes, struct arena *arena)
 	o->requiretls = flags & 4;
 	o->tls_optional = flags & 8;
 	o->uncounted = flags & 32;
+	o->file_sum.known = flags & 64;
 	o->in_file = flags & 16;
 	return true;
 }
@@ -127,7 +132,7 @@ order_result_pack(const struct order_result *r, struct buf *b)
 	pack_slice(b, r->tls);
 	pack_slice(b, r->policy);
 	pack_slice(b, r->trust);
-	pack_u8(b, (uint8_t)(r->dsn_passed | r->refused << 1));
+	pack_u8(b, (uint8_t)(r->dsn_passed | r->refused << 1 | r->unreadable << 2));
 	pack_slice(b, r->story);
 }
 
@@ -155,6 +160,7 @@ order_result_unpack(struct order_result *r, struct slice bytes, struct arena *ar
 	flags = unpack_u8(&u);
 	r->dsn_passed = flags & 1;
 	r->refused = flags & 2;
+	r->unreadable = flags & 4;
 	r->story = unpack_slice(&u);
 	return unpack_done(&u);
 }

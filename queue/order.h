@@ -11,6 +11,7 @@
 #ifndef QUEUE_ORDER_H
 #define QUEUE_ORDER_H
 
+#include "base/crc32c.h"
 #include "base/pack.h"
 #include "mail/dsn.h"
 #include "mail/status.h"
@@ -67,6 +68,7 @@ struct order {
 	struct slice    body;           /* all of it, unless it is in a file */
 	bool            in_file;        /* it is: the frame has its descriptor … */
 	uint64_t        file_at, file_size;     /* … and this is the part of it */
+	struct checksum file_sum;       /* of all of it; what stands before that part is in it already */
 };
 
 struct order_outcome {
@@ -84,6 +86,7 @@ struct order_result {
 	struct slice policy, trust;     /* "sts-enforce", "verified" */
 	bool         dsn_passed;        /* the host knows DSN and was told what the sender wants */
 	bool         refused;           /* spoken to, the host did not let us begin: "421 too many …" */
+	bool         unreadable;        /* the file is not what was stored, or the disk refuses it */
 	struct slice story;             /* lines of the log, for `why`: what else happened */
 };
 

@@ -10,6 +10,11 @@
  * In this order of making: trace, then DKIM, then the seal over all of it.  The
  * body is not looked at; its hash was made when it came in, unless there was no key
  * then.  Signatures are made in a job, since an RSA signature takes half a millisecond.
+ *
+ * Large content is checked by the deliverer, who reads the body anyway: he goes on with
+ * the checksum of the header, made of the very bytes that the header here is made of.
+ * Once it was found damaged, nobody is troubled with it again before it has been read
+ * whole here.
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -21,6 +26,7 @@
 #include "auth/from.h"
 #include "base/bug.h"
 #include "base/file.h"
+#include "base/text.h"
 #include "conf/events.h"
 #include "mail/domain.h"
 #include "mail/listheader.h"
@@ -39,6 +45,10 @@ struct outgoing {
 	bool            post;           /* of a list: many get the same */
 	bool            own;            /* nobody gets the same: it is not kept */
 	unsigned char   body_hash[BODY_HASH];
+	struct envelope check;          /* what is needed to check the content, … */
+	int             check_fd;       /* … if it is to be done here; else -1 */
+	struct checksum sum;            /* of the content, up to the end of the header */
+	bool            flawed;         /* it cannot be read, or is damaged: see `why` */
 	bool            unhashed;       /* to be made of: */
 	struct slice    body;
 	int             body_fd;        /* or this, from body_at to body_end; else -1 */
@@ -69,6 +79,8 @@ free_now(struct outgoing *o)
 	buf_free(&o->head);
 	if (o->body_fd != -1)
 		close(o->body_fd);
+	if (o->check_fd != -1)
+		close(o->check_fd);
 	arena_free(o->arena);
 	free(o);
 }
@@ -88,6 +100,18 @@ struct slice
 outgoing_fields(const struct outgoing *o)
 {
 	return o == NULL || o->kept || o->own ? NONE : buf_slice(&o->fields);
+}
+
+const struct error *
+outgoing_flaw(const struct outgoing *o)
+{
+	return o->flawed ? &o->why : NULL;
+}
+
+struct checksum
+outgoing_checksum(const struct outgoing *o)
+{
+	return o->sum;
 }
 
 /* --- whose keys ------------------------------------------------------------------ */
@@ -194,34 +218,35 @@ header_leaving(const struct envelope *e, struct slice header, struct buf *to)
 }
 
 static bool
-build_base(struct outgoing *o, const struct stored *s)
+build_base(struct outgoing *o, const struct stored *s, struct error *why)
 {
 	struct buf header = BUF(HEAD_MOST);
-	struct error why;
-	bool ok = stored_header(s, &header, &why);
+	bool ok = stored_header(s, &header, why);
 
 	if (ok)
 		header_leaving(&s->envelope, buf_slice(&header), &o->base);
+	o->sum = envelope_checksum(&s->envelope);
+	checksum_add(&o->sum, buf_slice(&header));
 	buf_free(&header);
-	return ok && !o->base.full;
+	return ok && (!o->base.full || error_set(why, "it is too large"));
 }
 
 /* A member's own way off the list, in the header of his copy. */
 static bool
-add_one_click(struct outgoing *o, struct slice uri)
+add_one_click(struct outgoing *o, struct slice uri, struct error *why)
 {
 	struct header header;
 	struct edit edit;
 	struct slice block = arena_copy(o->arena, buf_slice(&o->base));
 
-	if (block.p == NULL || !header_parse(&header, block, o->arena, NULL))
-		return false;
+	if (block.p == NULL || !header_parse(&header, block, o->arena, why))
+		return error_set(why, "it cannot be parsed again");
 	edit_begin(&edit, &header, o->arena);
 	listheader_one_click(&edit, uri);
 	buf_clear(&o->base);
 	for (size_t i = 0; i < edit.header.count; i++)
 		buf_add(&o->base, edit.header.fields[i].whole);
-	return !edit.full && !o->base.full;
+	return (!edit.full && !o->base.full) || error_set(why, "it is too large");
 }
 
 /* --- a body that nobody hashed --------------------------------------------------------- */
@@ -343,7 +368,8 @@ make(void *arg)
 {
 	struct outgoing *o = arg;
 
-	if (o->unhashed && !hash_body(o))
+	o->flawed = o->check_fd != -1 && !content_check(o->check_fd, &o->check, &o->why);
+	if (o->flawed || o->kept || (o->unhashed && !hash_body(o)))
 		return;
 	sign(o);
 	seal(o);
@@ -363,7 +389,7 @@ log_made(const struct outgoing *o)
 {
 	struct log_line l;
 
-	if (o->seal_domain.n == 0 && o->signer_count == 0)
+	if (o->flawed || o->kept || (o->seal_domain.n == 0 && o->signer_count == 0))
 		return;
 	l = log_event(o->queue->options.log, &EVENT_SEALED, o->id);
 	if (o->seal_domain.n > 0) {
@@ -420,7 +446,7 @@ job_done(void *arg)
 		return;
 	}
 	log_made(o);
-	if (o->post && !o->own)
+	if (o->post && !o->own && !o->kept)
 		remember(o);
 	tell(o);
 }
@@ -439,37 +465,68 @@ fields_kept(struct outgoing *o)
 	return o->kept;
 }
 
-struct outgoing *
-outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go *to,
-    void (*made)(void *, struct slice), void *arg)
+/* Its header cannot be made: there is nothing to be signed, nor to be sent. */
+static bool
+base_is_flawed(struct outgoing *o, const struct stored *s, const struct place_to_go *to)
 {
-	struct outgoing *o = must_alloc(sizeof *o);
+	struct error why = { 0 };
+	char id[ID_TEXT + 1];
 
-	*o = (struct outgoing){ .queue = q, .id = s->envelope.id, .arena = arena_new(MEMORY),
-	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN, .body_fd = -1,
-	    .now = clock_now(q->loop->clock), .made = made, .arg = arg };
-	o->seal_domain = arena_copy(o->arena, to->seal);
-	o->own = to->one_click.n > 0;
-	o->post = s->envelope.parent != 0;
-	memcpy(o->body_hash, s->envelope.body_hash, sizeof o->body_hash);
-	if (!build_base(o, s) || (o->own && !add_one_click(o, to->one_click)))
-		queue_alarm(q, "message", "its header cannot be read again");
-	if (fields_kept(o)) {
-		loop_later(q->loop, &o->tell, tell, o);
-		return o;
-	}
+	o->flawed = !build_base(o, s, &why) || (o->own && !add_one_click(o, to->one_click, &why));
+	id_text(o->id, id);
+	if (o->flawed)
+		error_set(&o->why, "the header of message %s: %.200s", id, why.text);
+	o->why.number = why.number;
+	return o->flawed;
+}
+
+static void
+choose_signers(struct outgoing *o, const struct stored *s, const struct place_to_go *to)
+{
 	if (s->envelope.verdict.n == 0 ||
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
 		o->verdict = (struct verdict_record){ .arc = ARC_NONE };
 	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if ((o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s))
 		o->signer_count = 0, o->sealer = NULL;
-	if (o->signer_count == 0 && o->sealer == NULL) {
-		log_made(o);
+}
+
+/* Without a descriptor for it the deliverer finds out. */
+static void
+keep_doubted(struct outgoing *o, const struct stored *s)
+{
+	o->check = (struct envelope){ .id = s->envelope.id, .size = s->envelope.size,
+	    .summed = s->envelope.summed, .content_sum = s->envelope.content_sum };
+	o->check_fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+}
+
+struct outgoing *
+outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go *to, bool doubted,
+    void (*made)(void *, struct slice), void *arg)
+{
+	struct outgoing *o = must_alloc(sizeof *o);
+
+	*o = (struct outgoing){ .queue = q, .id = s->envelope.id, .arena = arena_new(MEMORY),
+	    .base = BUF(HEAD_MOST), .fields = BUF(HEAD_MOST), .sealing = ARC_BROKEN, .body_fd = -1,
+	    .check_fd = -1, .now = clock_now(q->loop->clock), .made = made, .arg = arg };
+	o->seal_domain = arena_copy(o->arena, to->seal);
+	o->own = to->one_click.n > 0;
+	o->post = s->envelope.parent != 0;
+	memcpy(o->body_hash, s->envelope.body_hash, sizeof o->body_hash);
+	if (base_is_flawed(o, s, to)) {
 		loop_later(q->loop, &o->tell, tell, o);
 		return o;
 	}
-	o->working = true;
-	job(q->jobs, make, job_done, o);
+	if (doubted)
+		keep_doubted(o, s);
+	if (!fields_kept(o))
+		choose_signers(o, s, to);
+	if (o->signer_count > 0 || o->sealer != NULL || o->check_fd != -1) {
+		o->working = true;
+		job(q->jobs, make, job_done, o);
+		return o;
+	}
+	log_made(o);
+	loop_later(q->loop, &o->tell, tell, o);
 	return o;
 }

@@ -233,20 +233,32 @@ salt_of(struct slice bytes)
 	return (uint64_t)upper << 32 | crc;
 }
 
+/* Its checksum is that of a head, of any format there was, with this salt. */
+static bool
+head_agrees(uint64_t salt, const struct spool_record *first, struct slice head, uint32_t number)
+{
+	struct segment_head h = { 1, number, first->sequence, salt };
+	char block[SPOOL_BLOCK];
+
+	for (; h.format <= SEGMENT_FORMAT; h.format++) {
+		segment_head_pack(&h, block);
+		if (number_at(head, CRC_AT) == number_at(slice_of(block, sizeof block), CRC_AT))
+			return true;
+	}
+	return false;
+}
+
 /* Any first record has a salt that fits; that it is the spool's somebody else must say. */
 static bool
 is_confirmed(uint64_t salt, const struct spool_record *first, struct slice head, uint32_t number,
     struct slice rest)
 {
-	const struct segment_head h = { SEGMENT_FORMAT, number, first->sequence, salt };
 	struct walk w = { rest, SPOOL_BLOCK, SPOOL_BLOCK, first->sequence, NO_LIMIT, salt };
-	char block[SPOOL_BLOCK];
 	struct spool_record r;
 	struct damage d;
 	uint64_t at;
 
-	segment_head_pack(&h, block);
-	return number_at(head, CRC_AT) == number_at(slice_of(block, sizeof block), CRC_AT) ||
+	return head_agrees(salt, first, head, number) ||
 	    (walk_next(&w, &r, &at, &d) == WALK_RECORD && walk_next(&w, &r, &at, &d) == WALK_RECORD);
 }
 

@@ -35,7 +35,13 @@
  * those void: they belong to a write that failed and was done again.
  *
  * A new format gets a new number here.  A program reads all formats up to its own
- * and writes its own; old segments vanish as they are recycled.  Pure.
+ * and writes its own; old segments vanish as they are recycled.
+ *
+ *     1       content in a file of its own has no checksum
+ *     2       the envelope of such a message may have one (envelope.h); a record that
+ *             was copied out of a segment of format 1 has none
+ *
+ * Pure.
  */
 #ifndef QUEUE_RECORD_H
 #define QUEUE_RECORD_H
@@ -44,7 +50,7 @@
 #include "queue/envelope.h"
 
 enum {
-	SEGMENT_FORMAT = 1,
+	SEGMENT_FORMAT = 2,
 	SPOOL_BLOCK = 4096,
 	RECORD_HEADER = 40,
 	SMALL_CONTENT = 256 << 10,      /* a longer one has a file of its own */

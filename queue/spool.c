@@ -18,7 +18,7 @@
 #include "queue/spool_inside.h"
 
 enum { SEGMENT_BYTES = 64 << 20, WAITING_BYTES = 64 << 20, SEGMENT_LEAST = 4 * SPOOL_BLOCK,
-	QUICK = 300, FEW = 4, MANY = 8192, WALK_ROWS = 500 };
+	QUICK = 300, FEW = 4, MANY = 8192, WALK_ROWS = 500, PIECE = 256 << 10 };
 
 /* --- small words ------------------------------------------------------------------------ */
 
@@ -226,6 +226,40 @@ open_content(struct spool *s, struct stored *m, struct error *why)
 	close(m->fd);
 	m->fd = -1;
 	return error_set(why, "%s does not have the length it had", path);
+}
+
+static bool
+sum_up(int fd, uint64_t size, struct checksum *sum, struct error *why)
+{
+	char *piece = must_alloc(PIECE);
+	bool ok = true;
+
+	for (uint64_t at = 0; ok && at < size; at += PIECE) {
+		size_t n = size - at < PIECE ? (size_t)(size - at) : PIECE;
+
+		ok = file_read_at(fd, piece, n, (off_t)at, why);
+		checksum_add(sum, slice_of(piece, ok ? n : 0));
+	}
+	free(piece);
+	return ok;
+}
+
+bool
+content_check(int fd, const struct envelope *e, struct error *why)
+{
+	struct checksum sum = envelope_checksum(e);
+	struct error local = { 0 };
+	char id[ID_TEXT + 1];
+
+	id_text(e->id, id);
+	if (!sum_up(fd, e->size, &sum, &local)) {
+		error_set(why, "content/%s: %.200s", id, local.text);
+		if (why != NULL)
+			why->number = local.number;
+		return false;
+	}
+	return checksum_right(&sum) ||
+	    error_set(why, "content/%s is damaged: it does not have the checksum it had", id);
 }
 
 bool

@@ -78,6 +78,10 @@
  * formats up to its own, refuses to open a newer one, and writes its own into
  * segments it begins; old ones vanish as their messages do.
  *
+ * A record guards what is in it by its CRC32C.  What lies in content/ID is guarded by
+ * the checksum that its writer made of it and put into the envelope; whoever reads all
+ * of it compares.  A content of format 1 has none, and is as good as its length.
+ *
  * Everything here belongs to the loop's thread.  Results come through callbacks
  * out of spool_complete(), never out of the call that asked.
  */
@@ -159,7 +163,10 @@ struct spool_content {
 
 bool spool_content_begin(struct spool *, struct spool_content *, struct error *why);
 void spool_content_drop(struct spool *, struct spool_content *);
-/* The file must have envelope.size bytes.  The content is taken, whatever becomes of it. */
+/*
+ * The file must have envelope.size bytes, and envelope.content_sum is theirs.  The
+ * content is taken, whatever becomes of it.
+ */
 void spool_store_file(struct spool *, const struct envelope *, struct spool_content,
     spool_done *, void *arg);
 
@@ -186,6 +193,11 @@ bool spool_living(const struct spool *, uint64_t id);
  */
 bool spool_read(struct spool *, uint64_t id, struct buf *bytes, struct arena *, struct stored *,
     struct error *why);
+/*
+ * Is this file the content that was stored with the envelope?  It is read whole, which
+ * takes as long as the disk does; any thread may ask.
+ */
+bool content_check(int fd, const struct envelope *, struct error *why);
 /* The fields made for a route are added to `fields`; false when there are none. */
 bool spool_read_seal(struct spool *, uint64_t id, struct slice route, struct buf *fields);
 /* Summary and states of one message; false when it cannot be read. */
@@ -250,5 +262,12 @@ void spool_rebuild(struct spool *);
  * has each message its content?  Nothing may be on its way.
  */
 bool spool_verify(struct spool *, struct error *why);
+/*
+ * content_check() of all messages that have a file.  Each that is damaged is told as
+ * news and counted in usage.damages; `why` names them.
+ */
+bool spool_verify_contents(struct spool *, struct error *why);
+/* The sentence about damaged contents, with one more: the first as it is, of others the ids. */
+void contents_name(struct error *why, uint64_t id, const struct error *one);
 
 #endif

@@ -26,6 +26,7 @@
 enum {
 	ASIDE_MOST = 9999,              /* files of one name in damaged/ */
 	NEAR = 1000,                    /* so far ahead a number without a segment still counts */
+	VERIFY_MEMORY = 32 << 20,       /* for the envelope of one message */
 };
 
 /* --- directories ------------------------------------------------------------------------- */
@@ -711,6 +712,62 @@ counts_are_right(const struct spool *s, const struct living *truth, struct error
 			    (unsigned long long)living_bytes(&s->living, n));
 	}
 	return true;
+}
+
+void
+contents_name(struct error *why, uint64_t id, const struct error *one)
+{
+	static const char more[] = ", and more";
+	size_t n = strlen(why->text), room = sizeof why->text - n;
+	char text[ID_TEXT + 1];
+
+	id_text(id, text);
+	if (n == 0)
+		*why = *one;
+	else if (room > ID_TEXT + 30)
+		snprintf(why->text + n, room, "%s%s",
+		    strstr(why->text, "; so is ") == NULL ? "; so is " : ", ", text);
+	else if (strstr(why->text, more) == NULL && room > sizeof more)
+		memcpy(why->text + n, more, sizeof more);
+}
+
+/* One message.  That its record is damaged the reader tells, that it has no file the start. */
+static bool
+content_is_right(struct spool *s, const struct whereabouts *w, struct error *why)
+{
+	struct arena *arena = arena_new(VERIFY_MEMORY);
+	struct buf bytes = BUF(RECORD_MOST);
+	struct error local = { 0 };
+	struct stored m;
+	bool ok = spool_read(s, w->id, &bytes, arena, &m, &local) &&
+	    (m.fd == -1 || content_check(m.fd, &m.envelope, &local));
+
+	if (m.fd != -1)
+		close(m.fd);
+	buf_free(&bytes);
+	arena_free(arena);
+	if (ok)
+		return true;
+	if (m.envelope.count > 0 && has_content(s, w)) {        /* else it was told already */
+		s->usage.damages++;
+		spool_say(s, SPOOL_DAMAGE, "%s", local.text);
+	}
+	contents_name(why, w->id, &local);
+	return false;
+}
+
+bool
+spool_verify_contents(struct spool *s, struct error *why)
+{
+	const struct whereabouts *w;
+	struct error all = { 0 };
+	size_t at = 0;
+	bool right = true;
+
+	while ((w = living_next(&s->living, &at)) != NULL)
+		if (w->large && w->message.segment != 0)
+			right = content_is_right(s, w, &all) && right;
+	return right || error_set(why, "%s", all.text);
 }
 
 bool

@@ -23,6 +23,7 @@ struct telling {
 	struct arena *arena;
 	struct buf    bytes;            /* of the message it is about */
 	struct stored stored;
+	bool          doubted;          /* it was unreadable before */
 	const struct recipient **recipients;    /* those it is about */
 	struct report report;
 	struct buf    text;
@@ -115,6 +116,8 @@ received(struct telling *t)
 
 	if (s->fd == -1)
 		return s->content;
+	if (t->doubted && !content_check(s->fd, &s->envelope, NULL))
+		return NONE;
 	to = arena_get(t->arena, n);
 	return to != NULL && file_read_at(s->fd, to, n, 0, NULL) ? slice_of(to, n) : NONE;
 }
@@ -230,12 +233,14 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
     void (*done)(void *, struct status), void *arg)
 {
 	struct telling *t = must_alloc(sizeof *t);
+	struct message *m = schedule_find(&q->schedule, id);
 	struct error why = { 0 };
 
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .bytes = BUF(RECORD_MOST),
-	    .text = BUF(TEXT_MOST), .stored.fd = -1, .done = done, .arg = arg };
+	    .text = BUF(TEXT_MOST), .stored.fd = -1, .doubted = m != NULL && m->alarmed, .done = done,
+	    .arg = arg };
 	if (!spool_read(q->spool, id, &t->bytes, t->arena, &t->stored, &why)) {
-		if (queue_unreadable(q, schedule_find(&q->schedule, id), &why)) {
+		if (queue_unreadable(q, m, &why)) {
 			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
 			return;
 		}

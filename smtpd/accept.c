@@ -354,8 +354,9 @@ fill_envelope(struct accept *a, struct envelope *e)
 		.relayed = a->client.relay, .smtputf8 = m->smtputf8, .eight_bit = in->eight_bit,
 		.requiretls = m->requiretls, .tls_optional = tls_optional(a), .ret = m->ret,
 		.envid = m->envid, .trace = buf_slice(&a->trace), .header_size = in->header.block.n,
-		.size = in->size, .verdict = buf_slice(&a->packed), .hashed = hash != NULL,
-		.bulk = is_bulk(a), .srs = forecast_spf_hurts(a->onward),
+		.size = in->size, .summed = in->file_number != 0, .content_sum = in->sum,
+		.verdict = buf_slice(&a->packed), .hashed = hash != NULL, .bulk = is_bulk(a),
+		.srs = forecast_spf_hurts(a->onward),
 	};
 	if (hash != NULL)
 		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);

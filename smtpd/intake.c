@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "base/bug.h"
+#include "base/crc32c.h"
 #include "base/file.h"
 #include "base/text.h"
 #include "smtpd/intake.h"
@@ -119,6 +120,7 @@ write_out(struct intake *in, struct slice text)
 		{ (void *)(uintptr_t)text.p, text.n } };
 	struct error why = { 0 };
 
+	in->sum = crc32c(crc32c(in->sum, buf_slice(&in->crumbs)), text);
 	if (file_write_pieces(in->file, pieces, 2, (off_t)in->written, &why)) {
 		in->written += in->crumbs.n + text.n;
 		buf_clear(&in->crumbs);

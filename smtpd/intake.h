@@ -33,6 +33,7 @@ struct intake {
 	struct buf      crumbs;         /* short pieces, on their way to it */
 	uint64_t        written;        /* octets of it … */
 	uint64_t        hastened;       /* … and how many of those were sent on to the disk */
+	uint32_t        sum;            /* … and the CRC32C of all that were written */
 	uint64_t        file_number;    /* how the queue calls it; 0: none, or it has it back */
 	uint64_t        size;           /* octets so far */
 	struct status   flaw;           /* class 0: none.  What comes after a flaw is dropped */

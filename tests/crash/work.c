@@ -129,6 +129,8 @@ large(uint64_t id, size_t n)
 	struct spool_content c;
 	char *text = text_of(id, n);
 
+	e.summed = true;
+	e.content_sum = crc32c(0, slice_of(text, n));
 	if (spool_content_begin(life.spool, &c, NULL)) {
 		if (file_write(c.fd, slice_of(text, n), NULL))
 			spool_store_file(life.spool, &e, c, answered, ask('s', 'a', id, (unsigned)n));
@@ -508,7 +510,7 @@ look(struct check *k, struct error *why)
 	spool_each(k->spool, look_at, k);
 	count_lost(k);
 	spool_drain(k->spool);
-	if (!spool_verify(k->spool, why) && k->lie[0] == '\0')
+	if (!(spool_verify(k->spool, why) && spool_verify_contents(k->spool, why)) && k->lie[0] == '\0')
 		snprintf(k->lie, sizeof k->lie, "%s", why->text);
 }
 

@@ -281,6 +281,7 @@ def test_a_backup_that_is_not_what_was_saved_takes_no_place(four, tmp_path, harm
 @pytest.mark.parametrize("up", [True, False], ids=["up", "down"])
 @pytest.mark.parametrize("harm, left, said", [
     (lose_content, 4, r"the content of message \w+ is not there"),
+    (harm_content, 4, r"content/\w+ is damaged: it does not have the checksum it had"),
     (harm_a_record, 3, r"segment 00000001: \d+ bytes from \d+ on cannot be read"),
 ])
 def test_a_backup_goes_on_past_what_is_damaged_and_says_so(four, tmp_path, harm, left, said, up):

@@ -7,9 +7,12 @@
  * what is told of their sessions.
  */
 #include <netinet/in.h>
+#include <sys/mman.h>
+
 #include <signal.h>
 #include <unistd.h>
 
+#include "base/file.h"
 #include "base/gzip.h"
 #include "conf/files.h"
 #include "delivery/attempt.h"
@@ -742,6 +745,67 @@ nobody_waits_for_a_queue_that_stays(void **state)
 	close_house(&h);
 }
 
+/* --- a text in a file -------------------------------------------------------------------------- */
+
+enum { BODY = 200000 };
+
+/* A file with so many octets of body behind a header, handed over with what it should add up to. */
+static void
+hand_file_over(struct house *h, uint64_t said, uint32_t wrong)
+{
+	struct order_recipient to = { .address = S("x@a.test") };
+	struct slice head = S("Subject: x\r\n");
+	struct order o = { .number = 1, .id = 1, .domain = S("a.test"), .sender = S("s@us.test"), .recipients = &to,
+	    .count = 1, .head = head, .in_file = true, .file_at = head.n };
+	struct buf text = BUF(1 << 20), b = BUF(4096);
+	int fd = memfd_create("content", MFD_CLOEXEC);
+
+	buf_add(&text, head);
+	while (text.n < BODY)
+		buf_add(&text, S("\r\n.a line\r\n"));
+	assert_true(file_write(fd, buf_slice(&text), NULL));
+	o.file_size = text.n - head.n + said;
+	o.file_sum = (struct checksum){ true, crc32c(0, head), crc32c(0, buf_slice(&text)) ^ wrong };
+	order_pack(&o, &b);
+	h->over = false;
+	link_send(h->queue, FRAME_ORDER, buf_slice(&b), fd);
+	for (int i = 0; i < 100 && !h->over; i++)
+		run_for(100);
+	assert_true(h->over);
+	buf_free(&text), buf_free(&b);
+}
+
+/*
+ * The dot is said when all of the file has been read and is what it was; else nobody
+ * gets it, neither this host nor the next, and the connection breaks (RFC 5321 4.1.1.10).
+ */
+static void
+a_damaged_text_gets_no_dot(void **state)
+{
+	static const struct { uint64_t said; uint32_t wrong; bool whole; } cases[] = {
+		{ 0, 0, true }, { 0, 1, false }, { 1, 0, false }, { 0, 0, true },
+	};
+	struct house h;
+
+	(void)state;
+	open_house(&h, "a.test MX 10 mx.a.test\na.test MX 20 mx2.a.test\nmx.a.test A 192.0.2.1\n"
+	    "mx2.a.test A 192.0.2.2\n");
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		size_t taken = w.taken, connects = w.connects;
+		const struct status *s;
+
+		hand_file_over(&h, cases[i].said, cases[i].wrong);
+		s = &h.result.outcomes[0].status;
+		assert_case(w.taken - taken == cases[i].whole, i, "taken");
+		assert_case(h.result.unreadable == !cases[i].whole, i, "unreadable");
+		assert_case(cases[i].whole ? status_good(*s) : status_transient(*s) && s->subject == 3, i, "status");
+		run_for(10 * SECOND);
+		assert_case(w.connects - connects <= 1, i, "nobody else is tried");
+	}
+	assert_true(w.handshakes >= 1);
+	close_house(&h);
+}
+
 /* Sent away at the door is told apart from what is said of a message. */
 static void
 a_host_that_refuses_is_told_of(void **state)
@@ -964,6 +1028,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(reports_are_posted, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_is_drained_stays_until_a_result_is_written_down, setup, teardown),
 		cmocka_unit_test_setup_teardown(nobody_waits_for_a_queue_that_stays, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_damaged_text_gets_no_dot, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_refuses_is_told_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_does_not_answer_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_a_policy_is_counted, setup, teardown),

@@ -22,7 +22,7 @@ full(void)
 		.ret = RET_HDRS, .envid = S("id 1"), .trace = S("Received: from x\r\n"),
 		.omit = OMIT, .omitted = COUNT(OMIT), .header_size = 100, .size = 1000, .hashed = true,
 		.verdict = S_INIT("\1\2\3"), .parent = 77, .parent_recipient = 3, .hold = true, .srs = true,
-		.bulk = true,
+		.bulk = true, .summed = true, .content_sum = 0xfedcba98,
 	};
 
 	ip_parse(S("2001:db8::1"), &e.client);
@@ -64,6 +64,7 @@ assert_same(const struct envelope *a, const struct envelope *b)
 	assert_int_equal(a->hold, b->hold);
 	assert_int_equal(a->srs, b->srs);
 	assert_int_equal(a->bulk, b->bulk);
+	assert_true(a->summed == b->summed && a->content_sum == b->content_sum);
 }
 
 static void
@@ -201,7 +202,7 @@ a_summary_keeps_what_a_list_shows(void **state)
 	assert_int_equal(got.size, e.size);
 	assert_true(slice_eq(got.sender, e.sender) && got.hold && got.requiretls);
 	assert_int_equal(got.count, e.count);
-	assert_int_equal(got.trace.n + got.verdict.n + got.helo.n + got.omitted + got.hashed, 0);
+	assert_int_equal(got.trace.n + got.verdict.n + got.helo.n + got.omitted + got.hashed + got.summed, 0);
 }
 
 /* --- what goes out ---------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "unit.h"
 
 static char root[64], box[96];
+static bool unreadable;                 /* the newest delivery: it was the content */
 
 static int
 setup(void **state)
@@ -42,7 +43,7 @@ deliver(const char *name, const char *text)
 
 	why = (struct error){ 0 };
 	return maildir_deliver(&(struct maildir_mail){ .directory = box, .name = name, .pieces = &piece,
-	    .count = 1, .content = -1 }, &why);
+	    .count = 1, .content = -1 }, &unreadable, &why);
 }
 
 static unsigned
@@ -141,7 +142,7 @@ test_line_ends(void **state)
 		char path[64];
 
 		snprintf(name, sizeof name, "cut-%zu", cut);
-		assert_true(status_good(maildir_deliver(&m, &why)));
+		assert_true(status_good(maildir_deliver(&m, &unreadable, &why)));
 		snprintf(path, sizeof path, "new/%s", name);
 		assert_file(path, want);
 	}
@@ -169,16 +170,46 @@ test_content_in_a_file(void **state)
 	m.content = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	assert_true(file_write(m.content, buf_slice(&big), &why));
 	m.size = big.n - 7;
-	assert_true(status_good(maildir_deliver(&m, &why)));
+	assert_true(status_good(maildir_deliver(&m, &unreadable, &why)));
 	assert_file("new/big", want.p);
 	m.name = "short";
 	m.size += 1;                            /* more than there is: not a shorter message */
-	assert_true(status_transient(maildir_deliver(&m, &why)));
+	assert_true(status_transient(maildir_deliver(&m, &unreadable, &why)) && unreadable);
 	assert_int_equal(files_in("new"), 1);
 	assert_int_equal(files_in("tmp"), 0);
 	close(m.content);
 	buf_free(&big);
 	buf_free(&want);
+}
+
+/* What is not what was stored never leaves tmp, whether the flaw is in this part or before it. */
+static void
+test_damaged_content(void **state)
+{
+	static const struct { uint32_t before, whole; bool known, right; } cases[] = {
+		{ 0, 0, true, true }, { 1, 0, true, false }, { 0, 1, true, false }, { 1, 1, false, true },
+	};
+	static const char text[] = "Subject: x\r\n\r\nbody\r\n";
+	struct slice head = S("Subject: x\r\n"), all = slice(text);
+	char path[200], name[32];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/content", root);
+	assert_true(file_replace(path, all, 0600, NULL));
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct maildir_mail m = { .directory = box, .name = name, .pieces = &head, .count = 1,
+			.content = open(path, O_RDONLY | O_CLOEXEC), .from = (off_t)head.n, .size = all.n - head.n,
+			.sum = { cases[i].known, crc32c(0, head) ^ cases[i].before,
+			    crc32c(0, all) ^ cases[i].whole } };
+		struct error why = { 0 };
+
+		snprintf(name, sizeof name, "damaged-%zu", i);
+		assert_case(status_good(maildir_deliver(&m, &unreadable, &why)) == cases[i].right, i, "status");
+		assert_case(unreadable == !cases[i].right, i, "unreadable");
+		assert_int_equal(files_in("tmp"), 0);
+		close(m.content);
+	}
+	assert_int_equal(files_in("new"), 2);
 }
 
 /* Without room: later, and nothing is left lying about. */
@@ -231,7 +262,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_names), T(test_delivered), T(test_again), T(test_line_ends), T(test_content_in_a_file),
-		T(test_no_room), T(test_no_mailbox),
+		T(test_damaged_content), T(test_no_room), T(test_no_mailbox),
 	};
 
 	return cmocka_run_group_tests_name("maildir", tests, NULL, NULL);

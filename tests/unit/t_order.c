@@ -14,7 +14,8 @@ an_order(void)
 	return (struct order){ .number = 1, .id = 2, .kind = ORDER_LMTP, .domain = S("x.test"),
 	    .place = S("127.0.0.1:24"), .sender = S("s@y.test"), .recipients = RECIPIENTS, .count = 2,
 	    .ret = RET_HDRS, .envid = S("id"), .arrived = 1795342332000, .head = S("Subject: x\r\n"),
-	    .body = S("\r\nbody\0\r\n"), .file_at = 5, .file_size = UINT64_MAX };
+	    .body = S("\r\nbody\0\r\n"), .file_at = 5, .file_size = UINT64_MAX,
+	    .file_sum = { true, 0x89abcdef, UINT32_MAX } };
 }
 
 /* --- orders --------------------------------------------------------------------------- */
@@ -47,6 +48,7 @@ test_round_trip(void **state)
 	assert_int_equal(got.body.n, 9);
 	assert_int_equal(got.file_at, 5);
 	assert_true(got.file_size == UINT64_MAX);
+	assert_true(got.file_sum.known && got.file_sum.sum == 0x89abcdef && got.file_sum.whole == UINT32_MAX);
 }
 
 /* Each flag travels alone. */
@@ -54,17 +56,17 @@ static void
 test_flags(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < 32; i++) {
+	for (unsigned i = 0; i < 64; i++) {
 		struct order got, in = an_order();
 
 		in.eight_bit = i & 1, in.smtputf8 = i & 2, in.requiretls = i & 4;
-		in.tls_optional = i & 8, in.in_file = i & 16;
+		in.tls_optional = i & 8, in.in_file = i & 16, in.file_sum.known = i & 32;
 		buf_clear(&bytes);
 		order_pack(&in, &bytes);
 		assert_true(order_unpack(&got, buf_slice(&bytes), arena));
 		assert_true(got.eight_bit == in.eight_bit && got.smtputf8 == in.smtputf8 &&
 		    got.requiretls == in.requiretls && got.tls_optional == in.tls_optional &&
-		    got.in_file == in.in_file);
+		    got.in_file == in.in_file && got.file_sum.known == in.file_sum.known);
 	}
 }
 

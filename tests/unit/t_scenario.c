@@ -90,7 +90,7 @@ static const struct {
 	    "\"expired\" or \"refused\", not \"mesage\"|"
 	    "expect (delivered | deferred | bounced | expired | refused) to MAILBOX [{ ... }]\n" },
 	{ "lab {\n" AB "expect message to y@b.test { tls verified by dnae } }",
-	    "4:46: expected \"sts\", \"dane\" or \"pkix\", not \"dnae\"|did you mean \"dane\"?\n" },
+	    "4:46: expected \"sts\", \"dane\", \"pkix\" or \"requiretls\", not \"dnae\"|did you mean \"dane\"?\n" },
 };
 
 static struct scenario *

@@ -878,6 +878,8 @@ store_large(uint64_t *size_r)
 	assert_true(file_write(w.space_fd, buf_slice(&big), NULL));
 	e.size = big.n;
 	e.header_size = 16;
+	e.summed = true;
+	e.content_sum = crc32c(0, buf_slice(&big));
 	*size_r = big.n - e.header_size;
 	send_store(&w, &e, w.space, NONE);
 	world_run(&w, 10);
@@ -1020,6 +1022,107 @@ test_what_cannot_be_read_ends(void **state)
 		if (!spoilt)
 			assert_true(has(world_text(&w, world_own(&w)), "Its text can no longer be read here"));
 		assert_int_equal(queue_messages(w.queue), spoilt ? 0 : 1);      /* the report is under way */
+	}
+}
+
+/* --- large messages that rot --------------------------------------------------------------------- */
+
+static void
+turn_a_byte(uint64_t id, off_t at)
+{
+	char path[200], text[ID_TEXT + 1], byte;
+	int fd;
+
+	id_text(id, text);
+	snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
+	assert_true((fd = open(path, O_RDWR)) != -1);
+	assert_int_equal(pread(fd, &byte, 1, at), 1);
+	byte ^= 1;
+	assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+	close(fd);
+}
+
+static size_t
+alarms(void)
+{
+	struct slice left = buf_slice(&w.said), line;
+	size_t n = 0;
+
+	while (slice_cut(&left, '\n', &line))
+		n += memmem(line.p, line.n, "what=message", strlen("what=message")) != NULL;
+	return n;
+}
+
+/* What a deliverer says who has read another text than was stored. */
+static void
+answer_unreadable(size_t order)
+{
+	const char *text = "451 4.3.0 its text is damaged here";
+	struct order_result r = result_of(&w, &w.orders[order], &text, 1);
+
+	r.unreadable = true;
+	send_result(&w, &w.orders[order], &r, FRAME_RESULT);
+	world_run(&w, 100);
+}
+
+/* What the order says of the file: the header is in the sum already. */
+static void
+test_order_of_a_file_has_its_checksum(void **state)
+{
+	const struct order *o;
+	uint64_t size;
+
+	(void)state;
+	store_large(&size);
+	o = &w.orders[0].order;
+	assert_true(o->file_sum.known && o->file_at == 16);
+	assert_int_equal(o->file_sum.sum, crc32c(0, S("From: a@b.test\r\n")));
+	assert_int_not_equal(o->file_sum.whole, o->file_sum.sum);
+}
+
+/*
+ * A deliverer finds it once; from then on it is read here before anybody is troubled
+ * with it.  Should it be whole again it goes out, else its sender is told, and gets
+ * nothing of what it has become.
+ */
+static void
+test_damaged_content_is_not_tried_again(void **state)
+{
+	static const struct { off_t at; bool mended; } cases[] = {
+		{ 200000, false }, { 3, false }, { 200000, true },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t size, id;
+
+		world_end(&w);
+		world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+		    "delivery { retry after 10s; expire after 35s }\n");
+		id = store_large(&size);
+		turn_a_byte(id, cases[i].at);
+		answer_unreadable(0);
+		assert_int_equal(alarms(), 1);
+		world_run(&w, 15 * SECOND);
+		assert_int_equal(w.count, 1);
+		if (cases[i].mended)
+			turn_a_byte(id, cases[i].at);
+		world_run(&w, 30 * SECOND);
+		assert_int_equal(alarms(), 1);
+		if (cases[i].mended) {
+			assert_int_equal(w.count, 2);
+			world_answer(&w, 1, "250 2.0.0 ok");
+			world_run(&w, 100);
+			assert_int_equal(queue_messages(w.queue), 0);
+			world_compare(&w);
+		} else {
+			struct slice report = world_text(&w, world_own(&w));
+
+			assert_true(has(report, "its text cannot be read here"));
+			assert_true(has(report, "Its text can no longer be read here"));
+			assert_false(has(report, "From: a@b"));
+			assert_int_equal(queue_messages(w.queue), 1);   /* the report */
+		}
 	}
 }
 
@@ -1268,6 +1371,7 @@ main(void)
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
+		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
 		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits), T(test_rules_hold),
 		T(test_no_file_for_large_mail), T(test_random_lives),
 	};

@@ -327,7 +327,7 @@ test_message(void **state)
 	assert_slice(stores[0].envelope.recipients[0].address, "ann@local.test");
 	assert_slice(stores[0].envelope.listener, "mx");
 	assert_slice(stores[0].envelope.helo, "client.test");
-	assert_true(stores[0].envelope.hashed);
+	assert_true(stores[0].envelope.hashed && !stores[0].envelope.summed);
 	trace = stores[0].envelope.trace;
 	assert_true(slice_starts(trace, S("Authentication-Results: mx.local.test;")));
 	assert_non_null(memmem(trace.p, trace.n, "for <ann@local.test>", 20));
@@ -669,6 +669,7 @@ test_large_message(void **state)
 	assert_int_equal(stores[0].file, 1);
 	assert_int_equal(stores[0].content.n, 0);
 	assert_int_equal(stores[0].envelope.size, text.n);
+	assert_true(stores[0].envelope.summed && stores[0].envelope.content_sum == crc32c(0, buf_slice(&text)));
 	assert_int_equal(size_of(fd), text.n);
 	codes(&c);
 	queue_stores(0);

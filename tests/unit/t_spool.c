@@ -149,6 +149,8 @@ store(uint64_t id, size_t n)
 	assert_int_equal(last.reply, 250);
 }
 
+static bool unsummed;                   /* as messages of format 1 are */
+
 static void
 submit_large(uint64_t id, size_t n, size_t said)
 {
@@ -157,6 +159,8 @@ submit_large(uint64_t id, size_t n, size_t said)
 	char *text = malloc(n);
 
 	fill(text, id, n);
+	e.summed = !unsummed;
+	e.content_sum = crc32c(0, slice_of(text, n));
 	assert_true(spool_content_begin(spool, &c, NULL));
 	assert_true(file_write(c.fd, slice_of(text, n), NULL));
 	spool_store_file(spool, &e, c, keep_status, NULL);
@@ -251,7 +255,7 @@ expect_sound(void)
 	struct error why = { 0 };
 
 	assert_true(spool_drain(spool));
-	if (!spool_verify(spool, &why))
+	if (!spool_verify(spool, &why) || !spool_verify_contents(spool, &why))
 		fail_msg("%s", why.text);
 }
 
@@ -861,6 +865,135 @@ missing_content_is_named(void **unused)
 	gone(1);
 }
 
+/* A byte here and there, or the end cut off; without a checksum only the length tells. */
+static void
+damaged_content_is_named(void **unused)
+{
+	static const struct { bool unsummed; off_t at; size_t lacks; bool right; const char *words; } cases[] = {
+		{ false, -1, 0, true, "" },
+		{ false, 0, 0, false, "does not have the checksum" },
+		{ false, 100000, 0, false, "does not have the checksum" },
+		{ false, LARGE - 1, 0, false, "does not have the checksum" },
+		{ false, -1, 1, false, "does not have the length" },
+		{ true, 100000, 0, true, "" },
+		{ true, -1, 1, false, "does not have the length" },
+	};
+	char text[ID_TEXT + 1], name[40], path[200];
+
+	(void)unused;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		uint64_t id = 100 + i;
+		struct error why = { 0 };
+		size_t damages = usage().damages;
+
+		id_text(id, text);
+		snprintf(name, sizeof name, "content/%s", text);
+		unsummed = cases[i].unsummed;
+		submit_large(id, LARGE, LARGE);
+		spool_complete(spool);
+		if (cases[i].at >= 0)
+			damage(name, cases[i].at, 0);
+		path_of(name, path);
+		assert_int_equal(truncate(path, (off_t)(LARGE - cases[i].lacks)), 0);
+		assert_true(spool_verify(spool, &why));
+		assert_case(spool_verify_contents(spool, &why) == cases[i].right, i, text);
+		assert_int_equal(usage().damages - damages, !cases[i].right);
+		if (!cases[i].right)
+			expect_news(cases[i].words);
+		assert_non_null(strstr(why.text, cases[i].words));
+		assert_case(cases[i].right || strstr(why.text, name) != NULL, i, why.text);
+		gone(id);
+	}
+	unsummed = false;
+}
+
+/* All are named, as far as there is room. */
+static void
+damaged_contents_are_named_together(void **unused)
+{
+	struct error why = { 0 };
+	char text[ID_TEXT + 1], name[40];
+
+	(void)unused;
+	for (uint64_t id = 1; id <= 30; id++) {
+		id_text(id, text);
+		snprintf(name, sizeof name, "content/%s", text);
+		submit_large(id, LARGE, LARGE);
+		spool_complete(spool);
+		damage(name, 5, 0);
+		if (id != 3 && id != 30)
+			continue;
+		why.text[0] = '\0';
+		assert_false(spool_verify_contents(spool, &why));
+		assert_true(id == 30 || strstr(why.text, "; so is ") != NULL);
+		assert_int_equal(strstr(why.text, ", and more") != NULL, id == 30);
+	}
+	for (uint64_t id = 1; id <= 3; id++) {
+		id_text(id, text);
+		expect_news(text);
+	}
+}
+
+static struct segment_head
+head_of(const char *name)
+{
+	char block[SPOOL_BLOCK], path[200];
+	struct segment_head h;
+	int fd;
+
+	path_of(name, path);
+	assert_true((fd = open(path, O_RDONLY)) != -1);
+	assert_true(file_read_at(fd, block, sizeof block, 0, NULL));
+	assert_true(segment_head_read(slice_of(block, sizeof block), &h));
+	close(fd);
+	return h;
+}
+
+static void
+set_format(const char *name, uint32_t format)
+{
+	struct segment_head h = head_of(name);
+	char block[SPOOL_BLOCK], path[200];
+	int fd;
+
+	h.format = format;
+	segment_head_pack(&h, block);
+	path_of(name, path);
+	assert_true((fd = open(path, O_WRONLY)) != -1);
+	assert_true(file_write_at(fd, slice_of(block, sizeof block), 0, NULL));
+	close(fd);
+}
+
+/* What is there stays as it is, and what is new stands in a segment of the newer format. */
+static void
+a_spool_of_format_1_lives_on(void **unused)
+{
+	(void)unused;
+	unsummed = true;
+	store(1, 100);
+	submit_large(2, LARGE, LARGE);
+	spool_complete(spool);
+	unsummed = false;
+	close_spool();
+	set_format("seg/00000001", 1);
+	open_spool();
+	expect_message(1, 100);
+	expect_message(2, LARGE);
+	store(3, 100);
+	assert_int_equal(head_of("seg/00000001").format, 1);
+	assert_int_equal(head_of("seg/00000002").format, 2);
+	expect_sound();
+	for (uint64_t id = 10; id < 100; id++) {        /* it is emptied as any other */
+		store(id, 5000);
+		gone(id);
+	}
+	tidy(20);
+	assert_false(is_there("seg/00000001"));
+	expect_message(1, 100);
+	expect_message(2, LARGE);
+	expect_sound();
+}
+
 static void
 a_newer_format_is_refused_by_name(void **unused)
 {
@@ -875,7 +1008,7 @@ a_newer_format_is_refused_by_name(void **unused)
 	assert_true(file_replace(path, slice_of(block, sizeof block), 0600, NULL));
 	spool = spool_open(&options, &why);
 	assert_null(spool);
-	assert_string_equal(why.text, "segment 00000001 has format 9, this program knows up to 1");
+	assert_string_equal(why.text, "segment 00000001 has format 9, this program knows up to 2");
 	assert_true(is_there("seg/00000001"));
 }
 
@@ -1645,7 +1778,8 @@ main(void)
 		T(a_damaged_head_does_not_matter),
 		T(a_segment_that_went_missing_is_named),
 		T(missing_content_is_named),
-		T(a_newer_format_is_refused_by_name),
+		T(damaged_content_is_named), T(damaged_contents_are_named_together),
+		T(a_spool_of_format_1_lives_on), T(a_newer_format_is_refused_by_name),
 		T(a_disk_that_cannot_read_loses_nothing),
 		T(a_head_that_cannot_be_read_beside_one_that_is_damaged),
 		T(a_segment_that_cannot_be_read_is_not_set_aside),
