@@ -393,6 +393,19 @@ turn(void *arg)
 	timer_set(q->loop, &q->caches->turn, busy ? BUSY_TURN_MS : TURN_MS, turn, q);
 }
 
+/* What goes with them is told: without its policy a domain is open to a downgrade until the next fetch. */
+static void
+tell_aside(struct queue *q)
+{
+	struct error why;
+
+	if (kv_aside(q->kv) == NULL)
+		return;
+	error_set(&why, "they were damaged and are set aside as %s: the MTA-STS policies and the counters "
+	    "for TLS reports in them are not known any more", kv_aside(q->kv));
+	fail(q, &why);
+}
+
 static bool
 open_kv(struct queue *q, struct error *why)
 {
@@ -402,8 +415,7 @@ open_kv(struct queue *q, struct error *why)
 	snprintf(path, sizeof path, "%.*s/caches", FMT(q->options.conf->state));
 	if ((q->kv = kv_open(&o, why)) == NULL)
 		return false;
-	if (kv_aside(q->kv) != NULL)
-		queue_alarm(q, "caches", kv_aside(q->kv));
+	tell_aside(q);
 	q->caches = must_alloc(sizeof *q->caches);
 	q->caches->sts = kv_table(q->kv, "sts");
 	q->caches->cursor = BUF(KV_KEY);

@@ -191,6 +191,18 @@ count_block(void *arg, const struct kv_entry *e)
 	return true;
 }
 
+static void
+tell_aside(struct history *h)
+{
+	struct error why;
+
+	if (kv_aside(h->kv) == NULL)
+		return;
+	error_set(&why, "it was damaged and is set aside as %s: what happened before is not found in it "
+	    "any more", kv_aside(h->kv));
+	queue_alarm(h->queue, "history", why.text);
+}
+
 /* It is opened when it is needed first: a start does not wait for it. */
 static bool
 is_open(struct history *h)
@@ -203,8 +215,7 @@ is_open(struct history *h)
 	snprintf(path, sizeof path, "%.*s/history", FMT(h->queue->options.conf->state));
 	if ((h->kv = history_open(path, h->queue->loop->clock, &why)) == NULL)
 		return fail(h, &why);
-	if (kv_aside(h->kv) != NULL)
-		queue_alarm(h->queue, "history", kv_aside(h->kv));
+	tell_aside(h);
 	if (!kv_range(kv_table(h->kv, "indexes"), NONE, NONE, count_block, h, &why))
 		return fail(h, &why);
 	if (h->number == 0)

@@ -689,6 +689,25 @@ caches_that_failed_are_opened_again(void **state)
 	assert_slice(next(FRAME_END), "{\"count\":1}");
 }
 
+static void
+damaged_caches_are_told_with_what_went(void **state)
+{
+	char command[400];
+
+	(void)state;
+	keep("b.test");
+	stop_queue();
+	snprintf(command, sizeof command, "for f in %s/caches/env/*; do "
+	    "head -c $(stat -c %%s $f) /dev/zero | tr '\\0' Z >$f.new && mv $f.new $f || exit 1; done", w.dir);
+	assert_int_equal(system(command), 0);
+	start_queue();
+	assert_true(contains(buf_slice(&w.logged), "they were damaged and are set aside as "));
+	assert_true(contains(buf_slice(&w.logged), "/caches/damaged-1: the MTA-STS policies and "));
+	call();
+	ask("list", "");
+	assert_slice(next(FRAME_END), "{\"count\":0}");
+}
+
 /* What lies on the disk while it runs is what a kill would leave: chainmail(8), FILES. */
 static void
 a_kill_costs_a_second(void **state)
@@ -728,6 +747,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(however_many_stand_before_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(logs_do_not_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_about_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_caches_are_told_with_what_went, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(caches_are_opened_as_soon_as_the_disk_lets_them, setup, teardown),
