@@ -26,7 +26,10 @@ enum { IP_REVERSE = 74 };
 void ip_reverse(struct ip, char name_r[IP_REVERSE]);
 bool ip_loopback(struct ip);
 
-/* Whose an address is, also one that stands for an IPv4 address: what a stranger's record may lead us to depends on it. */
+/*
+ * Whose an address is, also one that stands for an IPv4 address: what a stranger's
+ * record may lead us to depends on it.
+ */
 enum ip_place {
 	IP_PUBLIC,
 	IP_PRIVATE,                     /* of a network somebody uses by himself (RFC 1918, 4193, 6598) */

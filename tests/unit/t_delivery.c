@@ -553,7 +553,8 @@ reports_are_posted(void **state)
 	(void)state;
 	told = BUF(4096);
 	know("r.a.test A 192.0.2.9\nhome.a.test A 127.0.0.1\nhome.a.test AAAA ::ffff:0.0.0.0\n"
-	    "home.a.test A 169.254.169.254\nhome.a.test A 192.168.1.1\n_smtp._tls.a.test TXT \"v=TLSRPTv1; rua=mailto:x@a.test\"\n");
+	    "home.a.test A 169.254.169.254\nhome.a.test A 192.168.1.1\n"
+	    "_smtp._tls.a.test TXT \"v=TLSRPTv1; rua=mailto:x@a.test\"\n");
 	reports = reports_new(&(struct reports_options){ w.resolver, w.fetcher, &w.loop, false, note_answer, NULL });
 	show(&self);
 	w.response = "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
