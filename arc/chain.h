@@ -20,6 +20,7 @@
 enum {
 	ARC_SETS = 50,                  /* RFC 8617 4.2.1 */
 	ARC_OLDER = 10,                 /* older AMS looked at for oldest-pass */
+	ARC_QUESTIONS = ARC_SETS + 1 + ARC_OLDER,       /* keys: of every seal, and of those AMS */
 };
 
 enum arc_result { ARC_NONE, ARC_PASS, ARC_FAIL };       /* RFC 8617 4.4 */

@@ -14,6 +14,26 @@ verdict_begin(struct verdict *v, const struct header *h, struct bodies *bodies, 
 
 /* --- the methods -------------------------------------------------------------------- */
 
+/*
+ * The parts, and how many questions each can come to: the sums of its limits, so none
+ * is ever refused one.  The author's walk is asked for early, by itself; what it asked
+ * costs the judgement of DMARC nothing.
+ */
+enum part { ANYBODY, HELO, SENDER, IPREV, DKIM, ARC, AUTHOR, DMARC };
+
+static const size_t QUESTIONS[] = {
+	[ANYBODY] = FACTS_MOST, [HELO] = SPF_QUESTIONS, [SENDER] = SPF_QUESTIONS,
+	[IPREV] = IPREV_QUESTIONS, [DKIM] = DKIM_QUESTIONS, [ARC] = ARC_QUESTIONS,
+	[AUTHOR] = DMARC_QUESTIONS, [DMARC] = DMARC_QUESTIONS,
+};
+
+/* Only when something came that it waits for. */
+static bool
+has_turn(struct facts *facts, enum part part)
+{
+	return facts_turn(facts, part, QUESTIONS[part]);
+}
+
 static struct spf_question
 spf_question(const struct verdict_question *q, enum spf_identity identity)
 {
@@ -25,15 +45,17 @@ static bool
 evaluate_client(struct verdict *v, const struct verdict_question *q, struct facts *facts)
 {
 	struct spf_question helo = spf_question(q, SPF_HELO), mail = spf_question(q, SPF_MAILFROM);
-	bool name, sender, address;
 
 	v->spf_asked = q->client.n > 0;
 	if (!v->spf_asked)
 		return true;
-	name = spf_evaluate(&v->helo, &helo, facts);
-	sender = spf_evaluate(&v->mail, &mail, facts);
-	address = iprev_evaluate(&v->iprev, q->client, facts);
-	return name && sender && address;
+	if (has_turn(facts, HELO))
+		spf_evaluate(&v->helo, &helo, facts);
+	if (has_turn(facts, SENDER))
+		spf_evaluate(&v->mail, &mail, facts);
+	if (has_turn(facts, IPREV))
+		iprev_evaluate(&v->iprev, q->client, facts);
+	return v->helo.done && v->mail.done && v->iprev.concluded;
 }
 
 static enum dmarc_evidence
@@ -72,24 +94,27 @@ ask_for_author(const struct verdict *v, struct facts *facts)
 {
 	struct dmarc early = { 0 };
 
-	dmarc_evaluate(&early, &(struct dmarc_question){ .author = v->from }, facts);
+	if (has_turn(facts, AUTHOR))
+		dmarc_evaluate(&early, &(struct dmarc_question){ .author = v->from }, facts);
 }
 
 bool
 verdict_evaluate(struct verdict *v, const struct verdict_question *q, const struct bodies *bodies,
     struct keys *keys, struct facts *facts)
 {
-	bool client, dkim, arc;
+	bool client;
 
 	v->verifier = (struct verifier){ bodies, keys, facts, q->now, v->verifier.work };
 	client = evaluate_client(v, q, facts);
-	dkim = dkim_evaluate(&v->dkim, &v->verifier);
-	arc = arc_evaluate(&v->arc, &v->verifier);
-
-	if (client && dkim)
-		return evaluate_dmarc(v, facts) && arc;
+	if (has_turn(facts, DKIM))
+		v->dkim_known = dkim_evaluate(&v->dkim, &v->verifier);
+	if (has_turn(facts, ARC))
+		arc_evaluate(&v->arc, &v->verifier);
 	ask_for_author(v, facts);
-	return false;
+	if (client && v->dkim_known && has_turn(facts, DMARC))
+		evaluate_dmarc(v, facts);
+	has_turn(facts, ANYBODY);       /* who asks beside us is none of our parts */
+	return v->dmarc.concluded && v->arc.concluded;
 }
 
 /* --- the trusted sealer --------------------------------------------------------------- */
@@ -200,6 +225,19 @@ add_spf(const struct verdict *v, struct authres *a)
 	}
 }
 
+/* RFC 6008 4: so much of b= that it is told from the others, at least 8 letters. */
+static struct slice
+b_shown(const struct verdict *v, const struct signature *s)
+{
+	size_t n = 8;
+
+	for (const struct signature *t = v->dkim.signatures; t < v->dkim.signatures + v->dkim.count; t++)
+		while (t != s && n < AUTHRES_VALUE && n <= s->b_text.n &&
+		    slice_eq(slice_head(s->b_text, n), slice_head(t->b_text, n)))
+			n++;
+	return slice_head(s->b_text, n);
+}
+
 static void
 add_dkim(const struct verdict *v, struct authres *a)
 {
@@ -215,7 +253,7 @@ add_dkim(const struct verdict *v, struct authres *a)
 		authres_property(a, "header.s", s->selector);
 		if (s->names.n > 0)
 			authres_property(a, "header.a", slice(key_algorithm(s->algorithm)));
-		authres_property(a, "header.b", slice_head(s->b_text, 8));      /* RFC 6008 */
+		authres_property(a, "header.b", b_shown(v, s));
 	}
 }
 

@@ -10,6 +10,9 @@
  *     verdict_record()     what the queue needs to seal the message when it leaves
  *
  * Pure over facts.  All methods run beside each other; each is concluded once.
+ * Each is a part of its own (dns/facts.h) with as many questions as it can come
+ * to by its own limits: nobody makes a result uncertain by having us ask much
+ * for another one.
  * The struct is large and lives in the transaction's arena.
  */
 #ifndef ARC_VERDICT_H
@@ -41,6 +44,7 @@ struct verdict {
 	bool                 spf_asked;         /* there is a client to ask about */
 	struct iprev         iprev;
 	struct dkim          dkim;
+	bool                 dkim_known;        /* all signatures are concluded */
 	struct arc           arc;
 	struct verifier      verifier;          /* DKIM and ARC share one budget of work */
 	struct dmarc         dmarc;

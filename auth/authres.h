@@ -112,7 +112,8 @@ struct authres_forged {
 
 /*
  * The fields of a stranger's message that must not be passed on: those that
- * claim one of our ids, and those of a version we do not know (RFC 8601 5).
+ * claim one of our ids, and those of a version we do not know (RFC 8601 5); and
+ * Received-SPF that says we received it (RFC 7208 9.1), as leniently read.
  * ARC-Authentication-Results are not touched; their seal tells who wrote them.
  * False when the arena is full.
  */

@@ -171,16 +171,65 @@ named_properly(struct claim *c, struct slice front)
 }
 
 static bool
+is_named_in(struct claim *c, struct slice text, bool (*properly)(struct claim *, struct slice))
+{
+	char room[FRONT_MOST];
+
+	if (c->id.p == NULL || text.n > FRONT_MOST)
+		return true;
+	text = with_spaces(text, room);
+	return (properly != NULL && properly(c, text)) || named_somewhere(c, text) ||
+	    named_when_joined(c, text);
+}
+
+static bool
 claims(struct claim *c, struct slice payload)
 {
 	struct slice front = front_of(payload);
-	char room[FRONT_MOST];
 
-	if (c->id.p == NULL || front.n == 0 || front.n > FRONT_MOST)
-		return true;
-	front = with_spaces(front, room);
-	return named_properly(c, front) || named_somewhere(c, front) || named_when_joined(c, front);
+	return front.n == 0 || is_named_in(c, front, named_properly);
 }
+
+/* --- Received-SPF (RFC 7208 9.1) ----------------------------------------------------- */
+
+/* Take "receiver" [CFWS] "=" off *s, or the one token that stands there; true for the first. */
+static bool
+take_receiver(struct slice *s)
+{
+	size_t n = 0;
+	bool receiver;
+
+	while (n < s->n && is_name_char(s->p[n]))
+		n++;
+	receiver = slice_eqi(slice_head(*s, n), S("receiver"));
+	if (n == 0)
+		n = quoted_length(*s, true);
+	*s = slice_skip(*s, n > 0 ? n : 1);
+	if (!receiver || !cfws_skip(s) || s->n == 0 || *s->p != '=')
+		return false;
+	*s = slice_skip(*s, 1);
+	return true;
+}
+
+/*
+ * Who wrote it stands in the comment behind the result, "(mx.example.org: domain of
+ * …)", and as receiver=.  A comment without an end may hide that.
+ */
+static bool
+claims_receiver(struct claim *c, struct slice payload)
+{
+	struct slice front = slice_head(payload, slice_find(payload, '='));
+	bool whole;
+
+	if (is_named_in(c, slice_head(front, slice_find(front, ':')), NULL))
+		return true;
+	while ((whole = cfws_skip(&payload)) && payload.n > 0)
+		if (take_receiver(&payload) && is_named_in(c, front_of(payload), NULL))
+			return true;
+	return !whole;
+}
+
+/* --- the fields of a message ----------------------------------------------------------- */
 
 bool
 authres_claims(struct slice payload, struct slice authserv_id, struct arena *arena)
@@ -205,14 +254,18 @@ of_another_version(struct slice payload, struct arena *arena)
 static bool
 is_named(const struct field *f)
 {
-	return field_is(f, "Authentication-Results") || field_is(f, "X-Authentication-Results");
+	return field_is(f, "Authentication-Results") || field_is(f, "X-Authentication-Results") ||
+	    field_is(f, "Received-SPF");
 }
 
 static bool
 is_forged(const struct field *f, struct claim *claim, size_t count)
 {
+	bool (*claims_us)(struct claim *, struct slice) =
+	    field_is(f, "Received-SPF") ? claims_receiver : claims;
+
 	for (size_t i = 0; i < count; i++)
-		if (claims(&claim[i], f->value))
+		if (claims_us(&claim[i], f->value))
 			return true;
 	return field_is(f, "Authentication-Results") && of_another_version(f->value, claim->arena);
 }

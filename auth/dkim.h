@@ -26,7 +26,11 @@
  * Organizational Domain), then from the top.  Bounds on bodies and work are spent
  * in that order, too.
  */
-enum { DKIM_SIGNATURES = 10, DKIM_FOREIGN = 32 /* d= compared that are not ASCII */ };
+enum {
+	DKIM_SIGNATURES = 10,
+	DKIM_FOREIGN = 32,              /* d= compared that are not ASCII */
+	DKIM_QUESTIONS = DKIM_SIGNATURES,
+};
 
 enum dkim_result {                      /* RFC 8601 2.7.1 */
 	DKIM_NONE, DKIM_PASS, DKIM_FAIL, DKIM_POLICY, DKIM_NEUTRAL, DKIM_TEMPERROR, DKIM_PERMERROR,

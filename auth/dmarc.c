@@ -72,7 +72,8 @@ walk_on(struct dmarc_walk *w, size_t step)
 
 /*
  * The walk from `start`, which is the name itself, its last seven labels or
- * its parent, and so on up to one label.  False while an answer is missing.
+ * its parent, and so on up to one label.  False while an answer is missing; the
+ * next call goes on from there.
  */
 static bool
 walk(struct dmarc_walk *w, struct slice start, struct facts *facts)
@@ -81,13 +82,15 @@ walk(struct dmarc_walk *w, struct slice start, struct facts *facts)
 	struct slice name = start;
 	size_t names = 0;
 
-	*w = (struct dmarc_walk){ .start = start, .org = start };
-	while (name.n > 0 && names < DMARC_STEPS) {
-		known[names] = look(&w->steps[names], name, facts);
-		names++;
+	if (w->done)
+		return true;
+	if (w->count == 0)
+		*w = (struct dmarc_walk){ .start = start, .org = start };
+	for (; name.n > 0 && names < DMARC_STEPS; names++) {
+		known[names] = names < w->count || look(&w->steps[names], name, facts);
 		name = domain_tail(domain_parent(name), DMARC_STEPS - 1);
 	}
-	for (size_t i = 0; i < names; i++) {
+	for (size_t i = w->count; i < names; i++) {
 		if (!known[i])
 			return false;
 		if (!walk_on(w, i))
@@ -95,7 +98,7 @@ walk(struct dmarc_walk *w, struct slice start, struct facts *facts)
 	}
 	if (w->broken)
 		w->org = NONE;
-	return true;
+	return w->done = true;
 }
 
 /* --- the policy (4.10.1) -------------------------------------------------- */
@@ -186,23 +189,28 @@ ask_early(struct dmarc_identifier *id, struct slice author, struct facts *facts)
 		walk(&id->walk, domain, facts);
 }
 
+/* Only its Organizational Domain tells whether it is aligned. */
+static bool
+walk_decides(const struct dmarc_identifier *id, const struct dmarc *d, bool strict)
+{
+	return id->alignment != DMARC_STRICT && !strict && may_prove(id) && !d->walk.broken &&
+	    domain_within(id->identity.domain, d->walk.org);
+}
+
 /* False while an answer is missing. */
 static bool
 align(struct dmarc_identifier *id, const struct dmarc *d, bool strict, struct facts *facts)
 {
 	struct slice domain = id->identity.domain;
 
-	id->walk = (struct dmarc_walk){ 0 };
 	if (slice_eqi(domain, d->author))
 		id->alignment = DMARC_STRICT;
-	if (id->alignment == DMARC_STRICT || strict || !may_prove(id))
-		return true;
-	if (d->walk.broken) {
-		id->unsure = domain_within(domain, domain_tail(d->author, 1));
+	if (!walk_decides(id, d, strict)) {
+		id->walk = (struct dmarc_walk){ 0 };
+		id->unsure = d->walk.broken && id->alignment != DMARC_STRICT && !strict &&
+		    may_prove(id) && domain_within(domain, domain_tail(d->author, 1));
 		return true;
 	}
-	if (!domain_within(domain, d->walk.org))
-		return true;
 	if (!walk(&id->walk, domain, facts))
 		return false;
 	id->unsure = id->walk.broken;
@@ -239,7 +247,7 @@ proves(struct dmarc_identifier *id, bool *unsure)
 static void
 begin(struct dmarc *d, const struct dmarc_question *q)
 {
-	*d = (struct dmarc){ .author = q->author.domain, .spf.identity = q->spf };
+	*d = (struct dmarc){ .begun = true, .author = q->author.domain, .spf.identity = q->spf };
 	for (size_t i = 0; i < q->dkim_count && i < DMARC_SIGNATURES; i++)
 		d->dkim[d->dkim_count++].identity = q->dkim[i];
 }
@@ -247,12 +255,12 @@ begin(struct dmarc *d, const struct dmarc_question *q)
 static bool
 discover(struct dmarc *d, struct facts *facts)
 {
-	bool known = walk(&d->walk, d->author, facts);
-
+	if (walk(&d->walk, d->author, facts))
+		return true;
 	ask_early(&d->spf, d->author, facts);
 	for (size_t i = 0; i < d->dkim_count && i < EARLY_SIGNATURES; i++)
 		ask_early(&d->dkim[i], d->author, facts);
-	return known;
+	return false;
 }
 
 /* How many different questions were needed: the walks, and existence. */
@@ -307,6 +315,7 @@ apply(struct dmarc *d, const struct dmarc_step *step, struct facts *facts)
 
 static const struct slice FLAWS[] = {
 	[FROM_NONE] = S_INIT("there is no From address"),
+	[FROM_NOBODY] = S_INIT("the From field names no address"),
 	[FROM_FIELDS] = S_INIT("there are several From fields"),
 	[FROM_DOMAINS] = S_INIT("the From field names several domains"),
 	[FROM_MANY] = S_INIT("the From field names too many addresses"),
@@ -320,7 +329,8 @@ dmarc_evaluate(struct dmarc *d, const struct dmarc_question *q, struct facts *fa
 
 	if (d->concluded)
 		return true;
-	begin(d, q);
+	if (!d->begun)
+		begin(d, q);
 	if (d->author.n == 0)
 		return conclude(d, DMARC_PERMERROR, FLAWS[q->author.flaw]);
 	if (*d->author.p == '[')

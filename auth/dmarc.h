@@ -37,6 +37,8 @@ struct dmarc_identity {
 enum {
 	DMARC_STEPS      = 8,           /* queries of one walk: RFC 9989 4.10 */
 	DMARC_SIGNATURES = 10,          /* DKIM identities looked at: as many as auth/dkim verifies */
+	/* Walks from the author, the sender and the signers; whether the author exists. */
+	DMARC_QUESTIONS  = DMARC_STEPS * (2 + DMARC_SIGNATURES) + 1,
 };
 
 struct dmarc_question {
@@ -65,6 +67,7 @@ struct dmarc_walk {
 	size_t            count;        /* up to where the walk stopped; 0: there was no walk */
 	struct slice      org;          /* Organizational Domain; empty when it was not found out */
 	bool              broken;       /* a DNS error on the way */
+	bool              done;         /* it has come to its end */
 };
 
 /* Of an identity that proves nothing only the same name is told. */
@@ -78,7 +81,7 @@ struct dmarc_identifier {
 };
 
 struct dmarc {
-	bool                    concluded;
+	bool                    begun, concluded;
 	enum dmarc_result       result;
 	struct slice            why;            /* one sentence */
 	struct slice            author;         /* Author Domain; empty: none or several */
@@ -99,7 +102,10 @@ struct dmarc {
 	unsigned                queries;        /* that this evaluation needed */
 };
 
-/* False while facts are missing (HACKING 2).  { 0 } before the first call. */
+/*
+ * False while facts are missing (HACKING 2).  { 0 } before the first call; the
+ * question stays the same: records that a walk has read are not read again.
+ */
 bool dmarc_evaluate(struct dmarc *, const struct dmarc_question *, struct facts *);
 
 const char *dmarc_result_name(enum dmarc_result);       /* as in RFC 8601 2.7 */

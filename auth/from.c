@@ -22,7 +22,7 @@ read_field(struct slice value, struct arena *arena)
 	if (!mailboxes_parse(value, arena, boxes, FROM_MOST, &count))
 		from.flaw = FROM_UNPARSABLE;
 	else if (count == 0)
-		from.flaw = FROM_NONE;
+		from.flaw = slice_trim(value).n > 0 ? FROM_NOBODY : FROM_NONE;
 	else if (count > FROM_MOST)
 		from.flaw = FROM_MANY;
 	else if (!one_domain(boxes, count))
@@ -50,7 +50,7 @@ const char *
 from_flaw_name(enum from_flaw flaw)
 {
 	static const char *const names[] = {
-		"ok", "none", "fields", "addresses", "domains", "many", "unparsable",
+		"ok", "none", "nobody", "fields", "addresses", "domains", "many", "unparsable",
 	};
 
 	return names[flaw];

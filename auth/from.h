@@ -15,7 +15,8 @@
 
 enum from_flaw {
 	FROM_OK,
-	FROM_NONE,                      /* no From field, or no address in it (RFC 6854) */
+	FROM_NONE,                      /* no From field, or an empty one */
+	FROM_NOBODY,                    /* it says something, but no address (RFC 6854: a group of nobody) */
 	FROM_FIELDS,                    /* more than one field */
 	FROM_ADDRESSES,                 /* more than one address, all of one domain */
 	FROM_DOMAINS,                   /* more than one domain */
@@ -34,6 +35,6 @@ struct from {
 
 struct from from_read(const struct header *, struct arena *);
 
-const char *from_flaw_name(enum from_flaw);             /* "ok", "none", "fields", … */
+const char *from_flaw_name(enum from_flaw);             /* "ok", "none", "nobody", … */
 
 #endif

@@ -20,7 +20,10 @@ enum iprev_result {                     /* RFC 8601 2.7.3 */
 	IPREV_PERMERROR,                /* the address has no name */
 };
 
-enum { IPREV_NAMES = 10 };              /* further names of an address are not looked at */
+enum {
+	IPREV_NAMES = 10,               /* further names of an address are not looked at */
+	IPREV_QUESTIONS = 1 + IPREV_NAMES,
+};
 
 struct iprev {
 	bool              concluded;

@@ -22,7 +22,7 @@ const char *key_algorithm(enum key_type);       /* "rsa-sha256", "ed25519-sha256
 enum {
 	KEY_BITS_LEAST = 1024,          /* RFC 8301 3.2 */
 	KEY_BITS_MOST = 8192,           /* a verification costs a quarter of a millisecond there */
-	KEY_RECORD_MOST = 8192,         /* octets of a record */
+	KEY_RECORD_MOST = 8192,         /* octets of a record, and of all that are kept of a name */
 };
 
 enum key_flaw {

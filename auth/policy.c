@@ -141,6 +141,7 @@ static struct decision
 refuse_from(enum from_flaw flaw)
 {
 	static const struct status replies[] = {
+		[FROM_NOBODY] = STATUS_INIT(550, 5,6,0, "the From field names no address (RFC 5322 3.6.2)"),
 		[FROM_FIELDS] = STATUS_INIT(550, 5,6,0, "there is more than one From field (RFC 5322 3.6)"),
 		[FROM_DOMAINS] = STATUS_INIT(550, 5,6,0, "the From field names more than one domain"),
 		[FROM_MANY] = STATUS_INIT(550, 5,6,0, "the From field names more than 16 addresses"),
@@ -264,11 +265,14 @@ spf_refuses(const struct policy *p, const struct policy_evidence *e)
 	    e->dmarc->result != DMARC_PASS && e->dmarc->result != DMARC_TEMPERROR;
 }
 
-/* No author at all is odd, but it pretends to be nobody. */
+/*
+ * No author at all is odd, but it pretends to be nobody.  A group of nobody may be
+ * called as somebody's address, and so may a comment: that is what people are shown.
+ */
 static bool
 from_misleads(enum from_flaw flaw)
 {
-	return flaw == FROM_FIELDS || flaw == FROM_DOMAINS || flaw == FROM_MANY ||
+	return flaw == FROM_NOBODY || flaw == FROM_FIELDS || flaw == FROM_DOMAINS || flaw == FROM_MANY ||
 	    flaw == FROM_UNPARSABLE;
 }
 

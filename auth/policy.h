@@ -32,8 +32,9 @@
  * `strict` rejects whatever the traces say, against 7.4; `never` always
  * quarantines.  A trusted sealer's word is above all three.
  *
- * from_multiple.  A From that shows two authors, or that cannot be read, has no
- * author that could be checked; it is refused.  A message without any is taken.
+ * from_multiple.  A From that shows two authors, that cannot be read, or that says
+ * something but names no address, has no author that could be checked; it is refused.
+ * A message without any, or with an empty one, is taken.
  * spf_fail=reject never refuses what passes DMARC (RFC 9989 7.1).
  * arc_dns_temperror=defer-once asks the client to come again when a key of a
  * chain could not be had and the chain matters: "fail" would be for good.

@@ -133,7 +133,7 @@ bool
 sign_digest(const struct header *header, struct slice names, struct slice own,
     unsigned char digest[SHA256_BYTES], struct error *why)
 {
-	struct arena *arena = arena_new(HEADER_FIELDS * 4 * sizeof(void *));
+	struct arena *arena = arena_new((HEADER_FIELDS + HEADER_OURS) * 4 * sizeof(void *));
 	struct signed_text t = signed_text_begin(CANON_RELAXED, header->block.n + own.n);
 	struct field_order order;
 	bool ok = field_order_make(&order, header, arena);

@@ -278,15 +278,27 @@ take_query(struct parsing *p)
 }
 
 static bool
+all_digits(struct slice s)
+{
+	size_t n = 0;
+
+	while (n < s.n && is_digit(s.p[n]))
+		n++;
+	return n > 0 && n == s.n;
+}
+
+/* RFC 6376 3.5: twelve digits at least; what has more is as good as for ever. */
+static bool
 take_time(struct parsing *p, const char *name, int64_t *time)
 {
 	const struct tag *tag = taglist_find(&p->tags, name);
-	uint64_t number;
+	uint64_t number = SIGNATURE_FOREVER;
 
 	if (tag == NULL)
 		return true;
-	if (!slice_number(tag->value, 999999999999, &number))
+	if (!all_digits(tag->value))
 		return malformed(p, name, "is no time");
+	slice_number(tag->value, SIGNATURE_FOREVER, &number);
 	*time = (int64_t)number;
 	return true;
 }
@@ -300,7 +312,7 @@ take_times(struct parsing *p)
 	if (!take_time(p, "t", &s->signed_at) || !take_time(p, "x", &s->expires_at))
 		return false;
 	return s->signed_at < 0 || s->expires_at < 0 || s->expires_at > s->signed_at ||
-	    malformed(p, "x", "is not after t=");
+	    s->expires_at == SIGNATURE_FOREVER || malformed(p, "x", "is not after t=");
 }
 
 /* dkim-quoted-printable (RFC 6376 2.11): folding ignored, "=3D" decoded. */
@@ -420,7 +432,8 @@ signature_want_body(struct signature *s, struct bodies *bodies)
 bool
 signature_key_known(const struct signature *s, struct facts *facts)
 {
-	return s->state != SIGNATURE_OPEN || fact(facts, s->key_name, RR_TXT) != NULL;
+	return s->state != SIGNATURE_OPEN ||
+	    fact_within(facts, s->key_name, RR_TXT, KEY_RECORD_MOST) != NULL;
 }
 
 static bool
@@ -506,6 +519,8 @@ try_records(struct signature *s, const struct fact *f, const unsigned char diges
 			conclude(s, flaw == KEY_REVOKED ? SIGNATURE_KEY_REVOKED : SIGNATURE_KEY_UNFIT,
 			    slice(why));
 	}
+	if (s->state == SIGNATURE_OPEN && f->left_out > 0)
+		conclude(s, SIGNATURE_KEY_UNFIT, S("the key record is longer than 8 KiB"));
 }
 
 void

@@ -30,6 +30,8 @@ enum {
 	WORK_OCTETS = 8192,             /* of a header, hashed: the same work */
 };
 
+#define SIGNATURE_FOREVER INT64_C(1000000000000)        /* a t= or x= of more than 12 digits */
+
 enum signature_kind { SIGNATURE_DKIM, SIGNATURE_AMS, SIGNATURE_SEAL };
 
 enum signature_state {

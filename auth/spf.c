@@ -42,6 +42,14 @@ struct name {
 	size_t n;
 };
 
+/* What a term's target stands for: always the same, so it is made once for all rounds. */
+struct spf_made {
+	bool         done;
+	enum outcome outcome;           /* YES or NO of make_name() */
+	bool         by_name;           /* %{p} is in it: that is counted in each round */
+	struct slice name;
+};
+
 static enum outcome check_host(struct check *, struct slice domain, enum spf_result *);
 
 /* --- how an evaluation ends early ------------------------------------------ */
@@ -289,20 +297,45 @@ make_name(struct check *c, struct slice spec, struct name *name)
 	return o;
 }
 
-/* The <target-name> of a term: its domain-spec, or the current domain (RFC 7208 4.8). */
-static enum outcome
-target_name(struct check *c, const struct spf_term *t, struct name *name)
-{
-	if (t->target.n > 0)
-		return make_name(c, t->target, name);
-	memcpy(name->text, c->values.domain.p, name->n = c->values.domain.n);
-	return YES;
-}
-
 static struct slice
 name_slice(const struct name *name)
 {
 	return slice_of(name->text, name->n);
+}
+
+static void
+copy_name(struct name *to, struct slice from)
+{
+	memcpy(to->text, from.p, to->n = from.n);
+}
+
+static enum outcome
+make_first(struct check *c, const struct spf_term *t, struct name *name)
+{
+	enum outcome o = make_name(c, t->target, name);
+	struct slice copy = o == YES || o == NO ? arena_copy(c->facts->arena, name_slice(name)) : NONE;
+
+	if (copy.p != NULL)
+		*t->made = (struct spf_made){ true, o, o == YES && spf_macro_uses(t->target, "p"), copy };
+	return o;
+}
+
+/* The <target-name> of a term: its domain-spec, or the current domain (RFC 7208 4.8). */
+static enum outcome
+target_name(struct check *c, const struct spf_term *t, struct name *name)
+{
+	const struct spf_made *made = t->made;
+	enum outcome o;
+
+	if (t->target.n == 0) {
+		copy_name(name, c->values.domain);
+		return YES;
+	}
+	if (!made->done)
+		return make_first(c, t, name);
+	copy_name(name, made->name);
+	o = made->by_name ? find_validated(c) : YES;
+	return o == YES ? made->outcome : o;
 }
 
 /* --- mechanisms (RFC 7208 5) --------------------------------------------------- */
@@ -377,7 +410,7 @@ match_mx(struct check *c, const struct spf_term *t)
 	sort_hosts(f, hosts);
 	for (size_t i = 0; i < f->count; i++)   /* all at once: one round trip */
 		if (domain_lengths_ok(hosts[i]))
-			fact(c->facts, hosts[i], address_type(c));
+			fact_ahead(c->facts, hosts[i], address_type(c));
 	for (size_t i = 0; i < f->count; i++)
 		if ((o = match_host(c, t, hosts[i])) != NO)
 			return o;
@@ -520,6 +553,67 @@ result_name(const struct check *c, enum outcome o, enum spf_result result)
 	return o == UNKNOWN ? "not known yet" : spf_result_name(o == ERROR ? c->error : result);
 }
 
+/* --- which terms matter --------------------------------------------------------- */
+
+/* It matches, and nobody need be asked for that. */
+static bool
+decides_alone(const struct check *c, const struct spf_term *t)
+{
+	return t->kind == TERM_ALL || ((t->kind == TERM_IP4 || t->kind == TERM_IP6) &&
+	    ip_in(c->client, t->network, bits_of(c, t)));
+}
+
+/* Whoever wants to know why sees them all. */
+static bool
+matters(const struct check *c, const struct spf_term *t)
+{
+	return is_counted(t->kind) || decides_alone(c, t) || c->answer->steps != NULL;
+}
+
+/*
+ * The terms that matter to this client go to `terms`, if that is not NULL; gives
+ * their number.  What stands behind one that decides, or behind the 11th that
+ * asks, is never reached.
+ */
+static size_t
+pick_terms(const struct check *c, struct slice text, struct spf_term *terms)
+{
+	size_t at = 0, count = 0, asking = 0;
+	bool reached = true;
+	struct spf_term t;
+	const char *flaw;
+
+	while (reached && spf_term_next(text, &at, &t, &flaw)) {
+		if (!matters(c, &t))
+			continue;
+		if (terms != NULL)
+			terms[count] = t;
+		count++;
+		asking += is_counted(t.kind);
+		reached = asking <= SPF_TERMS_MOST && !decides_alone(c, &t);
+	}
+	return count;
+}
+
+/* So a round walks over a dozen of them, however long the record is.  False: no memory. */
+static bool
+keep_terms(const struct check *c, struct spf_record *r)
+{
+	struct arena *arena = c->facts->arena;
+	struct spf_made *made;
+
+	r->count = pick_terms(c, r->text, NULL);
+	r->terms = arena_get(arena, (r->count + 1) * sizeof *r->terms);
+	made = arena_get(arena, (r->count + 1) * sizeof *made);
+	if (r->terms == NULL || made == NULL)
+		return false;
+	pick_terms(c, r->text, r->terms);
+	for (size_t i = 0; i < r->count; i++)
+		r->terms[i].made = made++;
+	r->redirect.made = made;
+	return true;
+}
+
 /* --- records (RFC 7208 4.5 to 4.7, 6.1) --------------------------------------- */
 
 static void
@@ -531,7 +625,7 @@ ask_record(struct check *c, struct slice spec)
 		return;
 	write_name(cut_to_fit(spec), &name);
 	if (domain_lengths_ok(name_slice(&name)))
-		fact(c->facts, name_slice(&name), RR_TXT);
+		fact_ahead(c->facts, name_slice(&name), RR_TXT);
 }
 
 /*
@@ -542,16 +636,16 @@ ask_record(struct check *c, struct slice spec)
  * must not burden, or tell, anybody.
  */
 static void
-ask_ahead(struct check *c, const struct spf_record *r, size_t at)
+ask_ahead(struct check *c, const struct spf_record *r, const struct spf_term *t)
 {
-	struct spf_term t;
-	const char *flaw;
-
-	while (spf_term_next(r->text, &at, &t, &flaw) && t.kind != TERM_ALL)
-		if (is_counted(t.kind) && ++c->answer->lookups <= SPF_TERMS_MOST &&
-		    t.kind == TERM_INCLUDE)
-			ask_record(c, t.target);
-	if (!r->has_all && r->redirect.text.n > 0 && ++c->answer->lookups <= SPF_TERMS_MOST)
+	for (; t < r->terms + r->count; t++) {
+		if (decides_alone(c, t))
+			return;
+		if (is_counted(t->kind) && ++c->answer->lookups <= SPF_TERMS_MOST &&
+		    t->kind == TERM_INCLUDE)
+			ask_record(c, t->target);
+	}
+	if (r->redirect.text.n > 0 && ++c->answer->lookups <= SPF_TERMS_MOST)
 		ask_record(c, r->redirect.target);
 }
 
@@ -563,7 +657,7 @@ follow_redirect(struct check *c, const struct spf_term *t, enum spf_result *resu
 	enum outcome o = count_term(c);
 
 	if (o == YES)
-		o = make_name(c, t->target, &name);
+		o = target_name(c, t, &name);
 	if (o == NO)
 		return permerror(c, "the local part is not ASCII and cannot be part of a name");
 	if (o == YES)
@@ -602,23 +696,19 @@ try_term(struct check *c, const struct spf_term *t)
 static enum outcome
 walk(struct check *c, const struct spf_record *r, enum spf_result *result)
 {
-	struct spf_term t;
-	const char *flaw;
-	size_t at = 0;
-
-	while (spf_term_next(r->text, &at, &t, &flaw)) {
+	for (const struct spf_term *t = r->terms; t < r->terms + r->count; t++) {
 		enum outcome o;
 
-		stand_at(c, &t);
-		if ((o = try_term(c, &t)) == NO)
+		stand_at(c, t);
+		if ((o = try_term(c, t)) == NO)
 			continue;
 		if (o == UNKNOWN)
-			ask_ahead(c, r, at);
+			ask_ahead(c, r, t + 1);
 		if (o == YES)
-			stand_at(c, &t);        /* an include had moved away */
+			stand_at(c, t);         /* an include had moved away */
 		if (o == YES && c->includes == 0)
 			c->exp = (struct spf_place){ r->exp.target, c->values.domain, 0 };
-		*result = t.result;
+		*result = t->result;
 		return o;
 	}
 	if (r->redirect.text.n > 0)
@@ -639,6 +729,9 @@ choose_record(struct check *c, const struct fact *f, struct slice *text)
 			*text = f->records[i].data;
 			count++;
 		}
+	if (f->left_out > 0)
+		return permerror(c, "the TXT records of %.*s are longer than %d octets", FMT(f->name),
+		    FACT_OCTETS);
 	if (count > 1)
 		return permerror(c, "%.*s has %zu SPF records (RFC 7208 4.5)", FMT(f->name), count);
 	if (count == 1 && text->n > SPF_RECORD_MOST)
@@ -667,6 +760,8 @@ read_record(struct check *c, struct slice text, const struct spf_record **record
 		return permerror(c, "\"%.*s\" in the SPF record of %.*s: %s",
 		    FMT(slice_head(bad.text, 100)), FMT(c->values.domain), flaw);
 	}
+	if (!keep_terms(c, r))
+		return temperror(c, "no memory left for an SPF evaluation");
 	r->next = c->answer->records;
 	c->answer->records = r;
 	return YES;

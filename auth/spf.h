@@ -21,6 +21,7 @@
  *     MX hosts of one term                      10; more: permerror
  *     PTR names                                 the first 10; others are ignored
  *     a record                                  8 KiB; longer: permerror
+ *     all TXT records of a name                 32 KiB; more: permerror
  *     a domain-spec, expanded                   4 KiB before it is cut to 253; longer: permerror
  *     an explanation, expanded                  400 octets; longer: none
  *
@@ -39,6 +40,13 @@
 enum {
 	SPF_TERMS_MOST = 10, SPF_VOIDS_MOST = 2, SPF_MX_MOST = 10, SPF_PTR_MOST = 10,
 	SPF_RECORD_MOST = 8192, SPF_EXPANSION_MOST = 4096, SPF_EXPLANATION_MOST = 400,
+	/*
+	 * Questions of one evaluation: the record; of each term one, and ten addresses
+	 * (mx, ptr, %{p}); an explanation, with a %{p} of its own.  Records asked for
+	 * ahead and never reached are in it: an include that displaces them has no
+	 * addresses.
+	 */
+	SPF_QUESTIONS = 1 + SPF_TERMS_MOST * (1 + SPF_MX_MOST) + 1 + (1 + SPF_PTR_MOST),
 };
 
 enum spf_result {                       /* RFC 7208 2.6 */
@@ -75,7 +83,8 @@ struct spf {
 	unsigned         lookups, voids; /* counted against the limits */
 	struct slice     explanation;   /* of a fail, or empty: what the domain wants said (6.2) */
 	struct slice     why;           /* of none, temperror, permerror: a sentence */
-	struct spf_record *records;     /* private: those without a flaw, read once for all rounds */
+	struct spf_record *records;     /* private: those without a flaw, read once for all rounds; */
+	                                /* of their terms what matters to this client */
 };
 
 /* False while facts are missing: they have been asked for; call again when there are more. */

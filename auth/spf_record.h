@@ -24,6 +24,7 @@ struct spf_term {
 	struct slice    target;         /* domain-spec, or empty: the current domain */
 	struct ip       network;        /* of ip4 and ip6 */
 	unsigned        bits4, bits6;   /* of the network to compare, by the client's family */
+	struct spf_made *made;          /* for whoever evaluates it; NULL when it was read */
 };
 
 struct spf_record {
@@ -31,6 +32,8 @@ struct spf_record {
 	struct slice    text;
 	struct spf_term redirect, exp;  /* no text: the record has none */
 	bool            has_all;        /* then redirect is not used (RFC 7208 6.1) */
+	struct spf_term *terms;         /* for whoever evaluates it: those that matter to him */
+	size_t          count;
 };
 
 /* "v=spf1" in any case, and then a space or nothing (RFC 7208 4.5). */

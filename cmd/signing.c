@@ -40,16 +40,31 @@ read_key(struct signing *s, const char *command, const char *path)
 	return code;
 }
 
-/* RFC 5322 2.1.1: h= is folded behind each name, so one must fit on a line. */
+/*
+ * RFC 5322 3.6.8, but no semicolon: it would end h=.  RFC 5322 2.1.1: h= is folded
+ * behind each name, so one must fit on a line.
+ */
 static bool
-names_fit(struct slice names)
+is_field_name(struct slice name)
 {
-	struct slice name;
-
-	while (taglist_item(&names, &name))
-		if (name.n > FIELD_NAME_MOST)
+	for (size_t i = 0; i < name.n; i++)
+		if (name.p[i] <= ' ' || name.p[i] > '~' || name.p[i] == ':' || name.p[i] == ';')
 			return false;
-	return true;
+	return name.n > 0 && name.n <= FIELD_NAME_MOST;
+}
+
+/* The names with colons between them and nothing else; NONE when one is none. */
+static struct slice
+field_names(const char *headers, struct arena *arena)
+{
+	struct slice left = slice(headers), name, all = NONE;
+
+	while (taglist_item(&left, &name)) {
+		if (!is_field_name(name))
+			return NONE;
+		all = arena_printf(arena, "%.*s%s%.*s", FMT(all), all.n > 0 ? ":" : "", FMT(name));
+	}
+	return all;
 }
 
 static int
@@ -63,10 +78,12 @@ read_signer(struct signing *s, const char *command, const struct signing_options
 	s->signer.selector = domain_normal(slice(o->selector), s->arena);
 	if (s->signer.selector.n == 0)
 		return complain(command, EX_USAGE, "this is no selector: ", o->selector);
-	if (o->headers != NULL && !names_fit(slice(o->headers)))
-		return complain(command, EX_USAGE, "this names a field of more than 76 letters: ",
-		    o->headers);
-	s->signer.names = o->headers != NULL ? slice(o->headers) : NONE;
+	if (o->headers != NULL) {
+		s->signer.names = field_names(o->headers, s->arena);
+		if (s->signer.names.n == 0)
+			return complain(command, EX_USAGE,
+			    "these are no names of fields, of 76 letters at most: ", o->headers);
+	}
 	s->signer.key = &s->key;
 	return read_key(s, command, o->key);
 }

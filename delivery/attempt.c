@@ -3,7 +3,7 @@
  * The way of an order to a mail host:
  *
  *     LOOK     hosts, their DNSSEC state, the MTA-STS policy: a plan (delivery/secure)
- *     CHOOSE   the next host and address of the plan, until none is left
+ *     CHOOSE   the next host and address of the plan, until none is left or it takes too long
  *     TALK     a connection: greeting, TLS, the judge, the message
  *     TELL     the queue, what became of each recipient
  *
@@ -47,7 +47,12 @@ struct attempt {
 	struct secure_question  question;
 	struct plan             plan;
 
-	size_t                  host, address;  /* of the plan, being tried */
+	size_t                  host, address;  /* of the plan, being tried: a place */
+	size_t                  places, left;   /* all, and those that are not behind us */
+	size_t                  first;          /* where we began */
+	bool                    cut;            /* no more is tried, though some are left */
+	struct search           search;
+	struct timer            enough;         /* the time of an attempt */
 	bool                    in_clear;
 	bool                    reused, fresh;  /* the connection was idle; no idle one again */
 	bool                    begun;          /* the host took us in: a transaction is under way */
@@ -59,6 +64,8 @@ struct attempt {
 	struct status           worst;          /* of hosts that did not take it; class 0: none yet */
 	struct order_result     result;
 	struct buf              story;
+	struct log              log;            /* which is read along for the story */
+	struct log_reader       reader;
 	struct later            go;
 
 	char                  **maildir_name;   /* ORDER_MAILDIR */
@@ -104,6 +111,7 @@ free_attempt(struct attempt *a)
 	if ((*a->back = a->next) != NULL)
 		a->next->back = a->back;
 	later_cancel(d->loop, &a->go);
+	timer_clear(d->loop, &a->enough);
 	inquiry_end(&a->dns);
 	policies_forget(a->wait);
 	connection_end(a->connection);
@@ -112,6 +120,37 @@ free_attempt(struct attempt *a)
 		close(a->fd);
 	arena_free(a->arena);
 	free(a);
+}
+
+/* --- what the log says of it goes to the queue too, for `why` -------------------------------- */
+
+static bool
+wants_all(void *arg, const struct event_kind *kind, uint64_t id)
+{
+	(void)arg, (void)kind, (void)id;
+	return true;
+}
+
+static void
+add_to_story(void *arg, struct slice line)
+{
+	struct attempt *a = arg;
+
+	if (a->story.n + line.n <= STORY_MOST)
+		buf_add(&a->story, line);
+}
+
+/* A line for both; false: there is no log. */
+static bool
+story_line(struct attempt *a, const struct event_kind *kind, struct log_line *l)
+{
+	if (a->delivery->options.log == NULL)
+		return false;
+	a->log = *a->delivery->options.log;
+	a->reader = (struct log_reader){ wants_all, add_to_story, a };
+	a->log.reader = &a->reader;
+	*l = log_event(&a->log, kind, a->order.id);
+	return true;
 }
 
 /* --- LOOK ---------------------------------------------------------------------------- */
@@ -166,6 +205,76 @@ same_policy(const struct attempt *a)
 	return a->policy.applies && slice_eq(a->policy.policy.text, a->old_policy);
 }
 
+/* --- the places of a plan: each address, or a host not to go to -------------------------- */
+
+static size_t
+places_of(const struct plan_host *h)
+{
+	return h->go && h->address_count > 0 ? h->address_count : 1;
+}
+
+/* The next place; behind the last one comes the first. */
+static void
+pass(struct attempt *a)
+{
+	if (++a->address < places_of(&a->plan.hosts[a->host]))
+		return;
+	a->address = 0;
+	a->host = (a->host + 1) % a->plan.count;
+}
+
+/* From the first place, or from where an attempt to get there stopped. */
+static void
+begin_search(struct attempt *a)
+{
+	a->host = a->address = a->places = 0;
+	for (size_t i = 0; i < a->plan.count; i++)
+		a->places += places_of(&a->plan.hosts[i]);
+	a->left = a->places;
+	a->first = left_off_at(&a->delivery->left_off, a->question.where.domain, a->places);
+	for (size_t i = 0; i < a->first; i++)
+		pass(a);
+	a->search.addresses = a->search.put_off = 0;
+	a->cut = false;
+	a->worst = (struct status){ 0 };
+}
+
+static void
+next_place(struct attempt *a)
+{
+	a->left--;
+	pass(a);
+}
+
+/*
+ * What is left over is for the next attempt, and may take it: nobody is refused for good
+ * by those who were asked.
+ */
+static void
+leave_rest(struct attempt *a)
+{
+	struct log_line l;
+
+	if (story_line(a, &EVENT_NOT_TRIED, &l)) {
+		log_number(&l, "left", (int64_t)a->left);
+		log_text(&l, "why", "this attempt has tried enough; the next one begins with them");
+		log_end(&l);
+	}
+	if (status_permanent(a->worst))
+		a->worst.class = 4, a->worst.reply = 0;
+}
+
+/* Where the next attempt to get there begins: with the first, unless this one was cut. */
+static void
+end_search(struct attempt *a)
+{
+	size_t at = a->cut ? (a->first + a->places - a->left) % a->places : 0;
+
+	left_off_note(&a->delivery->left_off, a->question.where.domain, at);
+	if (a->cut)
+		leave_rest(a);
+}
+
 static enum flow
 look(struct attempt *a)
 {
@@ -179,8 +288,7 @@ look(struct attempt *a)
 		/* Two were asked: who comes late must not wake the next step. */
 		later_cancel(a->delivery->loop, &a->go);
 		inquiry_end(&a->dns);
-		a->host = a->address = 0;
-		a->worst = (struct status){ 0 };
+		begin_search(a);
 		return then(a, &CHOOSE);
 	}
 	if (!planned)
@@ -192,6 +300,7 @@ static void
 ask_for_endpoint(struct attempt *a, const struct endpoint *e)
 {
 	a->step = aim_at_endpoint(e, a->arena, &a->question, &a->plan) ? &LOOK : &CHOOSE;
+	begin_search(a);
 }
 
 static void
@@ -205,6 +314,7 @@ ask_for_domain(struct attempt *a)
 	    : a->order.tls_optional ? MESSAGE_TLS_OPTIONAL : MESSAGE_ORDINARY;
 	a->question.null_sender = a->order.sender.n == 0;
 	a->step = look ? &LOOK : &CHOOSE;
+	begin_search(a);
 }
 
 /* --- counted for the domain's report (RFC 8460) --------------------------------------------- */
@@ -275,7 +385,9 @@ look_for_newer_policy(struct attempt *a)
 static enum flow
 choose(struct attempt *a)
 {
-	for (; a->host < a->plan.count; a->host++, a->address = 0) {
+	bool goes_on = search_goes_on(&a->search, clock_ticks(a->delivery->loop->clock));
+
+	for (; a->left > 0; next_place(a)) {
 		const struct plan_host *h = &a->plan.hosts[a->host];
 
 		if (!h->go) {
@@ -283,7 +395,10 @@ choose(struct attempt *a)
 			count_flaw(a, h);
 			not_there(a, h->why_not);
 		} else if (a->address < h->address_count) {
-			return then(a, &TALK);
+			if (goes_on)
+				return then(a, &TALK);
+			a->cut = true;
+			break;
 		}
 	}
 	if (look_for_newer_policy(a))
@@ -297,7 +412,7 @@ choose(struct attempt *a)
 static void
 next_address(struct attempt *a)
 {
-	a->address++;
+	next_place(a);
 	a->in_clear = a->fresh = false;
 	a->step = &CHOOSE;
 	loop_later(a->delivery->loop, &a->go, run, a);
@@ -381,7 +496,7 @@ answered(struct attempt *a)
 	silence_over(&a->delivery->silence, &peer);
 }
 
-/* True, with a line of the story, when this address is passed over. */
+/* True, and the story tells it, when this address is passed over. */
 static bool
 is_silent(struct attempt *a)
 {
@@ -389,6 +504,7 @@ is_silent(struct attempt *a)
 	struct peer peer = aim_peer(&a->plan, a->host, a->address);
 	int64_t age = silence_age(&a->delivery->silence, &peer, clock_ticks(a->delivery->loop->clock));
 	char text[PEER_TEXT];
+	struct log_line l;
 	struct status why;
 
 	if (age < 0)
@@ -396,7 +512,11 @@ is_silent(struct attempt *a)
 	peer_text(&peer, text);
 	why = status_make(0, 4, 4, 1, arena_printf(a->arena,
 	    "nobody answered there %lld s ago: not tried again so soon", (long long)(age / 1000)));
-	buf_printf(&a->story, "%.*s [%s]: 4.4.1 %.*s\n", FMT(h->name), text, FMT(why.text));
+	if (story_line(a, &EVENT_NOT_TRIED, &l)) {
+		log_slice(&l, "mx", h->name);
+		log_slice(&l, "why", why.text);
+		log_end(&l);
+	}
 	a->result.host = h->name;
 	a->result.peer = arena_copy(a->arena, slice(text));
 	not_there(a, why);
@@ -446,23 +566,24 @@ on_over(void *arg, const struct connection_end *end)
 {
 	struct attempt *a = arg;
 	struct status why = end->why;
+	struct connection_facts f = connection_facts(a->connection);
 	/* An idle connection that is gone when we come back says nothing about the host. */
-	bool stale = a->reused && !end->text_sent && !end->unreadable && why.reply == 0;
-	bool silent = why.reply == 0 && why.subject == 4 &&
-	    connection_facts(a->connection).greeting.n == 0;
+	bool stale = a->reused && !end->text_sent && !end->silent && !end->unreadable && why.reply == 0;
+	bool nobody = why.reply == 0 && why.subject == 4 && f.greeting.n == 0;
 
 	why.text = arena_copy(a->arena, why.text);
 	note_host(a);
 	end_mail(a);
 	a->connection = NULL;                   /* it ends itself */
-	if (stale || end->clear_retry) {
+	if ((stale || end->clear_retry) && timer_is_set(&a->enough)) {
 		a->fresh = true;
 		a->in_clear = end->clear_retry;
 		go_on(a, &TALK);
 		return;
 	}
 	a->result.refused = !a->begun && why.reply != 0;
-	if (silent)
+	a->search.put_off += f.from.n > 0 && !status_permanent(why);
+	if (nobody || end->silent)
 		did_not_answer(a);
 	not_there(a, why);
 	a->result.unreadable = end->unreadable; /* nobody else gets it either */
@@ -476,37 +597,16 @@ on_over(void *arg, const struct connection_end *end)
 	}
 }
 
-static bool
-wants_all(void *arg, const struct event_kind *kind, uint64_t id)
-{
-	(void)arg, (void)kind, (void)id;
-	return true;
-}
-
-static void
-add_to_story(void *arg, struct slice line)
-{
-	struct attempt *a = arg;
-
-	if (a->story.n + line.n <= STORY_MOST)
-		buf_add(&a->story, line);
-}
-
 static void
 on_judged(void *arg, const struct secure_judgement *j)
 {
 	struct attempt *a = arg;
-	const struct log_reader reader = { wants_all, add_to_story, a };
 	struct connection_facts f = connection_facts(a->connection);
-	struct log log;
 	struct log_line l;
 
 	count_session(a, &a->plan.hosts[a->host], j);
-	if (j->result == TLSRPT_SUCCESS || a->delivery->options.log == NULL)
+	if (j->result == TLSRPT_SUCCESS || !story_line(a, &EVENT_TLS_FAILED, &l))
 		return;
-	log = *a->delivery->options.log;
-	log.reader = &reader;
-	l = log_event(&log, &EVENT_TLS_FAILED, a->order.id);
 	log_slice(&l, "mx", a->plan.hosts[a->host].name);
 	log_text(&l, "direction", "out");
 	log_text(&l, "policy", plan_policy_name(a->plan.hosts[a->host].policy));
@@ -517,6 +617,15 @@ on_judged(void *arg, const struct secure_judgement *j)
 	if (f.seen.n > 0)
 		log_slice(&l, "certificate", f.seen);
 	log_end(&l);
+}
+
+static void
+on_enough(void *arg)
+{
+	struct attempt *a = arg;
+
+	if (a->connection != NULL)
+		connection_give_up(a->connection);
 }
 
 static const struct connection_user CONNECTION = { on_ready, on_sent, on_over, on_judged };
@@ -543,14 +652,16 @@ talk(struct attempt *a)
 		return FLOW_WAIT;
 	}
 	if (!a->in_clear && !a->fresh && is_silent(a)) {
-		a->address++;
+		next_place(a);
 		return then(a, &CHOOSE);
 	}
 	a->connection = connection_open(&o, host, peer, &CONNECTION, a, &why);
-	if (a->connection != NULL)
+	if (a->connection != NULL) {
+		a->search.addresses += !a->in_clear && !a->fresh;
 		return FLOW_WAIT;
+	}
 	not_there(a, status_make(0, 4, 4, 1, arena_copy(a->arena, slice(why.text))));
-	a->address++;
+	next_place(a);
 	return then(a, &CHOOSE);
 }
 
@@ -610,6 +721,8 @@ tell(struct attempt *a)
 {
 	struct delivery *d = a->delivery;
 
+	if (a->places > 0)
+		end_search(a);
 	a->result.number = a->order.number;
 	a->result.id = a->order.id;
 	a->result.count = a->order.count;
@@ -695,6 +808,8 @@ attempt_begin(struct delivery *d, struct slice packed, int fd)
 		free_attempt(a);
 		return false;
 	}
+	a->search.begun = clock_ticks(d->loop->clock);
+	timer_set(d->loop, &a->enough, ATTEMPT_MS, on_enough, a);
 	loop_later(d->loop, &a->go, run, a);
 	return true;
 }

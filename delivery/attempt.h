@@ -13,6 +13,7 @@
 #include "delivery/connection.h"
 #include "delivery/delivery.h"
 #include "delivery/results.h"
+#include "delivery/search.h"
 #include "delivery/secure.h"
 #include "delivery/sessions.h"
 #include "delivery/silence.h"
@@ -31,6 +32,7 @@ struct delivery {
 	struct link            *queue;          /* NULL: none now */
 	struct results          results;
 	struct silence          silence;
+	struct left_off         left_off;
 	struct attempt         *attempts;
 	struct idle            *idle;
 	size_t                  idle_count;

@@ -184,6 +184,12 @@ client_starttls(struct client *c)
 	c->want = CLIENT_REPLY;
 }
 
+bool
+client_securing(const struct client *c)
+{
+	return c->at == AT_STARTTLS && !c->secure;
+}
+
 static void
 starttls_answered(struct client *c, struct slice input)
 {
@@ -549,6 +555,8 @@ int64_t
 client_patience(const struct client *c)
 {
 	switch (c->at) {
+	case AT_STARTTLS:                       /* no RFC says; who hangs there may serve us in clear */
+		return c->want == CLIENT_TLS ? MINUTE : 2 * MINUTE;
 	case AT_DATA:
 		return 2 * MINUTE;
 	case AT_TEXT:

@@ -102,6 +102,7 @@ void client_allow_helo(struct client *);
 void client_feed(struct client *, struct slice *input);
 
 void client_starttls(struct client *);          /* from CLIENT_HELLO, when it is offered */
+bool client_securing(const struct client *);    /* STARTTLS was said, and TLS does not stand yet */
 void client_secured(struct client *);           /* the handshake succeeded: EHLO again */
 
 /*
@@ -113,7 +114,7 @@ void client_mail(struct client *, struct client_mail *);
 void client_text_sent(struct client *);         /* all text was written; the dot follows here */
 void client_quit(struct client *);
 
-/* How long the next reply may take in ms (RFC 5321 4.5.3.2). */
+/* How long the next reply, or the handshake, may take in ms (RFC 5321 4.5.3.2). */
 int64_t client_patience(const struct client *);
 
 #endif

@@ -40,6 +40,7 @@ struct connection {
 };
 
 static void react(struct connection *c);
+static void tls_broke(struct connection *c, const struct error *why);
 
 /* --- ends ---------------------------------------------------------------------- */
 
@@ -98,7 +99,14 @@ static void
 timed_out(void *arg)
 {
 	struct connection *c = arg;
+	struct error why;
 
+	c->end.silent = c->client.want != CLIENT_TEXT && !c->text_sent;
+	if (client_securing(&c->client)) {
+		error_set(&why, "nothing came for %d s", (int)(client_patience(&c->client) / SECOND));
+		tls_broke(c, &why);
+		return;
+	}
 	over(c, STATUS(0, 4, 4, 2, "the server did not answer in time"));
 }
 
@@ -106,6 +114,15 @@ static void
 wait_for_reply(struct connection *c)
 {
 	timer_set(c->options.loop, &c->patience, client_patience(&c->client), timed_out, c);
+}
+
+void
+connection_give_up(struct connection *c)
+{
+	bool waits = c->client.want == CLIENT_REPLY || c->client.want == CLIENT_TLS;
+
+	if (waits && !c->text_sent)
+		over(c, STATUS(0, 4, 4, 2, "the server took too long before the text"));
 }
 
 void
@@ -445,17 +462,31 @@ tell_break(struct connection *c, const struct error *why)
 	buf_free(&words);
 }
 
+/* Between STARTTLS and the end of the handshake it broke off or hung: a matter for the judge. */
+static void
+tls_broke(struct connection *c, const struct error *why)
+{
+	struct error words;
+
+	c->found.starttls = true;
+	if (c->client.want == CLIENT_TLS) {
+		tell_break(c, why);
+		verify_read(stream_ssl(c->stream), &c->found);
+	} else {
+		error_set(&words, "STARTTLS: %s", why->text);
+		show_words(c->found.broke, slice(words.text));
+	}
+	if (judge(c))
+		over(c, status_make(0, 4, 7, 5, slice(c->found.broke)));
+}
+
 static void
 on_closed(void *arg, const struct error *why)
 {
 	struct connection *c = arg;
 
-	if (c->client.want == CLIENT_TLS) {
-		c->found.starttls = true;
-		tell_break(c, why);
-		verify_read(stream_ssl(c->stream), &c->found);
-		if (judge(c))
-			over(c, status_make(0, 4, 7, 5, slice(c->found.broke)));
+	if (client_securing(&c->client)) {
+		tls_broke(c, why);
 		return;
 	}
 	over(c, status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));

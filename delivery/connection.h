@@ -37,6 +37,7 @@ struct connection_end {
 	struct status why;              /* its text is valid during the call */
 	bool          clear_retry;      /* the judge allows a retry in clear text, once */
 	bool          text_sent;        /* the final dot was sent: what became of it is not known */
+	bool          silent;           /* nothing was heard in time: others may leave it alone for now */
 	bool          unreadable;       /* the text is damaged, or cannot be read: no dot was sent */
 };
 
@@ -65,6 +66,8 @@ struct connection *connection_open(const struct connection_options *, const stru
 void connection_hand(struct connection *, const struct connection_user *, void *arg);
 /* The mail and the letter must live until sent() or over(). */
 void connection_send(struct connection *, struct client_mail *, struct letter *);
+/* It takes too long: over, unless the text is under way or something was said of every recipient. */
+void connection_give_up(struct connection *);
 void connection_quit(struct connection *);      /* politely, and forgotten by the user */
 void connection_end(struct connection *);       /* at once */
 

@@ -49,8 +49,9 @@ struct secure_judgement {
 };
 
 /*
- * Asked when EHLO showed no STARTTLS, when STARTTLS was refused, when the handshake
- * is over, and again after EHLO inside TLS.  Connections that break before are not its business.
+ * Asked when EHLO showed no STARTTLS, when STARTTLS was refused, when the handshake is
+ * over or hangs, and again after EHLO inside TLS.  Connections that break before are not
+ * its business.
  */
 void secure_judge(struct secure_judgement *, const struct plan_host *, const struct secure_found *,
     struct arena *);

@@ -98,11 +98,15 @@ hash(EVP_MD_CTX *digest, struct slice bytes)
 	bug_if(EVP_DigestUpdate(digest, bytes.p, bytes.n) != 1);
 }
 
-/* What decides whether a session proves as much as this host asks for; its SNI is a name. */
+/*
+ * What decides whether a session proves as much as this host asks for; its SNI is a name.
+ * The rule is in it: what is said of a connection is what it was opened for.
+ */
 static void
 hash_proof(EVP_MD_CTX *digest, const struct plan_host *h, uint16_t port)
 {
-	const uint64_t numbers[] = { port, h->need, h->watch, h->name_count, h->tlsa.count };
+	const uint64_t numbers[] = { port, h->need, h->watch, h->policy, h->requiretls,
+		h->name_count, h->tlsa.count };
 
 	hash(digest, slice_of(numbers, sizeof numbers));
 	hash(digest, h->name);

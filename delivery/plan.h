@@ -63,8 +63,9 @@ struct plan_host {
 
 	/*
 	 * What a TLS session made under this plan may be resumed for, and a
-	 * connection used again: the same host, port, names and records, needing
-	 * no more.  A session made without proof never serves where proof is needed.
+	 * connection used again: the same host, port, rule, names and records, and
+	 * REQUIRETLS in both or in neither.  So a session made without proof never
+	 * serves where proof is needed, and what was judged need not be judged again.
 	 */
 	unsigned char    key[PLAN_KEY];
 };

@@ -5,7 +5,7 @@
  *
  * A resumed session shows no certificate and repeats the verdict of the one it
  * came from.  So a session is kept only when it proved all that was looked at,
- * under the key of its plan (host, port, what had to be proved, names, TLSA
+ * under the key of its plan (host, port, rule, what had to be proved, names, TLSA
  * records: plan.h) and the address, and it is found only under the same; any
  * other plan makes a full handshake.  After SESSION_LIFE nothing is believed any
  * more, and a ticket is used once (RFC 8446 C.4).  There is a ceiling; who came

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * silence -- addresses where nobody answered a moment ago (RFC 5321 4.5.4.1: what is
- * known of a host that cannot be reached serves all messages for it).
+ * silence -- addresses where nobody answered a moment ago, or somebody fell silent in the
+ * middle (RFC 5321 4.5.4.1: what is known of a host that cannot be reached serves all
+ * messages for it).
  *
  * A deliverer remembers an address with its port for some minutes, so that a hundred
  * domains with the same dead host do not make a hundred attempts to reach it.  It is a

@@ -14,37 +14,89 @@ facts_begin(struct facts *fs, struct arena *arena)
 {
 	*fs = (struct facts){ .arena = arena };
 	fs->last = &fs->first;
+	facts_turn(fs, 0, FACTS_MOST);
+}
+
+bool
+facts_turn(struct facts *fs, unsigned part, size_t most)
+{
+	unsigned bit = 1u << part;
+	bool first, stirred;
+
+	bug_if(part >= FACTS_PARTS);
+	first = (fs->begun & bit) == 0;
+	stirred = (fs->stirred & bit) != 0;
+	if (first)
+		fs->left[part] = most;
+	fs->part = part;
+	fs->begun |= bit;
+	fs->stirred &= ~bit;
+	return first || stirred;
 }
 
 static struct fact *
-find(struct facts *fs, struct slice name, uint16_t type)
+find(struct facts *fs, uint64_t hash, struct slice name, uint16_t type)
 {
-	for (struct fact *f = fs->first; f != NULL; f = f->next)
-		if (f->type == type && slice_eqi(f->name, name))
+	for (struct fact *f = fs->buckets[hash % FACTS_BUCKETS]; f != NULL; f = f->bucket)
+		if (f->hash == hash && f->type == type && slice_eqi(f->name, name))
 			return f;
 	return NULL;
+}
+
+/* NULL: this part may ask no more, or there is no room. */
+static struct fact *
+note(struct facts *fs, uint64_t hash, struct slice name, uint16_t type, size_t octets)
+{
+	struct fact *f, **bucket = &fs->buckets[hash % FACTS_BUCKETS];
+
+	if (fs->left[fs->part] == 0 || (f = arena_get(fs->arena, sizeof *f)) == NULL)
+		return NULL;
+	*f = (struct fact){ .hash = hash, .type = type, .name = arena_lower(fs->arena, name),
+	    .bucket = *bucket, .room = octets };
+	if (f->name.p == NULL)
+		return NULL;
+	f->canonical = f->name;
+	*bucket = *fs->last = f;
+	fs->last = &f->next;
+	fs->count++;
+	fs->left[fs->part]--;
+	if (!domain_lengths_ok(name))
+		fact_known(fs, f, ANSWER_NXDOMAIN, "");
+	return f;
+}
+
+static struct fact *
+find_or_note(struct facts *fs, struct slice name, uint16_t type, size_t octets)
+{
+	uint64_t hash = slice_hash(name);
+	struct fact *f = find(fs, hash, name, type);
+
+	return f != NULL ? f : note(fs, hash, name, type, octets);
 }
 
 const struct fact *
 fact(struct facts *fs, struct slice name, uint16_t type)
 {
-	struct fact *f = find(fs, name, type);
+	return fact_within(fs, name, type, FACT_OCTETS);
+}
 
-	if (f != NULL)
-		return f->state == FACT_KNOWN ? f : NULL;
-	if (fs->count >= FACTS_MOST || (f = arena_get(fs->arena, sizeof *f)) == NULL)
+const struct fact *
+fact_within(struct facts *fs, struct slice name, uint16_t type, size_t octets)
+{
+	struct fact *f = find_or_note(fs, name, type, octets);
+
+	if (f == NULL)
 		return &TOO_MANY;
-	f->name = f->canonical = arena_lower(fs->arena, name);
-	if (f->name.p == NULL)
-		return &TOO_MANY;
-	f->type = type;
-	*fs->last = f;
-	fs->last = &f->next;
-	fs->count++;
-	if (domain_lengths_ok(name))
-		return NULL;
-	fact_known(fs, f, ANSWER_NXDOMAIN, "");
-	return f;
+	if (f->state == FACT_KNOWN)
+		return f;
+	f->waiting |= 1u << fs->part;
+	return NULL;
+}
+
+void
+fact_ahead(struct facts *fs, struct slice name, uint16_t type)
+{
+	find_or_note(fs, name, type, FACT_OCTETS);
 }
 
 struct fact *
@@ -64,6 +116,32 @@ facts_pending(const struct facts *fs)
 	return fs->known < fs->count;
 }
 
+bool
+fact_expect(struct facts *fs, struct fact *f, size_t records)
+{
+	size_t most = f->room / FACT_OCTETS_RECORD;
+
+	f->places = records < most ? records : most;
+	f->records = arena_get(fs->arena, (f->places + 1) * sizeof *f->records);
+	return f->records != NULL;
+}
+
+bool
+fact_add(struct facts *fs, struct fact *f, uint16_t preference, struct slice data)
+{
+	struct record r = { .preference = preference };
+
+	if (f->count == f->places || data.n > f->room) {
+		f->left_out++;
+		return true;
+	}
+	if ((r.data = arena_copy(fs->arena, data)).p == NULL)
+		return false;
+	f->records[f->count++] = r;
+	f->room -= data.n;
+	return true;
+}
+
 void
 fact_known(struct facts *fs, struct fact *f, enum answer answer, const char *why)
 {
@@ -73,6 +151,7 @@ fact_known(struct facts *fs, struct fact *f, enum answer answer, const char *why
 	if (*why != '\0')
 		f->why = arena_copy(fs->arena, slice(why));
 	fs->known++;
+	fs->stirred |= f->waiting;
 }
 
 void

@@ -7,6 +7,12 @@
  * looks up all noted questions at once and calls the evaluator again from its
  * beginning.  Facts only grow, so it goes the same way and gets further.
  *
+ * Several evaluators may share the facts of a transaction, each as a part with
+ * questions of its own: facts_turn() says who asks from now on, and whether
+ * there is anything new for him.  What one part asks never takes a question
+ * from another one, and a part need not be called for answers that it does not
+ * wait for.
+ *
  * Facts come from the resolver (dns/resolve) or from a text (dns/zone): the
  * evaluators cannot tell the difference.
  */
@@ -21,7 +27,7 @@ enum {
 };
 
 enum answer {
-	ANSWER_FOUND,                   /* at least one record of the type */
+	ANSWER_FOUND,                   /* at least one record of the type, here or left out */
 	ANSWER_NODATA,                  /* the name is there, the type is not */
 	ANSWER_NXDOMAIN,                /* nothing at or below the name (RFC 8020) */
 	ANSWER_BROKEN,                  /* could not find out: SERVFAIL, timeout, bogus */
@@ -41,7 +47,9 @@ struct record {
 };
 
 struct fact {
-	struct fact   *next;
+	struct fact   *next, *bucket;   /* as asked; of the same bucket */
+	uint64_t       hash;            /* of the name */
+	unsigned       waiting;         /* the parts that wait for it, as bits */
 	struct slice   name;            /* lower case, no dot at the end */
 	uint16_t       type;
 	enum { FACT_WANTED, FACT_ASKED, FACT_KNOWN } state;
@@ -49,20 +57,38 @@ struct fact {
 	enum security  security;        /* of the whole answer, CNAMEs included */
 	struct slice   canonical;       /* where the records stand: another name behind CNAMEs */
 	uint32_t       ttl;             /* seconds; the least of the answer */
-	size_t         count;
+	size_t         count, left_out; /* records that are here; those that had no place */
 	struct record *records;
+	size_t         places, room;    /* records and octets that may be kept, for whoever answers */
 	struct slice   why;             /* of ANSWER_BROKEN: one line for people, or empty */
 };
 
-enum { FACTS_MOST = 200 };              /* questions of one transaction; further ones are broken */
+enum {
+	FACTS_MOST = 200,               /* questions of whoever is no part; further ones are broken */
+	FACTS_PARTS = 8,                /* 0 is whoever has not said who he is, with FACTS_MOST */
+	FACTS_BUCKETS = 64,
+	FACT_OCTETS = 32 << 10,         /* of the data of an answer are kept ... */
+	FACT_OCTETS_RECORD = 64,        /* ... and one record for each so many of them */
+};
 
 struct facts {
 	struct arena *arena;
 	struct fact  *first, **last;    /* in the order in which they were asked */
 	size_t        count, known;
+	unsigned      part;             /* who asks now */
+	size_t        left[FACTS_PARTS]; /* how many questions each may still ask */
+	unsigned      begun, stirred;   /* parts that had a turn; for whom an answer came since, as bits */
+	struct fact  *buckets[FACTS_BUCKETS];
 };
 
 void facts_begin(struct facts *, struct arena *);
+
+/*
+ * It is the turn of this part, which may ask `most` questions in all of its turns;
+ * one that is noted already costs nothing.  False: no answer that it waits for
+ * has come since its last turn, and to evaluate it would give what it gave then.
+ */
+bool facts_turn(struct facts *, unsigned part, size_t most);
 
 /*
  * The fact, or NULL when it is not known yet.  A name that cannot stand in a
@@ -70,10 +96,20 @@ void facts_begin(struct facts *, struct arena *);
  */
 const struct fact *fact(struct facts *, struct slice name, uint16_t type);
 
+/* The same; no more than so many octets of its records' data are of any interest. */
+const struct fact *fact_within(struct facts *, struct slice name, uint16_t type, size_t octets);
+
+/* Note a question for later: nobody waits for its answer yet. */
+void fact_ahead(struct facts *, struct slice name, uint16_t type);
+
 /* --- for whoever answers ------------------------------------------------- */
 
 struct fact *facts_next_wanted(struct facts *);         /* becomes FACT_ASKED; NULL: none */
 bool         facts_pending(const struct facts *);       /* something is wanted or asked */
+/* Make place for so many records, or for as many as are kept; then add them.  False: no memory. */
+bool         fact_expect(struct facts *, struct fact *, size_t records);
+/* A copy of it; one that finds no place is left out, and counted. */
+bool         fact_add(struct facts *, struct fact *, uint16_t preference, struct slice data);
 /* Conclude one question. `why` is copied. */
 void         fact_known(struct facts *, struct fact *, enum answer, const char *why);
 /* The deadline has come: what is still open is broken. */

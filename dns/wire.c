@@ -3,7 +3,7 @@
 #include "base/buf.h"
 #include "dns/wire.h"
 
-enum { NAME_TEXT = 1100, CNAMES_MOST = 12, RECORDS_MOST = 512, JUMPS_MOST = 64 };
+enum { NAME_TEXT = 1100, DATA_MOST = 65536, CNAMES_MOST = 12, RECORDS_MOST = 512, JUMPS_MOST = 64 };
 
 struct packet {
 	struct slice bytes;
@@ -74,7 +74,7 @@ take_name(struct packet *p, struct buf *text)
 				p->bad = true;
 			continue;
 		}
-		if (n > 63 || text->full)
+		if (n > 63 || text->full || text->n > NAME_TEXT)
 			p->bad = true;
 		add_label(p, text, at + 1, n);
 		at += 1 + n;
@@ -102,67 +102,54 @@ take_rr(struct packet *p, struct buf *name, struct rr *rr)
 }
 
 /* All strings of a TXT record, joined (RFC 7208 3.3). */
-static struct slice
-joined_strings(struct slice data, struct arena *arena)
+static void
+join_strings(struct slice data, struct buf *to)
 {
-	char *to = arena_get(arena, data.n + 1);
-	size_t n = 0;
-
-	while (to != NULL && data.n > 0) {
+	while (data.n > 0) {
 		struct slice string = slice_head(slice_skip(data, 1), (unsigned char)*data.p);
 
-		memcpy(to + n, string.p, string.n);
-		n += string.n;
+		buf_add(to, string);
 		data = slice_skip(data, 1 + string.n);
 	}
-	return slice_of(to, n);
 }
 
-static struct slice
-name_in_rdata(struct packet p, const struct rr *rr, size_t offset, struct arena *arena)
+static bool
+name_in_rdata(struct packet p, const struct rr *rr, size_t offset, struct buf *to)
 {
-	struct buf name = BUF(NAME_TEXT);
-	struct slice copy = NONE;
-
 	p.at = rr->rdata + offset;
-	take_name(&p, &name);
-	if (!p.bad && !name.full && p.at == rr->end)
-		copy = arena_copy(arena, buf_slice(&name));
-	buf_free(&name);
-	return copy;
+	take_name(&p, to);
+	return !p.bad && to->n <= NAME_TEXT && p.at == rr->end;
 }
 
 /* One record's data in the form of facts.h; false when it makes no sense. */
 static bool
-read_data(struct packet *p, const struct rr *rr, struct arena *arena, struct record *r)
+read_data(struct packet *p, const struct rr *rr, struct buf *to, uint16_t *preference)
 {
 	struct slice data = slice_head(slice_skip(p->bytes, rr->rdata), rr->end - rr->rdata);
 
+	buf_clear(to);
+	*preference = 0;
 	switch (rr->type) {
 	case RR_A:
 	case RR_AAAA:
-		if (data.n != (rr->type == RR_A ? 4 : 16))
-			return false;
-		r->data = arena_copy(arena, data);
-		break;
+		buf_add(to, data);
+		return data.n == (rr->type == RR_A ? 4 : 16);
 	case RR_TXT:
-		r->data = joined_strings(data, arena);
-		break;
+		join_strings(data, to);
+		return true;
 	case RR_MX:
 		if (data.n < 3)
 			return false;
-		r->preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
-		r->data = name_in_rdata(*p, rr, 2, arena);
-		break;
+		*preference = (uint16_t)((unsigned char)data.p[0] << 8 | (unsigned char)data.p[1]);
+		return name_in_rdata(*p, rr, 2, to);
 	case RR_CNAME:
 	case RR_NS:
 	case RR_PTR:
-		r->data = name_in_rdata(*p, rr, 0, arena);
-		break;
+		return name_in_rdata(*p, rr, 0, to);
 	default:
-		r->data = arena_copy(arena, data);
+		buf_add(to, data);
+		return true;
 	}
-	return r->data.p != NULL;
 }
 
 struct answers {
@@ -174,43 +161,42 @@ struct answers {
 static struct slice
 follow(struct answers a, struct slice name, struct facts *fs, struct fact *f)
 {
-	struct buf owner = BUF(NAME_TEXT);
-	struct record target = { 0 };
+	struct buf owner = BUF(NAME_TEXT), target = BUF(DATA_MOST);
+	struct slice next = NONE;
+	uint16_t unused;
 	struct rr rr;
 
-	while (a.count-- > 0 && take_rr(&a.packet, &owner, &rr))
+	while (next.p == NULL && a.count-- > 0 && take_rr(&a.packet, &owner, &rr))
 		if (rr.type == RR_CNAME && rr.class == 1 && slice_eqi(rr.name, name) &&
-		    read_data(&a.packet, &rr, fs->arena, &target)) {
+		    read_data(&a.packet, &rr, &target, &unused)) {
 			if (rr.ttl < f->ttl)
 				f->ttl = rr.ttl;
-			name = target.data;
-			break;
+			next = arena_copy(fs->arena, buf_slice(&target));
 		}
 	buf_free(&owner);
-	return name;
+	buf_free(&target);
+	return next.p != NULL ? next : name;
 }
 
 static bool
 collect(struct answers a, struct facts *fs, struct fact *f)
 {
-	struct buf owner = BUF(NAME_TEXT);
+	struct buf owner = BUF(NAME_TEXT), data = BUF(DATA_MOST);
+	bool good = fact_expect(fs, f, a.count);
+	uint16_t preference;
 	struct rr rr;
-	bool good = true;
 
-	f->records = arena_get(fs->arena, (a.count + 1) * sizeof *f->records);
-	while (f->records != NULL && a.count-- > 0 && take_rr(&a.packet, &owner, &rr)) {
+	while (good && a.count-- > 0 && take_rr(&a.packet, &owner, &rr)) {
 		if (rr.type != f->type || rr.class != 1 || !slice_eqi(rr.name, f->canonical))
 			continue;
-		if (!read_data(&a.packet, &rr, fs->arena, &f->records[f->count])) {
-			good = false;
-			break;
-		}
-		f->count++;
+		good = read_data(&a.packet, &rr, &data, &preference) &&
+		    fact_add(fs, f, preference, buf_slice(&data));
 		if (rr.ttl < f->ttl)
 			f->ttl = rr.ttl;
 	}
 	buf_free(&owner);
-	return good && !a.packet.bad && f->records != NULL;
+	buf_free(&data);
+	return good && !a.packet.bad;
 }
 
 void
@@ -244,7 +230,7 @@ wire_read(struct facts *fs, struct fact *f, struct slice bytes)
 	if (!collect(a, fs, f)) {
 		f->count = 0;
 		fact_known(fs, f, ANSWER_BROKEN, "malformed answer");
-	} else if (f->count > 0) {
+	} else if (f->count + f->left_out > 0) {
 		fact_known(fs, f, ANSWER_FOUND, "");
 	} else {
 		fact_known(fs, f, rcode == 3 ? ANSWER_NXDOMAIN : ANSWER_NODATA, "");

@@ -428,21 +428,16 @@ static void
 found(struct facts *fs, struct fact *f, const struct node *n)
 {
 	size_t count = 0;
+	bool good;
 
 	for (const struct entry *e = n->entries; e != NULL; e = e->next)
 		count += e->type == f->type && e->broken == NULL;
-	f->records = arena_get(fs->arena, (count + 1) * sizeof *f->records);
-	for (const struct entry *e = n->entries; e != NULL && f->records != NULL; e = e->next) {
-		struct record r = e->record;
-
-		if (e->type != f->type || e->broken != NULL)
-			continue;
-		r.data = arena_copy(fs->arena, r.data);
-		if (r.data.p != NULL)
-			f->records[f->count++] = r;
-	}
+	good = fact_expect(fs, f, count);
+	for (const struct entry *e = n->entries; e != NULL && good; e = e->next)
+		if (e->type == f->type && e->broken == NULL)
+			good = fact_add(fs, f, e->record.preference, e->record.data);
 	f->ttl = 3600;
-	if (f->count == count)
+	if (good)
 		fact_known(fs, f, count ? ANSWER_FOUND : ANSWER_NODATA, "");
 	else
 		fact_known(fs, f, ANSWER_BROKEN, "no memory left for the answer");

@@ -69,7 +69,7 @@ count_fields(struct slice block)
 	size_t n = 0;
 
 	for (; block.n; block = slice_skip(block, first_field(block).n))
-		if (++n > HEADER_FIELDS)
+		if (++n > HEADER_FIELDS + HEADER_OURS)
 			break;
 	return n;
 }
@@ -80,7 +80,7 @@ header_parse(struct header *h, struct slice block, struct arena *arena, struct e
 	size_t count = count_fields(block);
 
 	*h = (struct header){ .block = block };
-	if (count > HEADER_FIELDS)
+	if (count > HEADER_FIELDS + HEADER_OURS)
 		return error_set(why, "more than %d header fields", HEADER_FIELDS);
 	if ((h->fields = arena_get(arena, (count + 1) * sizeof *h->fields)) == NULL)
 		return error_set(why, "the header is too large");

@@ -24,13 +24,16 @@ struct header {
 	size_t        count;
 };
 
-enum { HEADER_FIELDS = 2000 };          /* more are refused */
+enum {
+	HEADER_FIELDS = 2000,           /* a message that arrives with more is refused */
+	HEADER_OURS = 100,              /* so many more may be in front: what we have added since */
+};
 
 /*
  * Cut a header block, each line ended by CRLF, into fields.  The fields lie in
  * the arena and point into the block.  Fails on a line that is no field (no
  * colon, an empty or unprintable name, a continuation of nothing), on more than
- * HEADER_FIELDS, and above the arena's ceiling.  (RFC 5322 2.2, 3.6.8)
+ * HEADER_FIELDS and HEADER_OURS, and above the arena's ceiling.  (RFC 5322 2.2, 3.6.8)
  */
 bool header_parse(struct header *, struct slice block, struct arena *, struct error *why);
 

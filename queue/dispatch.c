@@ -18,7 +18,9 @@
 #include "queue/order.h"
 
 enum {
-	WORKS_MOST = 500,               /* attempts under way, in all */
+	WORKS_MOST = 500,               /* attempts under way … */
+	SLOW_MS = 20 * SECOND,          /* … that are younger than this … */
+	SLOW_MOST = 1000,               /* … and so many more that are not */
 	TOGETHER_MOST = 100,            /* recipients of one order (RFC 5321 4.5.3.1.8) */
 	LOOK_MOST = 400,                /* recipients looked at for one order */
 	WORK_MEMORY = 8 << 20,
@@ -447,6 +449,36 @@ begin_late(struct queue *q, struct task *t)
 	settle_here(w, why_late(t->destination));
 }
 
+/*
+ * Hosts that keep us waiting must not stop mail to others: an attempt has one of
+ * WORKS_MOST places while it is young, then one of SLOW_MOST.  INT64_MIN: there is room
+ * now; else when the next one will be old, or INT64_MAX: only once somebody has finished.
+ */
+static int64_t
+room_at(const struct queue *q, int64_t now)
+{
+	size_t all = q->under_way + q->expanding, young = q->expanding;
+	int64_t oldest = INT64_MIN;
+
+	if (all < WORKS_MOST)
+		return INT64_MIN;
+	for (const struct work *w = q->works; w != NULL && now - w->begun < SLOW_MS; w = w->next) {
+		young++;                        /* the youngest stands first */
+		oldest = w->begun + SLOW_MS;
+	}
+	if (all >= WORKS_MOST + SLOW_MOST || (young >= WORKS_MOST && oldest == INT64_MIN))
+		return INT64_MAX;
+	return young < WORKS_MOST ? INT64_MIN : oldest;
+}
+
+int64_t
+dispatch_wake(const struct queue *q, int64_t now)
+{
+	int64_t room = room_at(q, now);
+
+	return room == INT64_MIN ? schedule_wake(&q->schedule, now) : room;
+}
+
 bool
 dispatch_turn(struct queue *q, int64_t now)
 {
@@ -455,7 +487,7 @@ dispatch_turn(struct queue *q, int64_t now)
 
 	if (!q->loaded || q->draining || deliverers(q) == 0)
 		return false;
-	while (q->under_way + q->expanding < WORKS_MOST) {
+	while (room_at(q, now) == INT64_MIN) {
 		if ((t = schedule_next(&q->schedule, now)) != NULL)
 			begin(q, t);
 		else if (late > 0 && (t = schedule_late(&q->schedule, now)) != NULL)

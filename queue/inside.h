@@ -199,6 +199,8 @@ bool sender_member(const struct route *, const struct address *to, struct arena 
 
 /* Start what can be started; true: more is due than was looked at, call it again. */
 bool dispatch_turn(struct queue *, int64_t now);
+/* When to do that again by itself: somebody's time comes, or there is room; INT64_MAX: never. */
+int64_t dispatch_wake(const struct queue *, int64_t now);
 void delivery_link_new(struct queue *, int fd);
 void delivery_links_end(struct queue *);
 /* Read what deliverers have sent already. */

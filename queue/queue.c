@@ -92,7 +92,7 @@ take_turn(void *arg)
 	int64_t now = clock_now(q->loop->clock), when;
 	bool more = dispatch_turn(q, now);
 
-	when = schedule_wake(&q->schedule, now);
+	when = dispatch_wake(q, now);
 	if (more)
 		queue_look(q);
 	else if (when == INT64_MAX)

@@ -61,6 +61,8 @@ parse_header(struct intake *in, size_t length)
 		struct slice text = arena_copy(in->arena, slice(why.text));
 
 		intake_refuse(in, status_make(550, 5, 6, 0, text));
+	} else if (in->header.count > HEADER_FIELDS) {
+		intake_refuse(in, STATUS(550, 5, 6, 0, "more than 2000 header fields"));
 	} else {
 		if (in->signs)
 			bodies_add(&in->bodies, CANON_RELAXED, BODY_WHOLE);

@@ -91,7 +91,7 @@ run(const struct input *in, struct arena *arena, bool one_by_one)
 		while (!one_by_one && (f = facts_next_wanted(&facts)) != NULL)
 			answer(in, &facts, f);
 	}
-	bug_if(facts.count >= FACTS_MOST);      /* what SPF asks is far below the ceiling */
+	bug_if(facts.count > SPF_QUESTIONS);    /* no evaluation comes to more */
 	return spf;
 }
 

@@ -68,14 +68,14 @@ def certify(place):
 class World:
     """The program, and all the hosts."""
 
-    def __init__(self, place, reply=None):
+    def __init__(self, place, reply=None, site=SITE):
         (place / "facts").write_text(facts())
         far, self.stack = certify(place), contextlib.ExitStack()
         self.hosts = {name: self.stack.enter_context(Sink(
             host=address, port=25, certificate={"clear": None, "wrong": place}.get(name, far),
             secured=() if name == "plain" else ("REQUIRETLS",), reply=reply if name == "good" else None))
             for name, address in HOSTS.items()}
-        self.program = Chainmail(place, SITE)
+        self.program = Chainmail(place, site)
 
     def __enter__(self):
         self.stack.enter_context(self.program)
@@ -156,6 +156,25 @@ def test_it_goes_to_hosts_that_are_proved_and_promise_the_same(place):
             assert world.end_of(f"ben@{name}.test")["event"] == "delivered", name
         assert not any("eva@" in t.recipients[0] for name in ("plain", "clear", "wrong", "unsigned", "dane")
                        for t in world.hosts[name].taken)
+
+
+REUSED = """delivery { retry after 1s; to second.test { tls require verified }; to good.test { tls require verified } }"""
+
+
+@alone(*ALL)
+def test_a_connection_serves_only_what_it_was_opened_for(place):
+    """A host that is still connected for the mail before is judged as any other; the log says why it was chosen."""
+    with World(place, site=SITE.replace("delivery { retry after 1s }", REUSED)) as world:
+        for to, options, host, policy in [("ordinary@second.test", [], "plain", "verified"),
+                                          ("required@second.test", ["REQUIRETLS"], "good", "requiretls"),
+                                          ("ordinary@good.test", [], "good", "verified"),
+                                          ("required@good.test", ["REQUIRETLS"], "good", "requiretls"),
+                                          ("again@good.test", ["REQUIRETLS"], "good", "requiretls")]:
+            world.send(to, *options, sender="ann@nowhere.test")
+            end = world.end_of(to)
+            assert end["event"] == "delivered" and end["mx"].startswith(f"mx.{host}.test"), end
+            assert (end["policy"], end["verified"]) == (policy, "verified"), end
+        assert world.hosts["good"].sessions == 3        # it did serve the last one, which needs the same
 
 
 # --- reports (RFC 8689 5) --------------------------------------------------------------------

@@ -305,7 +305,28 @@ def test_no_line_of_a_signature_is_too_long(world):
     words = ["sign", "--domain", "bank.test", "--selector", "s1", "--key", str(world.folder / "bank"), "--headers"]
     assert max(map(len, run(*words, "from:" + "x" * 76).stdout.splitlines())) <= 78
     done = run(*words, "from:" + "x" * 77)
-    assert (done.returncode, done.stdout) == (64, b"") and b"this names a field of more than 76 letters" in done.stderr
+    assert (done.returncode, done.stdout) == (64, b"") and b"these are no names of fields, of 76 letters at most" in done.stderr
+
+
+@pytest.mark.parametrize("headers, code", [("from:\n to", 0), (" from :\t to ", 0), ("from:su\nbject", 64), ("from:a b", 64),
+                                           ("from:a;b", 64), (":from", 64), ("from:\xfc", 64)])
+def test_only_names_of_fields_are_signed(world, headers, code):
+    done = run("sign", "--domain", "bank.test", "--selector", "s1", "--key", str(world.folder / "bank"), "--headers", headers)
+    assert done.returncode == code and (b"no names of fields" in done.stderr) == (code != 0)
+    assert b"\n" not in done.stdout.replace(b"\r\n", b"") and (code != 0 or b"h=from:to;" in done.stdout)
+
+
+def test_results_of_several_signatures_can_be_told_apart(world):
+    # RFC 6008 4: as many letters of b= as that takes, at least eight
+    field = world.signed.split(b"\r\nFrom:")[0] + b"\r\n"
+    b = re.sub(rb"\s", b"", field.split(b" b=")[1].rstrip()).decode()
+    flip = {i: b[:i] + ("A" if b[i] != "A" else "B") + b[i + 1:] for i in (3, 20, 40)}
+    twins = "".join(f"DKIM-Signature: v=1; a=rsa-sha256; d=bank.test; s=s1; h=from; bh={'A' * 43}=; b={text}\r\n" for text in flip.values())
+    answer = json.loads(run(*world.options(), "--json", data=twins.encode() + world.signed).stdout)
+    shown = re.findall(r'header\.b="?([\w+/=]+)', answer["authentication_results"])
+    assert shown == [flip[3][:8], flip[20][:21], flip[40][:41], b[:41]]
+    twice = json.loads(run(*world.options(), "--json", data=field + world.signed).stdout)
+    assert re.findall(r'header\.b="?([\w+/=]+)', twice["authentication_results"]) == [b[:320], b[:320]]
 
 
 def test_the_authors_signature_is_seen_below_any_number_of_others(world):

@@ -448,6 +448,40 @@ forged_fields_are_listed(void **state)
 	arena_free(tiny);
 }
 
+static const struct { const char *value; bool ours; } received_spf_cases[] = {
+	{ "pass (mx.example.net: domain of a@b.test designates 192.0.2.1) client-ip=192.0.2.1", true },
+	{ "pass (other.test: domain of a@mx.example.net designates 192.0.2.1) client-ip=192.0.2.1", false },
+	{ "pass receiver=mx.example.net", true },
+	{ "pass\r\n\tclient-ip=192.0.2.1;\r\n\treceiver=mx.example.net;\r\n\tidentity=helo", true },
+	{ "Pass client-ip=192.0.2.1; RECEIVER = \"MX.Example.NET.\"; helo=x", true },
+	{ "pass receiver(x)=(y)\r\n mx.(z)exam\r\n ple.net", true },
+	{ "pass receiver=\"mx\\.example.net\"", true },
+	{ "pass (mailfrom) identity=mailfrom; helo=mx.example.net; receiver=other.test", false },
+	{ "pass envelope-from=\"receiver=mx.example.net\"; receiver=other.test", false },
+	{ "pass receiver=other.test; receiver=mx.example.net", true },
+	{ "pass (x; receiver=mx.example.net", true },
+	{ "pass receivers=mx.example.net", false },
+	{ "pass", false },
+};
+
+/* RFC 7208 9.1; RFC 8601 5 for the rest */
+static void
+received_spf_in_our_name_is_forged(void **state)
+{
+	struct slice id = S("mx.example.net");
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(received_spf_cases); i++) {
+		struct authres_forged forged;
+		struct header h;
+		struct slice block = arena_printf(arena, "Received-SPF : %s\r\n", received_spf_cases[i].value);
+
+		assert_true(header_parse(&h, block, arena, NULL));
+		assert_true(authres_forged(&h, &id, 1, arena, &forged));
+		assert_case(forged.count == received_spf_cases[i].ours, i, received_spf_cases[i].value);
+	}
+}
+
 /* To compare them costs much: there is a bound, and what is behind it is not trusted. */
 static void
 words_that_are_not_ascii_are_compared_so_often(void **state)
@@ -483,6 +517,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(results_are_found_by_name, setup, teardown),
 		cmocka_unit_test_setup_teardown(whoever_claims_our_id_is_recognized, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_id_is_the_same_in_all_its_letters, setup, teardown),
+		cmocka_unit_test_setup_teardown(received_spf_in_our_name_is_forged, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_front_that_is_too_tangled_claims, setup, teardown),
 		cmocka_unit_test_setup_teardown(forged_fields_are_listed, setup, teardown),
 		cmocka_unit_test_setup_teardown(words_that_are_not_ascii_are_compared_so_often, setup, teardown),

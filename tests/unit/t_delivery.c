@@ -37,7 +37,10 @@ static struct issued authority, good, self;
 struct guest {                          /* a client of ours */
 	struct stream *stream;
 	bool           https, secured;
+	unsigned       address;         /* the last octet of the one that was asked for */
 	struct buf     input;
+	struct timer   wait;            /* before an answer, when all of them come late */
+	const char    *late;
 };
 
 static struct world {
@@ -50,7 +53,12 @@ static struct world {
 	struct guest    *guests[40];
 	bool             raised;        /* 192.0.2.9 is dead otherwise */
 	size_t           connects;
+	unsigned         asked;         /* the last octet of the newest address that was asked for */
+	char             tried[200];    /* all of them: " 11 12" */
 	const char      *greeting;      /* NULL: a friendly one */
+	const char      *mute;          /* says no more from this command on, or in the "HANDSHAKE" … */
+	unsigned         mute_below;    /* … at addresses up to this */
+	int64_t          slow;          /* every answer takes so long */
 	size_t           guest_count, taken, handshakes, resumed;
 	const char      *response;      /* of the HTTPS server */
 	struct buf       request;       /* the newest one */
@@ -65,6 +73,7 @@ static struct world {
 static void
 guest_end(struct guest *g)
 {
+	timer_clear(&w.loop, &g->wait);
 	stream_end(g->stream);
 	g->stream = NULL;
 }
@@ -77,19 +86,40 @@ guest_closed(void *arg, const struct error *why)
 }
 
 static void
+say_late(void *arg)
+{
+	struct guest *g = arg;
+
+	stream_write(g->stream, slice(g->late));
+}
+
+static void
 say(struct guest *g, const char *text)
 {
-	stream_write(g->stream, slice(text));
+	g->late = text;
+	if (w.slow > 0)
+		timer_set(&w.loop, &g->wait, w.slow, say_late, g);
+	else
+		say_late(g);
+}
+
+static bool
+is_mute(const struct guest *g, struct slice at)
+{
+	return w.mute != NULL && g->address <= w.mute_below && slice_startsi(at, slice(w.mute));
 }
 
 static void
 smtp_line(struct guest *g, struct slice line)
 {
+	if (is_mute(g, line))
+		return;
 	if (slice_startsi(line, S("EHLO")))
 		say(g, g->secured || w.shown == NULL ? "250 mx.a.test\r\n" : "250-mx.a.test\r\n250 STARTTLS\r\n");
 	else if (slice_startsi(line, S("STARTTLS"))) {
 		say(g, "220 go\r\n");
-		stream_secure_server(g->stream, tls_server_context(w.shown));
+		if (!is_mute(g, S("HANDSHAKE")))
+			stream_secure_server(g->stream, tls_server_context(w.shown));
 	} else if (slice_startsi(line, S("DATA")))
 		say(g, "354 go\r\n");
 	else if (slice_eq(line, S("."))) {
@@ -156,12 +186,12 @@ welcome(int fd, bool https)
 	struct guest *g = must_alloc(sizeof *g);
 
 	bug_if(w.guest_count == COUNT(w.guests));
-	*g = (struct guest){ .https = https, .input = BUF(1 << 20) };
+	*g = (struct guest){ .https = https, .input = BUF(1 << 20), .address = w.asked };
 	w.guests[w.guest_count++] = g;
 	g->stream = stream_new(&w.loop, fd, &GUEST, g);
 	if (https)
 		stream_secure_server(g->stream, tls_server_context(w.shown));
-	else
+	else if (!is_mute(g, S("GREETING")))
 		say(g, w.greeting != NULL ? w.greeting : "220 mx.a.test\r\n");
 }
 
@@ -189,7 +219,13 @@ static void
 map(void *arg, struct peer *p)
 {
 	(void)arg;
-	w.connects += p->port == SMTP;
+	if (p->port == SMTP) {
+		size_t n = strlen(w.tried);
+
+		w.connects++;
+		w.asked = p->ip.bytes[3];
+		snprintf(w.tried + n, sizeof w.tried - n, " %u", w.asked);
+	}
 	p->port = p->port != SMTP ? w.web_port : p->ip.bytes[3] != 9 || w.raised ? w.smtp_port : 1;
 	assert_true(ip_parse(S("127.0.0.1"), &p->ip));
 }
@@ -673,21 +709,26 @@ hand_over(struct house *h, bool uncounted)
 	h->session_count = 0;
 	link_send(h->queue, FRAME_ORDER, buf_slice(&b), -1);
 	buf_free(&b);
-	for (int i = 0; i < 100 && !h->over; i++)
-		run_for(100);
+	for (int i = 0; i < 1000 && !h->over; i++)
+		run_for(i < 20 ? 100 : 10 * SECOND);
 	assert_true(h->over);
+}
+
+static struct slice
+status_text(const struct house *h)
+{
+	struct status s = h->result.outcomes[0].status;
+
+	return arena_printf(w.arena, "%u.%u.%u %.*s", s.class, s.subject, s.detail, FMT(s.text));
 }
 
 /* The enhanced status with which it ends. */
 static struct slice
 deliver(struct house *h, bool uncounted)
 {
-	struct status s;
-
 	hand_over(h, uncounted);
 	run_for(10 * SECOND);                                   /* idle connections go */
-	s = h->result.outcomes[0].status;
-	return arena_printf(w.arena, "%u.%u.%u %.*s", s.class, s.subject, s.detail, FMT(s.text));
+	return status_text(h);
 }
 
 #define MX_A "a.test MX 10 mx.a.test\nmx.a.test A 192.0.2.1\n"
@@ -853,6 +894,115 @@ a_host_that_does_not_answer_is_left_alone(void **state)
 		assert_case(w.connects == cases[i].connects, i, "connects");
 	}
 	close_house(&h);
+}
+
+#define MX_FIVE "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\na.test MX 30 mx3.a.test\n" \
+    "a.test MX 40 mx4.a.test\na.test MX 50 mx5.a.test\nmx1.a.test A 192.0.2.11\nmx2.a.test A 192.0.2.12\n" \
+    "mx3.a.test A 192.0.2.13\nmx4.a.test A 192.0.2.14\nmx5.a.test A 192.0.2.15\n"
+#define MX_TWELVE "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\n" \
+    "mx1.a.test A 192.0.2.11\nmx1.a.test A 192.0.2.12\nmx1.a.test A 192.0.2.13\nmx1.a.test A 192.0.2.14\n" \
+    "mx1.a.test A 192.0.2.15\nmx1.a.test A 192.0.2.16\nmx2.a.test A 192.0.2.17\nmx2.a.test A 192.0.2.18\n" \
+    "mx2.a.test A 192.0.2.19\nmx2.a.test A 192.0.2.20\nmx2.a.test A 192.0.2.21\nmx2.a.test A 192.0.2.22\n"
+
+/* Each row is an attempt: whom it tries, for how long, and what becomes of the message. */
+struct attempted {
+	const char *zone, *greeting, *mute;     /* NULL: a new house; none; nothing */
+	unsigned    mute_below;
+	int64_t     slow;                       /* between attempts there are ten minutes */
+	const char *tried, *status;
+	int64_t     least, most;                /* minutes */
+	bool        cut;
+};
+
+static const struct attempted attempts[] = {
+	/* Hosts that hang after the greeting: the next attempt begins where this one stopped … */
+	{ MX_FIVE, NULL, "EHLO", 14, 0, " 11 12", "4.4.2 the server did not answer in time", 10, 11, true },
+	{ NULL, NULL, "EHLO", 14, 0, " 13 14", "4.4.2", 10, 11, true },
+	{ NULL, NULL, "EHLO", 14, 0, " 15", "2.0.0 taken", 0, 1, false },
+	{ NULL, NULL, NULL, 0, 0, " 11", "2.0.0 taken", 0, 1, false },          /* … and then as ever */
+	{ MX_FIVE, NULL, "GREETING", 12, 0, " 11 12", "4.4.2", 10, 11, true },
+	{ MX_FIVE, NULL, "MAIL", 11, 0, " 11 12", "2.0.0 taken", 5, 6, false },
+	{ MX_FIVE, NULL, "RCPT", 11, 0, " 11 12", "2.0.0 taken", 5, 6, false },
+	{ MX_FIVE, NULL, "DATA", 11, 0, " 11 12", "2.0.0 taken", 2, 3, false },
+	{ MX_FIVE, NULL, ".", 15, 0, " 11", "4.4.2", 10, 11, false },           /* it may have arrived (A21.10) */
+	/* Those who have other reasons. */
+	{ MX_FIVE, "421 4.3.2 not now\r\n", NULL, 0, 0, " 11 12 13", "4.3.2 not now", 0, 1, true },
+	{ NULL, "421 4.3.2 not now\r\n", NULL, 0, 0, " 14 15 11", "4.3.2 not now", 0, 1, true },
+	{ MX_FIVE, "554 5.3.2 no mail\r\n", NULL, 0, 0, " 11 12 13 14 15", "5.3.2 no mail", 0, 1, false },
+	{ MX_TWELVE, "554 5.3.2 no mail\r\n", NULL, 0, 0, " 11 12 13 14 15 16 17 18 19 20",
+	    "4.3.2 no mail", 0, 1, true },                                      /* two may yet take it */
+	{ NULL, NULL, NULL, 0, 0, " 21", "2.0.0 taken", 0, 1, false },
+	/* Slow, but working: it has the minutes of RFC 5321 4.5.3.2, all of them together have an end. */
+	{ MX_FIVE, NULL, NULL, 0, 110 * SECOND, " 11", "2.0.0 taken", 11, 12, false },
+	{ MX_FIVE, NULL, NULL, 0, 290 * SECOND, " 11", "4.4.2 the server took too long before the text", 20, 21, true },
+	/* A host that hangs is left alone by the next message. */
+	{ MX_A, NULL, "EHLO", 9, 0, " 1", "4.4.2 the server did not answer in time", 5, 6, false },
+};
+
+static void
+an_attempt_has_an_end(void **state)
+{
+	struct house h;
+	bool open = false;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(attempts); i++) {
+		const struct attempted *t = &attempts[i];
+		int64_t begun;
+
+		if (t->zone != NULL) {
+			if (open)
+				close_house(&h);
+			open_house(&h, t->zone);
+			open = true;
+		}
+		run_for(10 * MINUTE);
+		w.greeting = t->greeting, w.mute = t->mute, w.mute_below = t->mute_below, w.slow = t->slow;
+		w.tried[0] = '\0';
+		tls_server_free(w.shown);
+		w.shown = NULL;
+		begun = w.clock.now;
+		hand_over(&h, false);
+		assert_in_range(w.clock.now - begun, t->least * MINUTE, t->most * MINUTE);
+		assert_case(slice_starts(status_text(&h), slice(t->status)), i, status_text(&h).p);
+		assert_case(strcmp(w.tried, t->tried) == 0, i, w.tried);
+		assert_case((memmem(h.result.story.p, h.result.story.n, "not-tried left=", 15) != NULL) == t->cut, i, "cut");
+	}
+	w.mute = NULL;
+	assert_true(slice_starts(deliver(&h, false), S("4.4.1 nobody answered there")));
+	assert_non_null(memmem(h.result.story.p, h.result.story.n, "not-tried mx=mx.a.test why=", 27));
+	close_house(&h);
+}
+
+/* It is as good as one that broke: counted, named, and without a policy the mail goes in clear (F6.6). */
+static void
+a_handshake_that_hangs_has_failed(void **state)
+{
+	static const struct { const char *at, *words; int64_t after; } cases[] = {
+		{ "HANDSHAKE", "nothing came for 60 s", MINUTE }, { "STARTTLS", "nothing came for 120 s", 2 * MINUTE },
+	};
+	struct house h;
+	int64_t begun;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		w.mute = cases[i].at, w.mute_below = 255, w.response = SERVED("mx.a.test");
+		for (int strict = 0; strict < 2; strict++) {
+			open_house(&h, strict ? MX_A STS_A : MX_A);
+			begun = w.clock.now;
+			hand_over(&h, false);
+			assert_in_range(w.clock.now - begun, cases[i].after, cases[i].after + 10 * SECOND);
+			assert_case(slice_starts(status_text(&h), slice(strict
+			    ? "4.7.5 MTA-STS: mx.a.test fails in the TLS handshake (" : "2.0.0")), i, status_text(&h).p);
+			assert_int_equal(h.session_count, 1);
+			assert_int_equal(h.sessions[0].result, TLSRPT_VALIDATION_FAILURE);
+			assert_slice(h.sessions[0].reason, "tls-handshake-failed");
+			assert_int_equal(h.sessions[0].label.type, strict ? TLSRPT_STS : TLSRPT_NO_POLICY_FOUND);
+			assert_non_null(memmem(h.result.story.p, h.result.story.n, "tls-failed", 10));
+			assert_non_null(memmem(h.result.story.p, h.result.story.n, cases[i].words, strlen(cases[i].words)));
+			close_house(&h);
+		}
+	}
 }
 
 static void
@@ -1032,6 +1182,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_text_gets_no_dot, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_refuses_is_told_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_does_not_answer_is_left_alone, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_attempt_has_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_handshake_that_hangs_has_failed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_a_policy_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_enforced_policy_is_fetched_kept_and_obeyed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_that_refuses_everybody_is_read_again, setup, teardown),

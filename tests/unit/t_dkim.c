@@ -220,7 +220,10 @@ static const struct { const char *from, *to, *want; } changes[] = {
 	{ "q=dns/txt", "t=", "permerror: t= is no time" },
 	{ "q=dns/txt", "t=-1", "permerror: t= is no time" },
 	{ "q=dns/txt", "t=1528637909.5", "permerror: t= is no time" },
-	{ "q=dns/txt", "t=99999999999999999999", "permerror: t= is no time" },
+	{ "q=dns/txt", "t=99999999999999999999", "policy: the signature was made in the future (t=)" },
+	{ "q=dns/txt", "x=1000000000000", "fail: the signature does not verify" },      /* RFC 6376 3.5 */
+	{ "q=dns/txt", "x=99999999999999999999999", "fail: the signature does not verify" },
+	{ "q=dns/txt", "x=99999999999999999999999x", "permerror: x= is no time" },
 	{ "q=dns/txt", "x=1795311000", "fail: the signature does not verify" },
 	{ "q=dns/txt", "x=1795310999", "permerror: the signature has expired (x=)" },
 	{ "q=dns/txt", "t=5; x=5", "permerror: x= is not after t=" },

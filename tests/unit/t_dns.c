@@ -57,6 +57,36 @@ there_is_an_end_to_questions(void **state)
 	assert_int_equal(fact(&facts, S("more.test"), RR_A)->answer, ANSWER_BROKEN);
 }
 
+/* Of the same facts, as two evaluators ask for them. */
+static void
+each_part_has_its_own_questions(void **state)
+{
+	struct fact *f;
+
+	(void)state;
+	assert_true(facts_turn(&facts, 1, 1));
+	assert_null(fact(&facts, S("a.test"), RR_A));
+	assert_int_equal(fact(&facts, S("b.test"), RR_A)->answer, ANSWER_BROKEN);       /* one too many */
+	assert_true(facts_turn(&facts, 2, 2));
+	assert_null(fact(&facts, S("a.test"), RR_A));   /* noted already: it costs nothing */
+	assert_null(fact(&facts, S("b.test"), RR_A));
+	fact_ahead(&facts, S("c.test"), RR_A);
+	assert_false(facts_turn(&facts, 1, 1));
+	assert_false(facts_turn(&facts, 2, 2));
+	assert_non_null(f = facts_next_wanted(&facts));
+	fact_known(&facts, f, ANSWER_NODATA, "");       /* both wait for it */
+	assert_true(facts_turn(&facts, 1, 1));
+	assert_true(facts_turn(&facts, 2, 2));
+	assert_false(facts_turn(&facts, 2, 2));
+	assert_non_null(f = facts_next_wanted(&facts));
+	fact_known(&facts, f, ANSWER_NODATA, "");       /* b.test: one of them does */
+	assert_false(facts_turn(&facts, 1, 1));
+	assert_true(facts_turn(&facts, 2, 2));
+	assert_non_null(f = facts_next_wanted(&facts));
+	fact_known(&facts, f, ANSWER_NODATA, "");       /* c.test: nobody does yet */
+	assert_false(facts_turn(&facts, 2, 2));
+}
+
 static void
 what_is_no_name_does_not_exist(void **state)
 {
@@ -448,6 +478,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(unknown_facts_are_noted_once, setup, teardown),
 		cmocka_unit_test_setup_teardown(there_is_an_end_to_questions, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_part_has_its_own_questions, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_no_name_does_not_exist, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_text_answers_like_the_dns, setup, teardown),
 		cmocka_unit_test(a_bad_line_is_named),

@@ -30,8 +30,12 @@ static const struct {
 
 	{ "To: a@x.test\r\n", FROM_NONE, "" },                          /* RFC 5322 3.6 */
 	{ "From: \r\n", FROM_NONE, "" },
-	{ "From: ,\r\n", FROM_NONE, "" },
-	{ "From: Nobody:;\r\n", FROM_NONE, "" },                        /* RFC 6854 */
+	{ "From:\r\n \r\n", FROM_NONE, "" },
+	{ "From: ,\r\n", FROM_NOBODY, "" },
+	{ "From: Nobody:;\r\n", FROM_NOBODY, "" },                      /* RFC 6854 */
+	{ "From: \"CEO <ceo@x.test>\":;\r\n", FROM_NOBODY, "" },       /* people are shown x.test */
+	{ "From: ceo at x.test:;\r\n", FROM_NOBODY, "" },
+	{ "From: (ceo@x.test)\r\n", FROM_NOBODY, "" },
 
 	{ "From: a@x.test\r\nFrom: a@x.test\r\n", FROM_FIELDS, "" },
 	{ "From: a@x.test\r\nFROM : b@y.test\r\n", FROM_FIELDS, "" },

@@ -58,6 +58,7 @@ static const struct {
 	{ "pass reject>reject", "unsure seal again", "accept", "accept", "accept" },
 	/* no Author Domain (C5.1, C5.3) */
 	{ "permerror", "from-none", "accept", "accept", "accept" },
+	{ "permerror", "from-nobody", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-fields", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-domains", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-unparsable", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },

@@ -918,6 +918,8 @@ sessions_are_shared_only_under_the_same_proof(void **state)
 		{ SIGNED MX HOST EE TA, "" },
 		{ SIGNED MX HOST "_25._tcp.mx.a.test TLSA 3 1 1 ff" H31 "\n", "" },
 		{ SIGNED MX HOST EE, "optional" },
+		{ SIGNED MX HOST EE, "requiretls" },     /* RFC 8689 4.2.1: who promised it is asked for it */
+		{ SIGNED MX HOST, "requiretls" },
 	};
 	unsigned char keys[COUNT(different)][PLAN_KEY], again[PLAN_KEY];
 

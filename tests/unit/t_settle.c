@@ -190,6 +190,36 @@ test_dead_host(void **state)
 	assert_true(w.count >= 3);
 }
 
+/* Nobody answers these: mail to others goes past them, up to a ceiling. */
+static void
+test_slow_hosts_do_not_stop_others(void **state)
+{
+	static const struct { int64_t later; size_t orders; } cases[] = {
+		{ 0, 500 }, { 15 * SECOND, 500 }, { 10 * SECOND, 1000 }, { 25 * SECOND, 1500 },
+		{ 10 * MINUTE, 1500 },
+	};
+	struct buf to = BUF(4096);
+
+	(void)state;
+	for (unsigned i = 1; i <= 1600; i++) {
+		buf_printf(&to, "a@d%u.test ", i);
+		if (i % 100 == 0) {
+			buf_byte(&to, '\0');
+			world_store(&w, "s@sender.test", to.p);
+			buf_clear(&to);
+		}
+	}
+	buf_free(&to);
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		world_run(&w, cases[i].later);
+		assert_case(w.count == cases[i].orders, i, "orders");
+	}
+	for (size_t i = 0; i < 3; i++)
+		world_answer(&w, i, "250 ok");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 1503);
+}
+
 /* What a host says of one recipient is no reason to leave the host alone. */
 static void
 test_host_that_answers_is_not_dead(void **state)
@@ -1361,7 +1391,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		T(test_delivered), T(test_places), T(test_stored_once), T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
-		T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
+		T(test_slow_hosts_do_not_stop_others), T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
 		T(test_host_that_goes), T(test_one_of_many_fails),
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),

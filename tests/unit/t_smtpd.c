@@ -1057,6 +1057,36 @@ test_drain(void **state)
 /* --- intake alone ------------------------------------------------------------------------------------------------ */
 
 /* Pieces of every length make the same message. */
+/* What we put in front of it later must not make it a message that we cannot read ourselves. */
+static void
+test_intake_counts_fields(void **state)
+{
+	struct buf text = BUF(1 << 16);
+	struct intake in;
+
+	(void)state;
+	for (int i = 0; i < HEADER_FIELDS; i++)
+		buf_add(&text, S("A: b\r\n"));
+	for (unsigned more = 0; more < 2; more++, buf_add(&text, S("A: b\r\n"))) {
+		intake_begin(&in, false);
+		intake_add(&in, buf_slice(&text));
+		intake_add(&in, S("\r\nbody\r\n"));
+		intake_finish(&in);
+		assert_int_equal(in.flaw.reply, more == 0 ? 0 : 550);
+		intake_end(&in);
+	}
+	for (int i = 2; i <= HEADER_OURS; i++) {
+		struct arena *room = arena_new(1 << 20);
+		struct header h;
+
+		assert_true(header_parse(&h, buf_slice(&text), room, NULL));
+		buf_add(&text, S("A: b\r\n"));
+		assert_int_equal(header_parse(&h, buf_slice(&text), room, NULL), i < HEADER_OURS);
+		arena_free(room);
+	}
+	buf_free(&text);
+}
+
 static void
 test_intake_pieces(void **state)
 {
@@ -1220,7 +1250,7 @@ main(void)
 		T(test_recipients), T(test_rates), T(test_rate_spans), T(test_connections), T(test_texts),
 		T(test_forged_results), T(test_received_spf), T(test_tls_required_no), T(test_idle), T(test_drain),
 		T(test_witness), T(test_witness_of_a_flood), T(test_witness_without_a_queue),
-		T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
+		T(test_intake_counts_fields), T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
 		T(test_intake_file), T(test_intake_full_disk),
 	};
 
