@@ -112,6 +112,43 @@ ip_loopback(struct ip ip)
 	return ip.n == 4 ? ip.bytes[0] == 127 : ip.n == 16 && memcmp(ip.bytes, one, 16) == 0;
 }
 
+/* Registered in RFC 6890; what stands in no row is public. */
+static const struct { struct ip network; unsigned bits; enum ip_place place; } PLACES[] = {
+	{ { { 0 }, 4 }, 8, IP_NOWHERE },                /* "this network": Linux connects to itself */
+	{ { { 10 }, 4 }, 8, IP_PRIVATE },
+	{ { { 100, 64 }, 4 }, 10, IP_PRIVATE },         /* behind a carrier's NAT */
+	{ { { 127 }, 4 }, 8, IP_OURS },
+	{ { { 169, 254 }, 4 }, 16, IP_NOWHERE },        /* link-local; clouds tell secrets there */
+	{ { { 172, 16 }, 4 }, 12, IP_PRIVATE },
+	{ { { 192, 168 }, 4 }, 16, IP_PRIVATE },
+	{ { { 224 }, 4 }, 3, IP_NOWHERE },              /* multicast, reserved, broadcast */
+	{ { { [15] = 1 }, 16 }, 128, IP_OURS },
+	{ { { 0 }, 16 }, 96, IP_NOWHERE },              /* ::, and the compatible ones (RFC 4291 2.5.5.1) */
+	{ { { 0xfc }, 16 }, 7, IP_PRIVATE },
+	{ { { 0xfe, 0x80 }, 16 }, 10, IP_NOWHERE },
+	{ { { 0xfe, 0xc0 }, 16 }, 10, IP_PRIVATE },     /* site-local, once (RFC 3879) */
+	{ { { 0xff }, 16 }, 8, IP_NOWHERE },
+};
+
+/* A translator takes us to the IPv4 address at the end (RFC 6052 2.1). */
+static struct ip
+untranslated(struct ip ip)
+{
+	static const unsigned char prefix[12] = { 0, 0x64, 0xff, 0x9b };
+
+	return ip.n == 16 && memcmp(ip.bytes, prefix, 12) == 0 ? ip_of(slice_of(ip.bytes + 12, 4)) : ip;
+}
+
+enum ip_place
+ip_place(struct ip ip)
+{
+	ip = untranslated(ip_unmapped(ip));
+	for (size_t i = 0; i < sizeof PLACES / sizeof *PLACES; i++)
+		if (ip_in(ip, PLACES[i].network, PLACES[i].bits))
+			return PLACES[i].place;
+	return IP_PUBLIC;
+}
+
 void
 ip_literal(struct ip ip, char text[IP_TEXT + 8])
 {

@@ -25,6 +25,18 @@ bool ip_in(struct ip, struct ip network, unsigned bits);
 enum { IP_REVERSE = 74 };
 void ip_reverse(struct ip, char name_r[IP_REVERSE]);
 bool ip_loopback(struct ip);
+
+/*
+ * Whose an address is, also one that stands for an IPv4 address: what a stranger's
+ * record may lead us to depends on it.
+ */
+enum ip_place {
+	IP_PUBLIC,
+	IP_PRIVATE,                     /* of a network somebody uses by himself (RFC 1918, 4193, 6598) */
+	IP_OURS,                        /* loopback: this host */
+	IP_NOWHERE,                     /* this host or its link by other words, many hosts, or none */
+};
+enum ip_place ip_place(struct ip);
 /* "[192.0.2.1]" or "[IPv6:2001:db8::1]": as a domain (RFC 5321 4.1.3). */
 void ip_literal(struct ip, char text_r[IP_TEXT + 8]);
 

@@ -343,6 +343,41 @@ kv_range(struct kv_table *t, struct slice prefix, struct slice from,
 	return range(&r, from, why);
 }
 
+struct walk {
+	struct buf *cursor;
+	size_t      left;
+	bool      (*each)(void *arg, const struct kv_entry *);
+	void       *arg;
+};
+
+static bool
+walk_on(void *arg, const struct kv_entry *e)
+{
+	struct walk *w = arg;
+
+	if (w->left > 0 && w->each(w->arg, e)) {
+		w->left--;
+		return true;
+	}
+	buf_add(w->cursor, e->key);             /* here the next one begins */
+	return false;
+}
+
+bool
+kv_walk(struct kv_table *t, struct buf *cursor, size_t most,
+    bool (*each)(void *arg, const struct kv_entry *), void *arg, struct error *why)
+{
+	struct walk w = { cursor, most, each, arg };
+	struct buf from = BUF(KV_KEY);
+	bool ok;
+
+	buf_add(&from, buf_slice(cursor));
+	buf_clear(cursor);
+	ok = kv_range(t, NONE, buf_slice(&from), walk_on, &w, why);
+	buf_free(&from);
+	return ok;
+}
+
 static bool
 count_one(void *arg, const struct kv_entry *e)
 {

@@ -68,6 +68,14 @@ struct kv_entry {
  */
 bool kv_range(struct kv_table *, struct slice prefix, struct slice from,
     bool (*each)(void *arg, const struct kv_entry *), void *arg, struct error *why);
+/*
+ * A part of them all, to be called again and again: `most` entries at most, from the
+ * key in the cursor on (empty: from the first).  An entry for which `each` returns
+ * false ends it and is not taken: the next call begins with it.  An empty cursor
+ * afterwards: the last one was reached, or nothing can be read.
+ */
+bool kv_walk(struct kv_table *, struct buf *cursor, size_t most,
+    bool (*each)(void *arg, const struct kv_entry *), void *arg, struct error *why);
 /* How many a kv_range() over all would give; it looks at every entry. */
 bool kv_count(struct kv_table *, uint64_t *count_r, struct error *why);
 /* Look at the next `most` entries and take away the expired ones. */

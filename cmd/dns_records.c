@@ -168,24 +168,43 @@ say_key(struct writing *w, const struct key_conf *k, EVP_PKEY *key)
 }
 
 static void
+say_key_file(struct writing *w, const struct key_conf *k)
+{
+	struct buf bytes = BUF(KEY_FILE_MOST);
+	struct error why = { .text = "there is no private key in it" };
+	EVP_PKEY *key = NULL;
+
+	if (read_file(k->file, "", &bytes, &why))
+		key = private_key(buf_slice(&bytes));
+	if (key != NULL)
+		say_key(w, k, key);
+	else
+		cannot(w, k->file, why.text);
+	EVP_PKEY_free(key);
+	buf_free(&bytes);
+}
+
+static void
 say_dkim(struct writing *w, struct slice domain)
+{
+	for (size_t i = 0; i < w->conf->key_count; i++)
+		if (slice_eq(w->conf->key[i].domain, domain))
+			say_key_file(w, &w->conf->key[i]);
+}
+
+/*
+ * A key may sign for names below its own (conf_signs()), so it can be one of the
+ * host, whose reports nobody could verify without it, or of a parent of our domains.
+ */
+static void
+say_other_keys(struct writing *w, struct slice only)
 {
 	for (size_t i = 0; i < w->conf->key_count; i++) {
 		const struct key_conf *k = &w->conf->key[i];
-		struct buf bytes = BUF(KEY_FILE_MOST);
-		struct error why = { .text = "there is no private key in it" };
-		EVP_PKEY *key = NULL;
 
-		if (!slice_eq(k->domain, domain))
-			continue;
-		if (read_file(k->file, "", &bytes, &why))
-			key = private_key(buf_slice(&bytes));
-		if (key != NULL)
-			say_key(w, k, key);
-		else
-			cannot(w, k->file, why.text);
-		EVP_PKEY_free(key);
-		buf_free(&bytes);
+		if (map_get(&w->conf->domains, k->domain) == NULL && (only.n == 0 ||
+		    domain_within(only, k->domain) || domain_within(w->conf->hostname, k->domain)))
+			say_key_file(w, k);
 	}
 }
 
@@ -369,6 +388,7 @@ say_all(struct writing *w, struct slice only)
 			say_domain(w, &w->conf->domain[i]);
 	if (map_get(&w->conf->domains, w->conf->hostname) == NULL)
 		say(w, "TXT", w->conf->hostname, "v=spf1 a -all");      /* for reports (RFC 7208 2.3) */
+	say_other_keys(w, only);
 	say_host(w);
 }
 

@@ -349,8 +349,9 @@ replace_children(struct master *m)
 	fill_roles(m);
 }
 
+/* `renewed_only`: what the configuration in force names; its texts are SIGHUP's. */
 static void
-read_again(struct master *m)
+read_again(struct master *m, bool renewed_only)
 {
 	struct files files = { 0 };
 	struct flaws flaws;
@@ -360,7 +361,8 @@ read_again(struct master *m)
 	bool renewed;
 
 	flaws_begin(&flaws);
-	fresh = conf_load(m->options.file, &files, &flaws);
+	fresh = renewed_only ? conf_load_renewed(m->options.file, &m->files, &files, &flaws)
+	    : conf_load(m->options.file, &files, &flaws);
 	if (flaws.errors == 0)
 		world_check(fresh, &files, clock_now(&m->clock), &flaws);
 	log_flaws(m, &flaws);
@@ -390,7 +392,7 @@ on_sighup(evutil_socket_t number, short what, void *arg)
 {
 	(void)number;
 	(void)what;
-	read_again(arg);
+	read_again(arg, false);
 }
 
 /* --- what changes without a signal ---------------------------------------------------------------- */
@@ -440,7 +442,7 @@ look_around(void *arg)
 
 	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
 	    (watch_changed(&m->watch) || secrets_changed(m)))
-		read_again(m);
+		read_again(m, true);
 	renew_lease(m);
 	certificates_warn(&m->certificates, clock_now(&m->clock), &m->log);
 	timer_set(&m->loop, &m->look, WATCH_MS, look_around, m);

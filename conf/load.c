@@ -72,7 +72,8 @@ list_matches(struct slice pattern, struct names *names, struct error *why)
 		if (file_matches(slice_skip(pattern, slash), slice(entry->d_name)))
 			names_add(names, directory, entry->d_name);
 	closedir(dir);
-	qsort(names->name, names->n, sizeof(char *), by_bytes);
+	if (names->n > 0)
+		qsort(names->name, names->n, sizeof(char *), by_bytes);
 	return true;
 }
 
@@ -157,22 +158,68 @@ read_outside_files(const struct conf *conf, const struct reader *reader, struct 
 	}
 }
 
-struct conf *
-conf_load(const char *path, struct files *files, struct flaws *flaws)
+static struct conf *
+load(const char *path, struct reader *reader, struct flaws *flaws)
 {
-	struct reader reader = disk_reader(files);
 	char name[PATH_MAX];
 	struct conf *conf;
 
 	absolute(path, name);
-	conf = conf_parse(slice(name), &reader, flaws);
+	conf = conf_parse(slice(name), reader, flaws);
 	if (flaws->errors > 0)
 		return conf;
-	read_outside_files(conf, &reader, flaws);
+	read_outside_files(conf, reader, flaws);
 	if (flaws->errors > 0)
 		return conf;
 	/* Tables have flaws and includes of their own. */
-	routes_free(routes_new(conf, &reader, flaws));
-	trust_free(trust_new(&conf->arc, &reader, flaws));
+	routes_free(routes_new(conf, reader, flaws));
+	trust_free(trust_new(&conf->arc, reader, flaws));
 	return conf;
+}
+
+struct conf *
+conf_load(const char *path, struct files *files, struct flaws *flaws)
+{
+	struct reader reader = disk_reader(files);
+
+	return load(path, &reader, flaws);
+}
+
+/* --- the same texts again ------------------------------------------------------------- */
+
+struct renewal {
+	struct reader texts, disk;
+};
+
+static enum reading
+read_renewed(void *arg, struct slice name, enum file_purpose purpose, unsigned turn,
+    struct slice *name_r, struct slice *bytes_r, struct error *why)
+{
+	struct renewal *r = arg;
+	struct reader *from = purpose == FILE_CONFIG ? &r->texts : &r->disk;
+
+	return from->read(from->arg, name, purpose, turn, name_r, bytes_r, why);
+}
+
+static void
+copy_texts(const struct files *from, struct files *to)
+{
+	for (size_t i = 0; i < from->count; i++) {
+		const struct file *f = from->file[i];
+
+		if (f->purpose == FILE_CONFIG)
+			buf_add(&files_add(to, slice_of(f->name, f->name_length), FILE_CONFIG)->bytes,
+			    buf_slice(&f->bytes));
+	}
+}
+
+struct conf *
+conf_load_renewed(const char *path, const struct files *in_force, struct files *files,
+    struct flaws *flaws)
+{
+	struct renewal renewal = { files_reader(files), disk_reader(files) };
+	struct reader reader = { read_renewed, &renewal };
+
+	copy_texts(in_force, files);
+	return load(path, &reader, flaws);
 }

@@ -21,6 +21,13 @@ struct reader disk_reader(struct files *);
 struct conf *conf_load(const char *path, struct files *, struct flaws *);
 
 /*
+ * The same texts as those in force, and what they name read anew: a certificate was
+ * renewed, and what an administrator has begun to write waits for his word.
+ */
+struct conf *conf_load_renewed(const char *path, const struct files *in_force, struct files *,
+    struct flaws *);
+
+/*
  * What the world says of it: certificates that do not fit their keys or have
  * expired, keys that cannot sign, a trust anchor that is of no use, directories that
  * cannot be used, secrets that others may read.  Ports are tried by `run`.

@@ -251,7 +251,7 @@ delivery_start(struct loop *loop, const struct delivery_options *o)
 	aim_begin(&d->aim, o->conf, d->arena);
 	d->fetcher = fetcher_new(loop, o->tls);
 	d->policies = policies_new(&(struct policies_options){ loop, o->resolver, d->fetcher, o->log,
-	    ask_policy, keep_policy, policy_refreshed, policy_failed, d });
+	    d->aim.local_allowed, ask_policy, keep_policy, policy_refreshed, policy_failed, d });
 	d->sessions = sessions_new(loop->clock);
 	d->reports = reports_new(&(struct reports_options){ o->resolver, d->fetcher, loop,
 	    d->aim.local_allowed, answer_queue, d });

@@ -213,23 +213,13 @@ mx_hosts(struct mx *mx, const struct mx_question *q, struct facts *facts, struct
 
 /* --- the addresses ------------------------------------------------------- */
 
-/* Nobody's mail exchanger: only this host itself, or nobody, can be behind these. */
-static const struct { struct ip network; unsigned bits; } UNUSABLE[] = {
-	{ { { 0 }, 4 }, 8 },            /* 0.0.0.0/8 */
-	{ { { 127 }, 4 }, 8 },
-	{ { { 224 }, 4 }, 3 },          /* multicast, reserved, broadcast */
-	{ { { 0 }, 16 }, 127 },         /* ::, ::1 */
-	{ { { 0xfe, 0x80 }, 16 }, 10 },
-	{ { { 0xff }, 16 }, 8 },
-};
-
+/* Where only this host itself, or nobody, can be is nobody's mail exchanger. */
 static bool
 usable(const struct mx_question *q, struct ip ip)
 {
-	for (size_t i = 0; i < sizeof UNUSABLE / sizeof *UNUSABLE; i++)
-		if (ip_in(ip, UNUSABLE[i].network, UNUSABLE[i].bits))
-			return (q->fixed || q->local_allowed) && ip_loopback(ip);
-	return true;
+	enum ip_place place = ip_place(ip);
+
+	return place == IP_OURS ? q->fixed || q->local_allowed : place != IP_NOWHERE;
 }
 
 /* The usable ones of a whole answer; at most `most`. */

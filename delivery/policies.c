@@ -5,6 +5,7 @@
 #include "base/map.h"
 #include "conf/events.h"
 #include "delivery/policies.h"
+#include "sts/reach.h"
 
 enum {
 	DNS_MS = 20 * SECOND,           /* for the record and the addresses of one look */
@@ -220,7 +221,9 @@ why_not_refreshed(const struct seat *s)
 	if (s->record.live != LIVE_VALID)
 		return S("there is no valid record, so nothing to fetch");
 	if (!s->have_fetch)
-		return S("it was tried a moment ago");
+		return s->entry.failed != TLSRPT_SUCCESS
+		    ? S("it failed a moment ago, and is left alone for five minutes")
+		    : S("it was tried a moment ago");
 	return s->fetched.result == TLSRPT_SUCCESS ? NONE : s->fetched.reason;
 }
 
@@ -271,7 +274,7 @@ decide(struct seat *s)
 		.record = &s->record, .entry = s->entry.known || s->entry.tried ? &s->entry : NULL,
 		.fetch = s->have_fetch ? &s->fetched : NULL,
 		.now = clock_now(s->all->options.loop->clock), .jitter = slice_hash(s->domain),
-		.mail = s->waiting != NULL, .refused = s->refused,
+		.mail = s->waiting != NULL, .refused = s->refused, .wanted = s->refreshing,
 	};
 
 	sts_decide(&s->decision, &q);
@@ -290,27 +293,18 @@ fetched(void *arg, const struct sts_answer *answer)
 	loop_later(s->all->options.loop, &s->tell, conclude, s);
 }
 
-static size_t
-add_addresses(const struct fact *f, struct ip *to, size_t n, size_t most)
-{
-	for (size_t i = 0; f->answer == ANSWER_FOUND && i < f->count && n < most; i++)
-		to[n++] = ip_of(f->records[i].data);
-	return n;
-}
-
 /* The policy host's addresses, then the fetch; false when the DNS has not answered. */
 static bool
 begin_fetch(struct seat *s)
 {
 	struct slice host = arena_printf(s->arena, "mta-sts.%.*s", FMT(s->domain));
 	const struct fact *v4 = fact(&s->dns.facts, host, RR_A), *v6 = fact(&s->dns.facts, host, RR_AAAA);
-	struct ip ips[8];
+	struct ip ips[REACH_MOST];
 	size_t n;
 
 	if (v4 == NULL || v6 == NULL)
 		return false;
-	n = add_addresses(v6, ips, 0, 4);
-	n = add_addresses(v4, ips, n, 8);
+	n = reach_addresses(v6, v4, s->all->options.local_allowed, ips);
 	if (n == 0) {
 		fetched(s, &(struct sts_answer){ .transport = STS_UNREACHABLE });
 		return true;
@@ -385,7 +379,7 @@ policies_refresh(struct policies *all, struct slice domain)
 	struct seat *s = seat_of(all, domain);
 
 	s->refreshing = true;
-	begin_look(s, true);
+	begin_look(s, false);
 }
 
 void

@@ -27,6 +27,7 @@ struct policies_options {
 	struct resolver *resolver;
 	struct fetcher  *fetcher;
 	struct log      *log;
+	bool             local_allowed; /* fetch from loopback addresses too */
 	/* The cache that survives: ask for an entry, answered by policies_entry(); keep one. */
 	void           (*ask)(void *arg, struct slice domain);
 	void           (*keep)(void *arg, struct slice domain, struct slice entry, int64_t until);
@@ -59,7 +60,7 @@ struct policy_wait *policies_ask(struct policies *, struct slice domain, bool re
     void (*told)(void *arg, const struct policy_answer *), void *arg);
 void                policies_forget(struct policy_wait *);      /* NULL is fine */
 
-/* Fetch it now, whether mail waits or not, unless that was tried a moment ago. */
+/* Fetch it now, whether mail waits or not, unless that failed a moment ago. */
 void policies_refresh(struct policies *, struct slice domain);
 /* Its entry is gone from the queue's cache. */
 void policies_drop(struct policies *, struct slice domain);

@@ -6,9 +6,10 @@
 #include "mail/domain.h"
 #include "net/link.h"
 #include "queue/order.h"
+#include "sts/reach.h"
 #include "sts/record.h"
 
-enum { DNS_MS = 20 * SECOND, TASK_MEMORY = 8 << 20, TASKS_MOST = 100, PATH_MOST = 900, IPS_MOST = 8 };
+enum { DNS_MS = 20 * SECOND, TASK_MEMORY = 8 << 20, TASKS_MOST = 100, PATH_MOST = 900 };
 
 /* One question of the queue: where to, or a POST. */
 struct task {
@@ -156,19 +157,6 @@ posted(void *arg, const struct sts_answer *a)
 		    arena_printf(t->arena, "HTTP status %u", a->status));
 }
 
-/* A stranger named the host: he shall not reach what only we can reach. */
-static size_t
-add_addresses(const struct task *t, const struct fact *f, struct ip *to, size_t n)
-{
-	for (size_t i = 0; f->answer == ANSWER_FOUND && i < f->count && n < IPS_MOST; i++) {
-		struct ip ip = ip_of(f->records[i].data);
-
-		if (t->all->options.local_allowed || !ip_loopback(ip_unmapped(ip)))
-			to[n++] = ip;
-	}
-	return n;
-}
-
 static void
 do_post(void *arg)
 {
@@ -177,15 +165,14 @@ do_post(void *arg)
 	    *v6 = fact(&t->dns.facts, t->uri.host, RR_AAAA);
 	struct fetch_post p = { t->uri.host, t->uri.path, t->uri.port,
 	    S("application/tlsrpt+gzip"), t->body };
-	struct ip ips[IPS_MOST];
+	struct ip ips[REACH_MOST];
 	size_t n;
 
 	if (v4 == NULL || v6 == NULL) {
 		inquiry_ask(&t->dns, do_post, t);
 		return;
 	}
-	n = add_addresses(t, v6, ips, 0);
-	n = add_addresses(t, v4, ips, n);
+	n = reach_addresses(v6, v4, t->all->options.local_allowed, ips);
 	if (n == 0)
 		tell_posted(t, false, S("the host has no address that can be used"));
 	else

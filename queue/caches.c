@@ -42,7 +42,7 @@ struct caches {
 	struct kv_table   *sts;
 	struct timer       turn, commit;
 	bool               checkpoint;  /* one is being made */
-	struct buf         cursor;
+	struct buf         cursor;      /* the key from which the next turn looks on */
 	struct refreshing *waiting;
 	size_t             waiting_count;
 };
@@ -157,7 +157,7 @@ caches_keep(struct queue *q, struct slice payload)
 struct looking {
 	struct queue *queue;
 	int64_t       now;
-	unsigned      left, due;
+	unsigned      due;
 	struct buf    domains;
 	struct arena *arena;
 };
@@ -166,15 +166,11 @@ static bool
 look_at(void *arg, const struct kv_entry *e)
 {
 	struct looking *l = arg;
-	struct caches *c = l->queue->caches;
 	struct sts_entry entry;
 	int64_t when;
 
-	if (l->left-- == 0 || l->due == REFRESHES_MOST)
+	if (l->due == REFRESHES_MOST)
 		return false;
-	buf_clear(&c->cursor);
-	buf_add(&c->cursor, e->key);
-	buf_byte(&c->cursor, '\0');             /* the first key behind it */
 	arena_reset(l->arena);
 	if (!sts_entry_unpack(&entry, e->value, l->arena))
 		return true;
@@ -190,22 +186,18 @@ static void
 refresh_due(struct queue *q, int64_t now)
 {
 	struct caches *c = q->caches;
-	struct looking l = { q, now, LOOK_AT, 0, BUF(64 << 10), arena_new(ENTRY_MEMORY) };
-	struct buf from = BUF(KV_KEY);
+	struct looking l = { q, now, 0, BUF(64 << 10), arena_new(ENTRY_MEMORY) };
 	struct unpack u;
 	struct error why;
 
-	buf_add(&from, buf_slice(&c->cursor));
-	if (!kv_range(c->sts, NONE, buf_slice(&from), look_at, &l, &why))
+	if (!kv_walk(c->sts, &c->cursor, LOOK_AT, look_at, &l, &why))
 		fail(q, &why);
-	if (l.left > 0 && l.due < REFRESHES_MOST)
-		buf_clear(&c->cursor);          /* that were all: from the first one again */
 	for (u = (struct unpack){ .left = buf_slice(&l.domains) }; u.left.n > 0; ) {
 		struct slice domain = unpack_slice(&u);
 
 		delivery_tell(q, domain, FRAME_STS_REFRESH, domain);
 	}
-	buf_free(&from), buf_free(&l.domains);
+	buf_free(&l.domains);
 	arena_free(l.arena);
 }
 
@@ -401,6 +393,19 @@ turn(void *arg)
 	timer_set(q->loop, &q->caches->turn, busy ? BUSY_TURN_MS : TURN_MS, turn, q);
 }
 
+/* What goes with them is told: without its policy a domain is open to a downgrade until the next fetch. */
+static void
+tell_aside(struct queue *q)
+{
+	struct error why;
+
+	if (kv_aside(q->kv) == NULL)
+		return;
+	error_set(&why, "they were damaged and are set aside as %s: the MTA-STS policies and the counters "
+	    "for TLS reports in them are not known any more", kv_aside(q->kv));
+	fail(q, &why);
+}
+
 static bool
 open_kv(struct queue *q, struct error *why)
 {
@@ -410,8 +415,7 @@ open_kv(struct queue *q, struct error *why)
 	snprintf(path, sizeof path, "%.*s/caches", FMT(q->options.conf->state));
 	if ((q->kv = kv_open(&o, why)) == NULL)
 		return false;
-	if (kv_aside(q->kv) != NULL)
-		queue_alarm(q, "caches", kv_aside(q->kv));
+	tell_aside(q);
 	q->caches = must_alloc(sizeof *q->caches);
 	q->caches->sts = kv_table(q->kv, "sts");
 	q->caches->cursor = BUF(KV_KEY);

@@ -56,8 +56,9 @@ history_open(const char *dir, const struct clock *clock, struct error *why)
 struct looking {
 	const struct history_question *question;
 	uint64_t found[READ_MOST];      /* blocks to be read */
-	size_t   count, left;
+	size_t   count, looked;
 	uint64_t last;                  /* the last one that was looked at */
+	bool     stopped;               /* there are more behind it, or … */
 	bool     old;                   /* everything behind it is too old */
 	struct buf *lines;
 };
@@ -69,8 +70,9 @@ look_at(void *arg, const struct kv_entry *e)
 	const struct history_question *q = l->question;
 	struct past_index x;
 
-	if (l->left-- == 0 || l->count == READ_MOST)
-		return false;
+	if (l->looked == LOOK_MOST || l->count == READ_MOST)
+		return !(l->stopped = true);
+	l->looked++;
 	l->last = number_of(e->key);
 	if (!past_index_read(&x, e->value))
 		return true;
@@ -136,14 +138,13 @@ bool
 history_look(struct kv *kv, const struct history_question *q, struct buf *lines, uint64_t *below_r,
     struct error *why)
 {
-	struct looking l = { .question = q, .left = LOOK_MOST, .lines = lines };
+	struct looking l = { .question = q, .lines = lines };
 	struct buf key = BUF(KEY);
 	struct slice from = q->below == 0 ? NONE : key_of(q->below - 1, &key);
 	bool ok = kv_range(kv_table(kv, "indexes"), NONE, from, look_at, &l, why);
-	bool stopped = l.count == READ_MOST || l.left == SIZE_MAX;
 
 	buf_free(&key);
-	*below_r = stopped && !l.old && l.last > 1 ? l.last : 0;
+	*below_r = l.stopped && !l.old && l.last > 1 ? l.last : 0;
 	return ok && read_blocks(kv, &l, why);
 }
 
@@ -215,6 +216,18 @@ count_block(void *arg, const struct kv_entry *e)
 	return true;
 }
 
+static void
+tell_aside(struct history *h)
+{
+	struct error why;
+
+	if (kv_aside(h->kv) == NULL)
+		return;
+	error_set(&why, "it was damaged and is set aside as %s: what happened before is not found in it "
+	    "any more", kv_aside(h->kv));
+	queue_alarm(h->queue, "history", why.text);
+}
+
 /* It is opened when it is needed first: a start does not wait for it. */
 static bool
 is_open(struct history *h)
@@ -227,8 +240,7 @@ is_open(struct history *h)
 	snprintf(path, sizeof path, "%.*s/history", FMT(h->queue->options.conf->state));
 	if ((h->kv = history_open(path, h->queue->loop->clock, &why)) == NULL)
 		return fail(h, &why);
-	if (kv_aside(h->kv) != NULL)
-		queue_alarm(h->queue, "history", kv_aside(h->kv));
+	tell_aside(h);
 	if (!kv_range(kv_table(h->kv, "indexes"), NONE, NONE, count_block, h, &why))
 		return fail(h, &why);
 	if (h->number == 0)

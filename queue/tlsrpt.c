@@ -8,11 +8,13 @@
  *
  *     WAITING   until its time, or until it is tried again
  *     ASKED     a deliverer: where does it want reports?
+ *     WRITING   the report, in a job
  *     SENDING   letters go to the spool, POSTs to a deliverer; one success is enough
  *
  * What nobody wants is dropped, what cannot be sent is tried each hour; a day
- * later the tallies expire by themselves.  Nothing of this is ever in the way of
- * mail: a failure costs a report, no more.
+ * later the tallies expire by themselves.  A report tells as many policies as
+ * REPORT_BYTES hold; how many were left out is said once, when it was taken.
+ * Nothing of this is ever in the way of mail: a failure costs a report, no more.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,13 +33,15 @@ enum {
 	TALLIES_MOST = 100000,          /* further policies of a day are not counted */
 	GROUPS_MOST = 1000, AT_ONCE = 8,
 	LOOK_AT = 200,                  /* tallies in one turn */
-	POLICIES_MOST = 200,            /* in one report */
+	POLICIES_MOST = 200,            /* in one report, and … */
+	REPORT_BYTES = 2 << 20,         /* … of their tallies: JSON makes six times that at most */
 	ANSWER_MS = 2 * MINUTE, AGAIN_MS = HOUR,
 	GIVE_UP_MS = 24 * HOUR,         /* RFC 8460 5.5 */
-	SESSION_MEMORY = 1 << 20, REPORT_MEMORY = 64 << 20,
+	SESSION_MEMORY = 1 << 20, REPORT_MEMORY = 16 << 20,
+	KEYS_MEMORY = 64 << 20,         /* more than all keys */
 };
 
-enum stage { WAITING, ASKED, SENDING };
+enum stage { WAITING, ASKED, WRITING, SENDING };
 
 /* A day and a domain that have their turn. */
 struct group {
@@ -49,6 +53,7 @@ struct group {
 	int64_t        when;            /* WAITING: its time; else: no answer comes any more */
 	uint64_t       number;          /* of its POSTs; a late answer to older ones does not count */
 	unsigned       letters, posts;  /* not answered yet */
+	size_t         told;            /* policies in its report */
 	bool           accepted;
 	struct error   why;
 };
@@ -192,23 +197,40 @@ gather_key(void *arg, const struct kv_entry *e)
 	return true;
 }
 
-/* Its tallies have served, or nobody wants them. */
-static void
+/* Its tallies have served, or nobody wants them: how many there were. */
+static size_t
 drop_tallies(struct group *g)
 {
 	struct tlsrpt *t = g->queue->tlsrpt;
-	struct buf prefix = BUF(TALLY_KEY), keys = BUF(REPORT_MEMORY);
+	struct buf prefix = BUF(TALLY_KEY), keys = BUF(KEYS_MEMORY);
 	struct unpack u;
 	struct error why;
+	size_t dropped = 0;
 
 	tally_prefix(g->day, g->domain, &prefix);
 	if (!kv_range(t->table, buf_slice(&prefix), NONE, gather_key, &keys, &why))
 		fail(g->queue, &why);
-	for (u = (struct unpack){ .left = buf_slice(&keys) }; u.left.n > 0; t->tallies -= t->tallies > 0)
+	for (u = (struct unpack){ .left = buf_slice(&keys) }; u.left.n > 0; dropped++)
 		if (!kv_delete(t->table, unpack_slice(&u), &why))
 			fail(g->queue, &why);
+	t->tallies -= dropped < t->tallies ? dropped : t->tallies;
 	caches_changed(g->queue);
 	buf_free(&prefix), buf_free(&keys);
+	return dropped;
+}
+
+/* Somebody has the report; what it could not hold is told here and nowhere else. */
+static void
+end_told(struct group *g)
+{
+	size_t all = drop_tallies(g);
+	struct error cut;
+
+	if (all > g->told) {
+		error_set(&cut, "%zu of %zu policies were left out", all - g->told, all);
+		log_group(g, NONE, "cut", cut.text);
+	}
+	forget_group(g);
 }
 
 static void
@@ -221,52 +243,75 @@ conclude(struct group *g)
 		set_stage(g, WAITING, AGAIN_MS);
 		return;
 	}
+	end_told(g);
+}
+
+/* It cannot be sent, nor can it ever be. */
+static void
+give_up(struct group *g)
+{
+	log_group(g, NONE, "given-up", g->why.text);
 	drop_tallies(g);
 	forget_group(g);
 }
 
 /* --- the report ------------------------------------------------------------------------------ */
 
-struct gathering {
+/* A report that is written: the job has it, so it holds nothing of its group. */
+struct writing {
+	struct queue         *queue;
+	uint32_t              day;
+	struct slice          domain;
 	struct arena         *arena;
+	struct tlsrpt_letter  letter;
+	struct slice          uris[TLSRPT_URIS_MOST];
+	size_t                uri_count;
 	struct tlsrpt_counts *counts;
-	size_t                count;
+	size_t                count, bytes;
+	struct buf            gzip;
+	bool                  fits;
 };
+
+static void
+free_writing(struct writing *w)
+{
+	buf_free(&w->gzip);
+	arena_free(w->arena);
+	free(w);
+}
 
 static bool
 gather_tally(void *arg, const struct kv_entry *e)
 {
-	struct gathering *g = arg;
-	struct slice value = arena_copy(g->arena, e->value);
+	struct writing *w = arg;
+	struct slice value;
 
-	if (g->count < POLICIES_MOST && value.p != NULL &&
-	    tally_unpack(&g->counts[g->count], value, g->arena))
-		g->count++;
+	w->bytes += e->value.n;
+	if (w->count == POLICIES_MOST || (w->count > 0 && w->bytes > REPORT_BYTES))
+		return false;
+	value = arena_copy(w->arena, e->value);
+	if (value.p != NULL && tally_unpack(&w->counts[w->count], value, w->arena))
+		w->count++;
 	return true;
 }
 
-/* The report of the group, zipped; false when there is nothing to tell, or no room. */
-static bool
-write_report(struct group *g, struct tlsrpt_letter *l, struct arena *arena, struct buf *gzip)
+/* In a pool thread: megabytes, in the worst case. */
+static void
+write_report(void *arg)
 {
-	struct slice host = g->queue->options.conf->hostname;
-	struct gathering all = { arena, arena_get(arena, POLICIES_MOST * sizeof *all.counts), 0 };
-	struct buf prefix = BUF(TALLY_KEY), json = BUF(TLSRPT_REPORT_MOST);
-	struct tlsrpt_report r;
-	bool ok;
+	struct writing *w = arg;
+	const struct tlsrpt_letter *l = &w->letter;
+	struct tlsrpt_report r = { .organization = l->submitter, .contact = l->contact, .id = l->id,
+	    .begin = tally_time(l->begin, w->arena), .end = tally_time(l->end, w->arena),
+	    .policies = w->counts, .count = w->count };
+	struct buf json = BUF(TLSRPT_REPORT_MOST);
 
-	tally_prefix(g->day, g->domain, &prefix);
-	ok = kv_range(g->queue->tlsrpt->table, buf_slice(&prefix), NONE, gather_tally, &all, &g->why);
-	r = (struct tlsrpt_report){ .organization = host, .contact = l->contact, .id = l->id,
-	    .begin = tally_time(l->begin, arena), .end = tally_time(l->end, arena),
-	    .policies = all.counts, .count = all.count };
-	ok = ok && all.count > 0 && tlsrpt_report_write(&r, &json) && gzip_add(gzip, buf_slice(&json));
-	buf_free(&prefix), buf_free(&json);
-	return ok;
+	w->fits = tlsrpt_report_write(&r, &json) && gzip_add(&w->gzip, buf_slice(&json));
+	buf_free(&json);
 }
 
 static struct tlsrpt_letter
-letter_of(struct group *g, struct arena *arena)
+letter_of(const struct group *g, struct arena *arena)
 {
 	struct queue *q = g->queue;
 	struct slice host = q->options.conf->hostname;
@@ -352,34 +397,82 @@ post(struct group *g, struct slice uri, struct slice gzip)
 
 /* To everybody the domain names: one who has it is enough (RFC 8460 3). */
 static void
-send_report(struct group *g, const struct slice *uris, size_t count)
+send_report(struct group *g, struct writing *w)
 {
-	struct arena *arena = arena_new(REPORT_MEMORY);
-	struct buf gzip = BUF(TLSRPT_REPORT_MOST);
-	struct tlsrpt_letter l = letter_of(g, arena);
 	struct address to;
 
-	g->why = (struct error){ 0 };
-	if (!write_report(g, &l, arena, &gzip)) {
-		forget_group(g);                /* it has expired meanwhile */
-	} else {
-		l.gzip = buf_slice(&gzip);
-		g->number = ++g->queue->tlsrpt->number;
-		g->accepted = false;
-		set_stage(g, SENDING, ANSWER_MS);
-		g->letters++;                   /* nothing is concluded before all are asked */
-		for (size_t i = 0; i < count; i++) {
-			log_group(g, uris[i], "sending", NULL);
-			if (tlsrpt_mailto(uris[i], arena, &to))
-				send_letter(g, &l, to.text, arena);
-			else
-				post(g, uris[i], l.gzip);
-		}
-		g->letters--;
-		conclude(g);
+	w->letter.gzip = buf_slice(&w->gzip);
+	g->number = ++g->queue->tlsrpt->number;
+	g->accepted = false;
+	g->told = w->count;
+	set_stage(g, SENDING, ANSWER_MS);
+	g->letters++;                           /* nothing is concluded before all are asked */
+	for (size_t i = 0; i < w->uri_count; i++) {
+		log_group(g, w->uris[i], "sending", NULL);
+		if (tlsrpt_mailto(w->uris[i], w->arena, &to))
+			send_letter(g, &w->letter, to.text, w->arena);
+		else
+			post(g, w->uris[i], w->letter.gzip);
 	}
-	buf_free(&gzip);
-	arena_free(arena);
+	g->letters--;
+	conclude(g);
+}
+
+/* The queue may have ended meanwhile. */
+static void
+report_written(void *arg)
+{
+	struct writing *w = arg;
+	struct group *g = w->queue->tlsrpt == NULL ? NULL : find_group(w->queue->tlsrpt, w->day, w->domain);
+
+	if (g != NULL && g->stage == WRITING && w->fits) {
+		send_report(g, w);
+	} else if (g != NULL && g->stage == WRITING) {
+		error_set(&g->why, "the report is too large");
+		give_up(g);
+	}
+	free_writing(w);
+}
+
+static struct writing *
+new_writing(const struct group *g, const struct slice *uris, size_t count)
+{
+	struct writing *w = must_alloc(sizeof *w);
+	struct arena *arena = arena_new(REPORT_MEMORY);
+
+	*w = (struct writing){ .queue = g->queue, .day = g->day, .domain = arena_copy(arena, g->domain),
+	    .arena = arena, .letter = letter_of(g, arena), .uri_count = count,
+	    .counts = arena_get(arena, POLICIES_MOST * sizeof *w->counts),
+	    .gzip = BUF(TLSRPT_REPORT_MOST) };
+	w->letter.domain = w->domain;
+	for (size_t i = 0; i < count; i++)
+		w->uris[i] = arena_copy(arena, uris[i]);
+	return w;
+}
+
+static void
+begin_report(struct group *g, const struct slice *uris, size_t count)
+{
+	struct writing *w = new_writing(g, uris, count);
+	struct buf prefix = BUF(TALLY_KEY);
+	bool ok;
+
+	g->why = (struct error){ 0 };
+	tally_prefix(g->day, g->domain, &prefix);
+	ok = kv_range(g->queue->tlsrpt->table, buf_slice(&prefix), NONE, gather_tally, w, &g->why);
+	buf_free(&prefix);
+	if (ok && w->count > 0) {
+		set_stage(g, WRITING, 0);
+		job(g->queue->jobs, write_report, report_written, w);
+		return;
+	}
+	free_writing(w);
+	if (ok) {
+		error_set(&g->why, "there is nothing left to tell");
+		give_up(g);
+	} else {
+		set_stage(g, WAITING, AGAIN_MS);
+	}
 }
 
 /* --- what deliverers answer ------------------------------------------------------------------------ */
@@ -388,8 +481,9 @@ static void
 answered(struct group *g, enum live live, const struct slice *uris, size_t count)
 {
 	if (live == LIVE_VALID && count > 0) {
-		send_report(g, uris, count);
+		begin_report(g, uris, count);
 	} else if (live == LIVE_UNKNOWN) {
+		error_set(&g->why, "the record cannot be looked up");
 		set_stage(g, WAITING, AGAIN_MS);
 	} else {
 		drop_tallies(g);                /* nobody wants to know */
@@ -454,6 +548,7 @@ static void
 patience_ends(struct group *g)
 {
 	if (g->stage == ASKED) {
+		error_set(&g->why, "no answer");
 		set_stage(g, WAITING, AGAIN_MS);
 	} else if (g->letters == 0) {
 		g->posts = 0;
@@ -463,25 +558,32 @@ patience_ends(struct group *g)
 }
 
 static void
+move(struct group *g, int64_t now)
+{
+	if (g->stage == WRITING)
+		return;                         /* the job ends by itself */
+	if (g->stage == WAITING && now >= expiry(g->day))
+		give_up(g);                     /* its tallies have expired, whatever answer comes */
+	else if (now >= g->when && g->stage != WAITING)
+		patience_ends(g);
+	else if (now >= g->when && g->queue->tlsrpt->active < AT_ONCE)
+		start(g);
+}
+
+static void
 move_groups(struct queue *q, int64_t now)
 {
 	struct group *next;
 
 	for (struct group *g = q->tlsrpt->groups; g != NULL; g = next) {
 		next = g->next;
-		if (now < g->when)
-			continue;
-		if (g->stage != WAITING)
-			patience_ends(g);
-		else if (q->tlsrpt->active < AT_ONCE)
-			start(g);
+		move(g, now);
 	}
 }
 
 struct looking {
 	struct queue *queue;
 	int64_t       now;
-	unsigned      left;
 	bool          ended;
 };
 
@@ -506,11 +608,8 @@ look_at(void *arg, const struct kv_entry *e)
 	struct slice domain;
 	uint32_t day;
 
-	if (l->left-- == 0 || t->group_count == GROUPS_MOST)
+	if (t->group_count == GROUPS_MOST)
 		return false;
-	buf_clear(&t->cursor);
-	buf_add(&t->cursor, e->key);
-	buf_byte(&t->cursor, '\0');             /* the first key behind it */
 	if (!tally_key_read(e->key, &day, &domain))
 		return true;
 	if (day >= tally_day(l->now))
@@ -524,16 +623,13 @@ static void
 find_groups(struct queue *q, int64_t now)
 {
 	struct tlsrpt *t = q->tlsrpt;
-	struct looking l = { q, now, LOOK_AT, false };
-	struct buf copy = BUF(KV_KEY);
+	struct looking l = { q, now, false };
 	struct error why;
 
-	buf_add(&copy, buf_slice(&t->cursor));
-	if (!kv_range(t->table, NONE, buf_slice(&copy), look_at, &l, &why))
+	if (!kv_walk(t->table, &t->cursor, LOOK_AT, look_at, &l, &why))
 		fail(q, &why);
-	if (l.ended || l.left > 0)
+	if (l.ended)
 		buf_clear(&t->cursor);          /* from the first one again */
-	buf_free(&copy);
 }
 
 static void

@@ -90,6 +90,13 @@ take_fetch(struct sts_decision *d, const struct sts_question *q)
 
 /* --- what to wish for ---------------------------------------------------- */
 
+/* RFC 8461 3.3 wants a wait after these; a new id is a new chance. */
+static bool
+failed_for(const struct sts_entry *e, struct slice id)
+{
+	return e->failed != TLSRPT_SUCCESS && slice_eq(e->tried_id, id);
+}
+
 static enum sts_wish
 wish(const struct sts_question *q, const struct sts_entry *e)
 {
@@ -98,10 +105,9 @@ wish(const struct sts_question *q, const struct sts_entry *e)
 
 	if (q->record->live != LIVE_VALID)
 		return STS_CONTENT;     /* RFC 8461 3.1: no record, no discovery */
-	if (just_tried(e, q->now) &&
-	    (same || (e->failed != TLSRPT_SUCCESS && slice_eq(e->tried_id, q->record->id))))
+	if (just_tried(e, q->now) && (failed_for(e, q->record->id) || (same && !q->wanted)))
 		return STS_CONTENT;
-	if (!same || q->refused)
+	if (!same || q->refused || q->wanted)
 		return STS_FETCH;
 	due = sts_refresh_time(e, q->now, q->jitter);
 	return due != 0 && q->now >= due ? STS_REFRESH : STS_CONTENT;

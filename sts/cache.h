@@ -16,7 +16,8 @@
  *     valid       -        good       no       the new policy
  *     valid       -        failed     no       nothing; reported
  *
- * After a fetch for an id has failed it is left alone for five minutes.  A
+ * After a fetch for an id has failed it is left alone for five minutes, whoever
+ * asks; what was fetched so lately is fetched again when somebody wants just that.  A
  * policy is refreshed once a day, or at half its life when that is shorter,
  * also when no mail waits, so that an attacker would have to keep us from the
  * policy host for all its life (RFC 8461 10.2); jitter takes up to a quarter
@@ -55,6 +56,7 @@ struct sts_question {
 	bool     mail;                  /* a message waits; else only a refresh is due */
 	bool     refused;               /* the policy just kept a message from every host: */
 	                                /* look whether there is a newer one (RFC 8461 5) */
+	bool     wanted;                /* somebody asks for this fetch itself, not for a policy */
 };
 
 enum sts_wish {

@@ -320,6 +320,12 @@ notes_of(struct reading *r)
 	return arena_copy(r->arena, buf_slice(&r->notes));
 }
 
+struct slice
+json_without_mark(struct slice json)
+{
+	return slice_starts(json, S("\xef\xbb\xbf")) ? slice_skip(json, 3) : json;
+}
+
 bool
 tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *arena, struct error *why)
 {
@@ -329,6 +335,7 @@ tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *ar
 	bool ok;
 
 	*r = (struct tlsrpt_report){ .count = 0 };
+	bytes = json_without_mark(bytes);
 	if (bytes.n > TLSRPT_REPORT_MOST)
 		return error_set(why, "the report is too large");
 	if ((j = json_loadb(bytes.p, bytes.n, JSON_REJECT_DUPLICATES, &flaw)) == NULL)

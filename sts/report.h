@@ -55,6 +55,8 @@ enum {
 
 /* False above the ceiling of the buf. Bytes that are no UTF-8 are shown, not written. */
 bool tlsrpt_report_write(const struct tlsrpt_report *, struct buf *json);
+/* The text behind a byte order mark, which none should write and all may ignore (RFC 8259 8.1). */
+struct slice json_without_mark(struct slice);
 /* Everything lies in the arena. */
 bool tlsrpt_report_read(struct tlsrpt_report *, struct slice json, struct arena *, struct error *why);
 

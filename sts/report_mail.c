@@ -242,7 +242,7 @@ tlsrpt_open(struct slice file, struct arena *arena, struct buf *json, struct err
 {
 	struct error unsaid;
 	struct opening o = { arena, json, why != NULL ? why : &unsaid, 0, 0 };
-	struct slice trimmed = slice_trim(file);
+	struct slice trimmed = slice_trim(json_without_mark(file));
 
 	if (is_gzip(file))
 		return gunzip_add(json, file, o.why);

@@ -96,17 +96,22 @@ read_version(struct slice version, struct reading *h)
 	return digits.p[0] == '1' ? 0 : 505;
 }
 
-/* "mta-sts.example.org:443" to the name alone (RFC 9110 7.2). */
+/*
+ * "mta-sts.example.org:443" to the name alone (RFC 9110 7.2).  The port may be empty
+ * (RFC 3986 3.2.3), and the last dot of a full name says nothing more.
+ */
 static bool
 read_host(struct slice value, struct slice *host)
 {
+	struct slice name = slice_head(value, slice_find(value, ':'));
+	struct slice digits = slice_skip(value, name.n + 1);
 	uint64_t port;
-	size_t colon = slice_find(value, ':');
 
-	if (!is_visible(value) ||
-	    (colon < value.n && !slice_number(slice_skip(value, colon + 1), 65535, &port)))
+	if (!is_visible(value) || (digits.n > 0 && !slice_number(digits, 65535, &port)))
 		return false;
-	*host = slice_head(value, colon);
+	if (name.n > 1 && name.p[name.n - 1] == '.')
+		name.n--;
+	*host = name;
 	return true;
 }
 

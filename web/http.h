@@ -19,8 +19,8 @@ struct http_request {
 	struct slice method;            /* "GET", "HEAD" or "POST" */
 	struct slice path;              /* what stands before a `?`, not decoded; begins with "/" */
 	struct slice query;             /* what stands behind it, not decoded; may be empty */
-	struct slice host;              /* the target's, else the field's, without the port; may be
-	                                 * empty of HTTP/1.0 */
+	struct slice host;              /* the target's, else the field's, without port and last dot;
+	                                 * may be empty of HTTP/1.0 */
 	struct slice body;              /* of a POST */
 	bool         expects;           /* to be told to go on before it sends that (RFC 9110 10.1.1) */
 };

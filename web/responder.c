@@ -200,6 +200,16 @@ has_asked(struct visitor *v)
 	row_join(row_of(v), v);
 }
 
+/* What HTTP/1.0 need not say, the connection has said (RFC 9112 3.3): SNI, or nothing. */
+static struct slice
+name_of_handshake(const struct visitor *v)
+{
+	SSL *ssl = stream_ssl(v->stream);
+	const char *name = ssl == NULL ? NULL : SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
+
+	return name == NULL ? NONE : slice(name);
+}
+
 static void
 input(void *arg)
 {
@@ -223,6 +233,8 @@ input(void *arg)
 		plan.response = http_plain(status);
 		break;
 	case HTTP_REQUEST:
+		if (request.host.n == 0)
+			request.host = name_of_handshake(v);
 		v->responder->options.answer(v->responder->options.arg, &request, &plan);
 		break;
 	}

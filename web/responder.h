@@ -3,8 +3,9 @@
  * responder -- HTTPS (or, for a lab, HTTP) on sockets: one request, one response,
  * goodbye.
  *
- * What is answered the owner says, from what http.h has read, at once or later; the
- * responder decides nothing.  Everything is bounded: connections, the time a client may
+ * What is answered the owner says, from what http.h has read (a host that HTTP/1.0
+ * leaves out is the one of the handshake), at once or later; the responder decides
+ * nothing.  Everything is bounded: connections, the time a client may
  * take to ask and to read (on the loop's clock), the length of a request.
  *
  * When all places are taken, somebody who has not asked yet goes: the oldest of

@@ -61,6 +61,26 @@ def test_each_is_replaced_without_a_restart(hosts):
         assert program.master() == master
 
 
+@pytest.mark.parametrize("edit", ["users bob", "user ann"], ids=["good", "typo"])
+def test_a_renewal_brings_no_edit_into_force(hosts, edit):
+    """The configuration waits for SIGHUP, good or bad, also a file that an include would find; the certificate does not."""
+    (hosts / "conf.d").mkdir()
+    site = SITE + "include conf.d/*.conf\n"
+    with Chainmail(hosts, site, expect={"config-error"}) as program:
+        program.configure(site.replace("users ann", edit))
+        (hosts / "conf.d" / "new.conf").write_text("domain new.test { deliver to discard }\n")
+        certify(hosts, "b", "mx.b.test")
+        until(lambda: shown(program, "mx.b.test") == der(hosts / "b.pem"), "the new certificate")
+        assert not program.events("config-error")
+        with program.client() as client:
+            client.ehlo()
+            client.mail("x@far.test")
+            assert client.rcpt("ann@local.test")[0] == 250
+            assert client.rcpt("bob@local.test")[0] == 550
+            assert client.rcpt("x@new.test")[0] == 550
+        program.reload("config-error" if edit == "user ann" else "reloaded")
+
+
 def test_the_end_of_each_is_foretold(hosts):
     """14 days ahead (issue 5): the first has 30 days, the second less than 7."""
     openssl("req", "-x509", "-key", hosts / "b.key", "-out", hosts / "b.pem", "-days", "6", "-subj", "/CN=x",

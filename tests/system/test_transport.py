@@ -258,6 +258,22 @@ def test_records_to_publish(place, far):
     assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 1
 
 
+def test_keys_of_no_domain_of_ours_are_published(place, far):
+    """Of the host, which signs the daily report, and of a parent: each once."""
+    keys = {"local.test": "own", "mx.local.test": "host", "test": "parent"}
+    rows = "".join(f"key {name} {{ domain {domain}; file {{dir}}/dkim.pem }}\n" for domain, name in keys.items())
+    rows += "domain b.other { deliver to discard }\nkey elsewhere { domain other; file {dir}/dkim.pem }\n"
+    program = Chainmail(place, SITE.replace("key arc2026 { domain local.test; file {dir}/dkim.pem }\n", rows), far=far.port)
+
+    def printed(*domain):
+        got = chainmail(program, "dns-records", *domain)
+        assert got.returncode == 0, got.stderr
+        return sorted(line.split()[0] for line in got.stdout.splitlines() if "v=DKIM1" in line)
+    ours = sorted(f"{name}._domainkey.{domain}." for domain, name in keys.items())
+    assert printed("local.test") == ours
+    assert printed() == sorted([*ours, "elsewhere._domainkey.other."])
+
+
 def test_each_port_has_its_tlsa(place, far):
     """A key once a port, whatever doors share it; without port 25 a word on that."""
     doors = "listen mx { on 127.0.0.1:2525, 127.0.0.2:2525; tls cert {dir}/cert.pem key {dir}/key.pem }\n" \

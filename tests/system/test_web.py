@@ -86,6 +86,15 @@ def ask(program, request, context=None, source=None):
         return wire.input
 
 
+def test_the_handshake_names_the_host_that_http_1_0_leaves_out(hosts):
+    with serve(hosts) as program:
+        for head in " HTTP/1.0\r\n\r\n", " HTTP/1.1\r\nHost: mta-sts.local.test.:\r\n\r\n":
+            got = ask(program, b"GET " + PATH.encode() + head.encode())
+            assert got.startswith(b"HTTP/1.1 200 ") and got.endswith(TESTING.encode()), got
+        got = ask(program, b"GET " + PATH.encode() + b" HTTP/1.0\r\nHost: mta-sts.else.test\r\n\r\n")
+        assert got.startswith(b"HTTP/1.1 404 "), got                # what is said counts
+
+
 @pytest.mark.skipif(not have("curl"), reason="curl is not there")
 @pytest.mark.parametrize("variant", [PLAIN, SANITIZED], ids=["plain", "sanitized"])
 def test_each_domain_has_its_policy_under_its_own_certificate(hosts, variant):

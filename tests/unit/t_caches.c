@@ -314,6 +314,117 @@ many_domains_have_their_turn(void **state)
 	assert_int_equal(tallies(), 0);
 }
 
+/* Ask after ask until this domain is asked for; of all others the DNS does not tell. */
+static bool
+comes_to(const char *wanted, int64_t until)
+{
+	struct slice who;
+	char domain[32];
+
+	while (w.clock.now < until) {
+		t.looked = t.count = 0;
+		run_for(20 * SECOND);
+		while ((who = next(FRAME_TLSRPT_ASK)).p != NULL) {
+			if (slice_eq(who, slice(wanted)))
+				return true;
+			snprintf(domain, sizeof domain, "%.*s", FMT(who));
+			say_where(domain, LIVE_UNKNOWN, NULL, NULL);
+		}
+	}
+	return false;
+}
+
+/* More tallies than one turn looks at, and none of them can be reported: those behind have their turn. */
+static void
+who_cannot_be_reported_to_is_in_nobodys_way(void **state)
+{
+	char domain[32];
+
+	(void)state;
+	for (int i = 0; i < 250; i++) {
+		snprintf(domain, sizeof domain, "a%03d.test", i);
+		say_session(domain, TLSRPT_SUCCESS);
+	}
+	say_session("z.test", TLSRPT_SUCCESS);
+	run_for(12 * HOUR);
+	assert_true(comes_to("z.test", NOON + 24 * HOUR));
+}
+
+/* A policy whose words JSON makes six times as long. */
+static void
+put_large_tally(unsigned i)
+{
+	static char words[4000];
+	struct slice strings[8];
+	struct tlsrpt_label label = { .type = TLSRPT_STS, .domain = S("b.test"), .strings = strings, .string_count = 8 };
+	struct tlsrpt_counts counts = { .type = S("sts"), .domain = S("b.test"), .strings = strings,
+	    .string_count = 8, .good = 1 };
+	struct buf key = BUF(TALLY_KEY), value = BUF(TALLY_MOST);
+
+	memset(words, 1, sizeof words);
+	for (size_t k = 0; k < 8; k++)
+		strings[k] = slice_of(words, sizeof words);
+	strings[0] = arena_printf(t.arena, "x%u", i);
+	tally_key(&label, tally_day(w.clock.now), &key);
+	tally_pack(&counts, &value);
+	assert_true(kv_put_until(kv_table(w.queue->kv, "tlsrpt"), buf_slice(&key), buf_slice(&value),
+	    NOON + 3 * DAY, NULL));
+	buf_free(&key), buf_free(&value);
+}
+
+static size_t
+occurrences(struct slice text, struct slice what)
+{
+	size_t n = 0;
+	const char *p;
+
+	while ((p = memmem(text.p, text.n, what.p, what.n)) != NULL) {
+		text = slice_skip(text, (size_t)(p - text.p) + what.n);
+		n++;
+	}
+	return n;
+}
+
+/* What is more than a report holds is left out with one line, and the day is over. */
+static void
+a_report_that_is_too_large_is_cut(void **state)
+{
+	struct buf json = BUF(TLSRPT_REPORT_MOST), said = BUF(100);
+	struct slice uri, gzip;
+	uint64_t number;
+	size_t told;
+
+	(void)state;
+	for (unsigned i = 0; i < 300; i++)
+		put_large_tally(i);
+	assert_true(comes_to("b.test", NOON + 17 * HOUR));
+	say_where("b.test", LIVE_VALID, "https://c.test/v1", NULL);
+	number = read_post(next(FRAME_POST), &uri, &gzip);
+	assert_true(gunzip_add(&json, gzip, NULL));
+	told = occurrences(buf_slice(&json), S("\"policy-type\""));
+	assert_in_range(told, 50, 200);
+	assert_false(contains(buf_slice(&w.logged), "result=cut"));
+	say_posted(number, true);
+	assert_int_equal(tallies(), 0);
+	buf_printf(&said, "result=cut why=\"%zu of 300 policies were left out\"", 300 - told);
+	assert_int_equal(occurrences(buf_slice(&w.logged), buf_slice(&said)), 1);
+	assert_int_equal(occurrences(buf_slice(&w.logged), S("tls-report")), 2);        /* and that it was sent */
+	buf_free(&json), buf_free(&said);
+}
+
+/* One of whom the DNS never tells is left with its tallies: one line says so, and nothing asks on. */
+static void
+an_unknown_record_is_given_up(void **state)
+{
+	(void)state;
+	say_session("b.test", TLSRPT_SUCCESS);
+	assert_false(comes_to("nobody.test", NOON + 12 * HOUR + 4 * HOUR + DAY + 2 * HOUR));
+	assert_true(contains(buf_slice(&w.logged), "tls-report domain=b.test day=2026-11-18 result=given-up"));
+	run_for(DAY);
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+	assert_int_equal(tallies(), 0);
+}
+
 static void
 nonsense_of_a_deliverer_changes_nothing(void **state)
 {
@@ -338,17 +449,24 @@ nonsense_of_a_deliverer_changes_nothing(void **state)
 #define POLICY "version: STSv1\nmode: enforce\nmx: mx.b.test\nmax_age: 864000\n"        /* ten days */
 
 static void
-keep_policy(const char *domain, struct slice policy)
+pack_policy(struct slice policy, struct buf *packed)
 {
 	struct sts_entry e = { .known = true, .id = S("1"), .fetched = w.clock.now, .tried = w.clock.now,
 	    .tried_id = S("1"), .used = w.clock.now, .expires = w.clock.now + 10 * DAY };
-	struct buf packed = BUF(STS_ENTRY_MOST), b = BUF(STS_ENTRY_MOST);
 
 	assert_true(sts_policy_parse(&e.policy, policy, t.arena, NULL));
-	sts_entry_pack(&e, &packed);
+	sts_entry_pack(&e, packed);
+}
+
+static void
+keep_policy(const char *domain, struct slice policy)
+{
+	struct buf packed = BUF(STS_ENTRY_MOST), b = BUF(STS_ENTRY_MOST);
+
+	pack_policy(policy, &packed);
 	pack_slice(&b, slice(domain));
 	pack_slice(&b, buf_slice(&packed));
-	pack_u64(&b, (uint64_t)e.expires);
+	pack_u64(&b, (uint64_t)(w.clock.now + 10 * DAY));
 	buf_free(&packed);
 	link_send(t.deliverer, FRAME_STS_KEEP, buf_slice(&b), -1);
 	buf_free(&b);
@@ -411,6 +529,28 @@ a_policy_is_refreshed_though_no_mail_asks(void **state)
 	while (next(FRAME_STS_REFRESH).p == NULL)               /* a day, less up to a quarter of it */
 		run_for(MINUTE);
 	assert_true(w.clock.now < NOON + DAY + 2 * MINUTE);
+}
+
+/* A round looks at so many entries and no more; the rest have the next one. */
+static void
+however_many_stand_before_it(void **state)
+{
+	struct buf packed = BUF(STS_ENTRY_MOST);
+	char domain[32];
+	struct slice who;
+
+	(void)state;
+	keep("z.test");
+	run_for(12 * HOUR);
+	pack_policy(S(POLICY), &packed);
+	for (int i = 0; i < 1100; i++) {                        /* as caches_keep(), and one flush for all */
+		snprintf(domain, sizeof domain, "a%04d.test", i);
+		assert_true(kv_put(kv_table(w.queue->kv, "sts"), slice(domain), buf_slice(&packed), NULL));
+	}
+	buf_free(&packed);
+	while ((who = next(FRAME_STS_REFRESH)).p == NULL && w.clock.now < NOON + DAY + 10 * MINUTE)
+		run_for(MINUTE);
+	assert_slice(who, "z.test");
 }
 
 static void
@@ -572,6 +712,25 @@ caches_that_failed_are_opened_again(void **state)
 	assert_slice(next(FRAME_END), "{\"count\":1}");
 }
 
+static void
+damaged_caches_are_told_with_what_went(void **state)
+{
+	char command[400];
+
+	(void)state;
+	keep("b.test");
+	stop_queue();
+	snprintf(command, sizeof command, "for f in %s/caches/env/*; do "
+	    "head -c $(stat -c %%s $f) /dev/zero | tr '\\0' Z >$f.new && mv $f.new $f || exit 1; done", w.dir);
+	assert_int_equal(system(command), 0);
+	start_queue();
+	assert_true(contains(buf_slice(&w.logged), "they were damaged and are set aside as "));
+	assert_true(contains(buf_slice(&w.logged), "/caches/damaged-1: the MTA-STS policies and "));
+	call();
+	ask("list", "");
+	assert_slice(next(FRAME_END), "{\"count\":0}");
+}
+
 /* What lies on the disk while it runs is what a kill would leave: chainmail(8), FILES. */
 static void
 a_kill_costs_a_second(void **state)
@@ -603,10 +762,15 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_cannot_be_sent_is_tried_for_a_day, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_unknown_record_is_asked_for_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(many_domains_have_their_turn, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_cannot_be_reported_to_is_in_nobodys_way, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_report_that_is_too_large_is_cut, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_unknown_record_is_given_up, setup, teardown),
 		cmocka_unit_test_setup_teardown(nonsense_of_a_deliverer_changes_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_is_refreshed_though_no_mail_asks, setup, teardown),
+		cmocka_unit_test_setup_teardown(however_many_stand_before_it, setup, teardown),
 		cmocka_unit_test_setup_teardown(logs_do_not_grow, setup, teardown),
 		cmocka_unit_test_setup_teardown(commands_about_policies, setup, teardown),
+		cmocka_unit_test_setup_teardown(damaged_caches_are_told_with_what_went, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
 		cmocka_unit_test_setup_teardown(caches_are_opened_as_soon_as_the_disk_lets_them, setup, teardown),

@@ -588,7 +588,9 @@ reports_are_posted(void **state)
 
 	(void)state;
 	told = BUF(4096);
-	know("r.a.test A 192.0.2.9\nhome.a.test A 127.0.0.1\n_smtp._tls.a.test TXT \"v=TLSRPTv1; rua=mailto:x@a.test\"\n");
+	know("r.a.test A 192.0.2.9\nhome.a.test A 127.0.0.1\nhome.a.test AAAA ::ffff:0.0.0.0\n"
+	    "home.a.test A 169.254.169.254\nhome.a.test A 192.168.1.1\n"
+	    "_smtp._tls.a.test TXT \"v=TLSRPTv1; rua=mailto:x@a.test\"\n");
 	reports = reports_new(&(struct reports_options){ w.resolver, w.fetcher, &w.loop, false, note_answer, NULL });
 	show(&self);
 	w.response = "HTTP/1.1 201 Created\r\nContent-Length: 0\r\n\r\n";
@@ -1115,10 +1117,29 @@ a_refresh_without_mail_is_made(void **state)
 	for (int i = 0; i < 50 && h.kept.n == 0; i++)
 		run_for(100);
 	assert_true(h.kept.n > 0 && w.requests == 1);
+	link_send(h.queue, FRAME_STS_REFRESH, S("a.test"), -1); /* a good one a moment ago is no hindrance */
+	run_for(5 * SECOND);
+	assert_int_equal(w.requests, 2);
 	link_send(h.queue, FRAME_STS_FORGET, S("a.test"), -1);
 	link_send(h.queue, FRAME_STS_REFRESH, S("nothing.test"), -1);
 	run_for(SECOND);
-	assert_int_equal(w.requests, 1);                        /* no record, no discovery */
+	assert_int_equal(w.requests, 2);                        /* no record, no discovery */
+	close_house(&h);
+}
+
+/* A policy host at an address that only we can reach is none (sts/reach.h); mail goes all the same. */
+static void
+a_policy_host_leads_nowhere_near_us(void **state)
+{
+	struct house h;
+
+	(void)state;
+	open_house(&h, MX_A "_mta-sts.a.test TXT \"v=STSv1; id=1\"\nmta-sts.a.test A 169.254.169.254\n"
+	    "mta-sts.a.test A 10.0.0.1\nmta-sts.a.test AAAA ::ffff:0.0.0.0\nmta-sts.a.test AAAA fd00::1\n");
+	w.response = SERVED("mx.other.test");
+	assert_true(slice_starts(deliver(&h, false), S("2.0.0")));
+	assert_int_equal(w.requests, 0);
+	assert_int_equal(h.sessions[0].result, TLSRPT_STS_POLICY_FETCH_ERROR);
 	close_house(&h);
 }
 
@@ -1169,6 +1190,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_policy_that_cannot_be_fetched_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_starttls_an_enforced_policy_refuses, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_without_mail_is_made, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_policy_host_leads_nowhere_near_us, setup, teardown),
 		cmocka_unit_test_setup_teardown(not_every_domain_is_remembered, setup, teardown),
 	};
 

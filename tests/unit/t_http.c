@@ -53,6 +53,12 @@ static const struct {
 	{ "GET / HTTP/1.1\r\n\r\n", 400, NULL, NULL }, { "GET / HTTP/1.1\r\n" HEAD HEAD "\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, NULL, NULL },
 	{ "GET / HTTP/1.1\r\nHost: a:x\r\n\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/1.1\r\nHost: a:65536\r\n\r\n", 400, NULL, NULL },
+	{ "GET / HTTP/1.1\r\nHost: a.test:\r\n\r\n", HTTP_REQUEST, "/", "a.test" },    /* RFC 3986 3.2.3 */
+	{ "GET / HTTP/1.1\r\nHost: a.test.\r\n\r\n", HTTP_REQUEST, "/", "a.test" },
+	{ "GET / HTTP/1.1\r\nHost: a.test.:443\r\n\r\n", HTTP_REQUEST, "/", "a.test" },
+	{ "GET https://b.test.:/a HTTP/1.1\r\n" HEAD "\r\n", HTTP_REQUEST, "/a", "b.test" },
+	{ "GET / HTTP/1.1\r\nHost:\r\n\r\n", HTTP_REQUEST, "/", "" },
 	/* fields (RFC 9112 5) */
 	{ "GET / HTTP/1.1\r\n" HEAD "X : y\r\n\r\n", 400, NULL, NULL },                  /* 5.1 */
 	{ "GET / HTTP/1.1\r\n" HEAD " folded: y\r\n\r\n", 400, NULL, NULL },             /* 5.2 */

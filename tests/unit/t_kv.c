@@ -147,6 +147,55 @@ values_of_any_length_come_back(void **state)
 	free(bytes);
 }
 
+struct walk {
+	struct buf keys;
+	size_t     calls;
+	char       refused;             /* this key is not taken */
+};
+
+static bool
+note_key(void *arg, const struct kv_entry *e)
+{
+	struct walk *w = arg;
+
+	w->calls++;
+	if (*e->key.p == w->refused)
+		return false;
+	return buf_add(&w->keys, e->key);
+}
+
+static void
+a_walk_takes_each_entry_once_a_round(void **state)
+{
+	static const struct { size_t most; char refused; const char *keys; bool ended; } steps[] = {
+		{ 3, 0, "abc", false },
+		{ 3, 0, "def", false },
+		{ 3, 0, "g", true },
+		{ 7, 0, "abcdefg", true },
+		{ 4, 'c', "ab", false },        /* the next one begins with what was not taken */
+		{ 4, 0, "cdef", false },
+		{ 4, 'g', "", false },
+		{ 1, 0, "g", true },
+		{ 0, 0, "", false },
+		{ 100, 0, "abcdefg", true },
+	};
+	struct buf cursor = BUF(KV_KEY);
+
+	(void)state;
+	for (char c = 'a'; c <= 'g'; c++)
+		put((char [2]){ c }, "v");
+	for (size_t i = 0; i < COUNT(steps); i++) {
+		struct walk w = { BUF(100), 0, steps[i].refused };
+
+		assert_true(kv_walk(fruit, &cursor, steps[i].most, note_key, &w, NULL));
+		assert_slice(buf_slice(&w.keys), steps[i].keys);
+		assert_case((cursor.n == 0) == steps[i].ended, i, "end");
+		assert_case(w.calls <= steps[i].most, i, "calls");
+		buf_free(&w.keys);
+	}
+	buf_free(&cursor);
+}
+
 static void
 what_has_expired_is_not_seen_and_swept_in_steps(void **state)
 {
@@ -413,6 +462,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(entries_stand_in_the_order_of_their_keys, setup, teardown),
 		cmocka_unit_test_setup_teardown(values_of_any_length_come_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_walk_takes_each_entry_once_a_round, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_expired_is_not_seen_and_swept_in_steps, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_was_committed_survives_a_crash, setup, teardown),
 		cmocka_unit_test_setup_teardown(anew_is_empty, setup, teardown),

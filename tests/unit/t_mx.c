@@ -143,7 +143,7 @@ static const struct { const char *domain, *zone, *hosts; } cases[] = {
 	/* A21.5: nobody's address */
 	{ "x.test", "x.test MX 10 m.test\nm.test A 127.0.0.1\nm.test A 0.0.0.0\nm.test A 192.0.2.1\n"
 	  "m.test AAAA ::1\nm.test AAAA ::\nm.test AAAA fe80::1\nm.test AAAA ff02::1\n"
-	  "m.test AAAA ::ffff:127.0.0.1\nm.test A 224.0.0.1\nm.test A 255.255.255.255",
+	  "m.test AAAA ::ffff:127.0.0.1\nm.test A 169.254.1.1\nm.test A 224.0.0.1\nm.test A 255.255.255.255",
 	  "10 m.test 192.0.2.1|" },
 	{ "x.test", "x.test MX 10 localhost\nlocalhost A 127.0.0.1", "5.4.4 localhost has no usable address" },
 	{ "x.test", "x.test MX 10 192.0.2.1\n", "5.4.4 192.0.2.1 has no usable address" },

@@ -4,6 +4,7 @@
 
 #include "dns/zone.h"
 #include "sts/cache.h"
+#include "sts/reach.h"
 #include "unit.h"
 
 static struct arena *arena;
@@ -670,6 +671,35 @@ a_policy_that_refused_is_looked_at_again(void **state)
 	assert_int_equal(d.wish, STS_CONTENT);
 }
 
+/* RFC 8461 3.3: an administrator waits after a failure, and after nothing else. */
+static void
+a_fetch_that_is_wanted_waits_for_failures_only(void **state)
+{
+	static const struct { const char *entry; enum sts_wish wish, unwanted; } waits[] = {
+		{ "a@4/1440", STS_FETCH, STS_CONTENT },
+		{ "a@60/1440", STS_FETCH, STS_CONTENT },
+		{ "a@60/1440!a@4", STS_CONTENT, STS_CONTENT },
+		{ "a@60/1440!a@6", STS_FETCH, STS_CONTENT },
+		{ "a@60/1440!b@4", STS_FETCH, STS_CONTENT },
+		{ "!a@4", STS_CONTENT, STS_CONTENT },
+	};
+	struct sts_record record = { LIVE_VALID, S("a") };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(waits); i++) {
+		struct sts_entry entry = { 0 };
+		struct sts_question q = { .record = &record, .entry = &entry, .now = T0, .wanted = true };
+		struct sts_decision d;
+
+		read_cached(waits[i].entry, &entry);
+		sts_decide(&d, &q);
+		assert_case(d.wish == waits[i].wish, i, waits[i].entry);
+		q.wanted = false;
+		sts_decide(&d, &q);
+		assert_case(d.wish == waits[i].unwanted, i, waits[i].entry);
+	}
+}
+
 /* F1.10: a domain that has withdrawn its policy is not blamed for a missing file. */
 static void
 failures_are_not_reported_against_mode_none(void **state)
@@ -720,6 +750,101 @@ refreshes_are_spread_and_end_with_disuse(void **state)
 	assert_int_equal(d.entry.used, T0);
 }
 
+/* --- which addresses a stranger's host may have ---------------------------- */
+
+static const struct { const char *address; bool here, outside; } reaches[] = {
+	{ "192.0.2.1", true, true },
+	{ "2001:db8::1", true, true },
+	{ "::ffff:192.0.2.1", true, true },
+	{ "127.0.0.1", true, false },
+	{ "127.255.1.2", true, false },
+	{ "::1", true, false },
+	{ "::ffff:127.0.0.1", true, false },
+	{ "0.0.0.0", false, false },
+	{ "0.1.2.3", false, false },
+	{ "::", false, false },
+	{ "::ffff:0.0.0.0", false, false },
+	{ "::127.0.0.1", false, false },
+	{ "169.254.169.254", false, false },
+	{ "::ffff:169.254.169.254", false, false },
+	{ "64:ff9b::a9fe:a9fe", false, false },                 /* RFC 6052 3.1 */
+	{ "64:ff9b::c000:201", true, true },
+	{ "fe80::1", false, false },
+	{ "febf::1", false, false },
+	{ "224.0.0.1", false, false },
+	{ "255.255.255.255", false, false },
+	{ "ff02::1", false, false },
+	{ "10.1.2.3", false, false },
+	{ "100.64.0.1", false, false },
+	{ "100.127.255.255", false, false },
+	{ "100.128.0.1", true, true },
+	{ "172.16.0.1", false, false },
+	{ "172.31.255.255", false, false },
+	{ "172.32.0.1", true, true },
+	{ "192.168.0.1", false, false },
+	{ "fc00::1", false, false },
+	{ "fd12:3456::1", false, false },
+	{ "fec0::1", false, false },
+};
+
+/* How many of its addresses may be asked; the first one in *first. */
+static size_t
+reached(const char *text, bool local_allowed, struct ip *first)
+{
+	struct zone *zone = zone_parse(slice(text), "zone", NULL);
+	struct ip ips[REACH_MOST];
+	const struct fact *v6, *v4;
+	struct facts facts;
+	size_t n;
+
+	assert_non_null(zone);
+	facts_begin(&facts, arena);
+	fact(&facts, S("h.test"), RR_AAAA), fact(&facts, S("h.test"), RR_A);
+	zone_answer_all(zone, &facts);
+	v6 = fact(&facts, S("h.test"), RR_AAAA), v4 = fact(&facts, S("h.test"), RR_A);
+	n = reach_addresses(v6, v4, local_allowed, ips);
+	if (n > 0)
+		*first = ips[0];
+	zone_free(zone);
+	return n;
+}
+
+static void
+a_stranger_leads_us_to_public_addresses_only(void **state)
+{
+	struct ip ip, want;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(reaches); i++) {
+		const char *address = reaches[i].address;
+		struct slice text = arena_printf(arena, "h.test %s %s\n",
+		    strchr(address, ':') ? "AAAA" : "A", address);
+
+		assert_case(reached(text.p, true, &ip) == reaches[i].here, i, address);
+		assert_case(reached(text.p, false, &ip) == reaches[i].outside, i, address);
+		assert_true(ip_parse(slice(address), &want));
+		assert_case(!reaches[i].outside || ip_eq(ip, ip_unmapped(want)), i, address);
+	}
+}
+
+/* An IPv6 that leads nowhere does not hide IPv4. */
+static void
+both_families_are_tried(void **state)
+{
+	struct buf zone = BUF(4096);
+	struct ip ip;
+
+	(void)state;
+	for (int i = 1; i <= 10; i++)
+		buf_printf(&zone, "h.test AAAA 2001:db8::%d\nh.test A 192.0.2.%d\n", i, i);
+	buf_byte(&zone, '\0');
+	assert_int_equal(reached(zone.p, false, &ip), REACH_MOST);
+	assert_int_equal(ip.n, 16);
+	assert_int_equal(reached("h.test A 192.0.2.1\n", false, &ip), 1);
+	assert_int_equal(reached("h.test TXT x\n", false, &ip), 0);
+	buf_free(&zone);
+}
+
 int
 main(void)
 {
@@ -738,8 +863,11 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_damaged_entry_is_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_entry_ends_when_it_says_nothing_more, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_policy_that_refused_is_looked_at_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_fetch_that_is_wanted_waits_for_failures_only, setup, teardown),
 		cmocka_unit_test_setup_teardown(failures_are_not_reported_against_mode_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(refreshes_are_spread_and_end_with_disuse, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_stranger_leads_us_to_public_addresses_only, setup, teardown),
+		cmocka_unit_test_setup_teardown(both_families_are_tried, setup, teardown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

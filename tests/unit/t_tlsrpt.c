@@ -316,6 +316,7 @@ static const struct { const char *json; bool ok; const char *text, *notes; } rec
 	{ "", false, "", "" },
 	{ "[]", false, "", "" },
 	{ "{\"policies\":[]}", false, "", "" },
+	{ "\xef\xbb\xbf{\"policies\":{}}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
 	{ "{\"policies\":{}}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
 	{ "{\"policies\":[{\"summary\":7}]}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
 	{ "{\"policies\":[{}],\"policies\":[{}]}", false, "", "" },                 /* RFC 7493 2.3 */
@@ -494,6 +495,7 @@ a_letter_is_opened_again(void **state)
 
 static const struct { const char *file, *json; } files[] = {
 	{ " {\"a\":1}", " {\"a\":1}" },
+	{ "\xef\xbb\xbf{}", "\xef\xbb\xbf{}" },                 /* the reader passes over it */
 	{ "Content-Type: application/tlsrpt+json\n\n{}\n", "{}\r\n" },
 	{ "Content-Type: application/json\nContent-Transfer-Encoding: quoted-printable\n\n{=7D=\n=20x \n", "{} x\r\n" },
 	{ "Content-Type: multipart/mixed; boundary=a\n\n--a\nContent-Type: multipart/x; boundary=b\n\n--b\n"
