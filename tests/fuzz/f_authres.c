@@ -2,6 +2,7 @@
 /* f_authres -- a payload of a stranger, and the same bytes as a value we write. */
 #include "auth/authres.h"
 #include "base/bug.h"
+#include "base/text.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *, size_t);
 
@@ -43,7 +44,8 @@ LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t n)
 	if (authres_parse(input, arena, &a)) {
 		write_and_read(&a, false);
 		write_and_read(&a, true);
-		bug_if(!authres_claims(input, a.authserv_id, arena));
+		/* Ours is ASCII; in front of another, bytes may stand that some reader takes for white space. */
+		bug_if(ascii_only(a.authserv_id) && !authres_claims(input, a.authserv_id, arena));
 	}
 	authres_claims(input, S("mx.example.net"), arena);
 	authres_begin(&a, S("mx.example.net"), arena);
