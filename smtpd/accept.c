@@ -36,6 +36,7 @@ struct accept {
 	bool                       judged;      /* a stranger's message: policy applies */
 	bool                       passes_on;   /* an alias or a list sends it on */
 	enum spf_result            onward;      /* SPF of its sender when it is sent on */
+	bool                       onward_begun, onward_known;
 	enum ticket_result         ticketed;
 	struct ticket              ticket;      /* when valid */
 	uint64_t                   id;
@@ -127,7 +128,13 @@ look_onward(struct accept *a)
 	if (!a->passes_on || !a->smtpd->options.conf->delivery.srs || sender->domain.n == 0 ||
 	    is_ours(a, sender->domain))
 		return true;
-	return forecast_spf(a->smtpd->options.conf->hostname, sender, a->now, &a->dns.facts, &a->onward);
+	/* Only when something came that it waits for, as the parts of a verdict. */
+	if (!a->onward_known && (facts_turn(&a->dns.facts, 0, FACTS_MOST) || !a->onward_begun)) {
+		a->onward_begun = true;
+		a->onward_known = forecast_spf(a->smtpd->options.conf->hostname, sender, a->now,
+		    &a->dns.facts, &a->onward);
+	}
+	return a->onward_known;
 }
 
 static enum flow
