@@ -17,6 +17,10 @@
 #include "sts/report_mail.h"
 #include "sts/tally.h"
 
+/* An environment of Berkeley DB that has panicked cannot be closed without leaking. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void) { return "leak:libdb-5.3\n"; }
+
 /* What the queue said to the deliverer or the command, newest last. */
 struct said {
 	unsigned     kind;
