@@ -327,7 +327,7 @@ forge(const char *tags, const char *fields, const char *body, struct buf *to)
 	signature_want_body(&s, &j.bodies);
 	judge_body(&j, buf_slice(to));
 	base64_add(&bh, slice_of(j.bodies.hashes[0].digest, SHA256_BYTES));
-	memcpy(strstr(to->p, "AAAAAAAA"), bh.p, bh.n);
+	memcpy(memmem(to->p, to->n, "AAAAAAAA", 8), bh.p, bh.n);
 	assert_true(field_order_make(&order, &j.header, j.arena));
 	text = signed_text_begin(s.header_canon, j.header.block.n);
 	signed_text_add_names(&text, &order, s.names, s.field);
