@@ -25,7 +25,7 @@ from ledger import explained
 from world import Switch, Tap, World
 
 EXT4_IOC_SHUTDOWN, NO_LOG_FLUSH = 0x8004587D, (2).to_bytes(4, sys.byteorder)
-MEGABYTES, COMMIT = 640, 300        # of the image; seconds between commits that nobody asked for
+MEGABYTES, COMMIT = 1536, 300        # of the image; seconds between commits that nobody asked for
 
 
 class Image:
