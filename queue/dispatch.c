@@ -187,8 +187,8 @@ open_message(struct work *w, struct error *why)
 static bool
 find_recipients(struct work *w, uint32_t n, struct error *why)
 {
-	w->recipients = opened_recipients(w->queue, w->opened, task_recipients(w->task), n, w->arena);
-	return w->recipients != NULL || error_set(why, "a recipient cannot be found in the envelope");
+	w->recipients = opened_recipients(w->queue, w->opened, task_recipients(w->task), n, w->arena, why);
+	return w->recipients != NULL;
 }
 
 /* Those who can go in one transaction with the first recipient stay in the task. */

@@ -384,7 +384,8 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 	q->expanding++;
 	w->opened = opened_get(q, m->id, &why);
 	w->stored = w->opened->stored;
-	if (!w->opened->whole || (found = opened_recipients(q, w->opened, &number, 1, w->arena)) == NULL) {
+	if (!w->opened->whole ||
+	    (found = opened_recipients(q, w->opened, &number, 1, w->arena, &why)) == NULL) {
 		queue_unreadable(q, m, &why);
 		try_later(w);
 		return;

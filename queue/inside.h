@@ -208,10 +208,11 @@ struct opened *opened_get(struct queue *, uint64_t id, struct error *why);      
 void           opened_drop(struct opened *);                                    /* NULL is fine */
 /*
  * Recipients by their numbers, also those that an expansion made; they live as long as
- * the message is open, the array as long as the arena.  NULL: one of them is not there.
+ * the message is open, the array as long as the arena.  NULL: one of them is not there,
+ * or, with a number in *why, cannot be read now.
  */
 const struct recipient **opened_recipients(struct queue *, struct opened *, const uint32_t *numbers,
-    size_t n, struct arena *);
+    size_t n, struct arena *, struct error *why);
 void           opened_tidy(struct queue *);     /* once a second: what nobody needs any more */
 void           opened_end(struct queue *);
 

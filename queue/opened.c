@@ -184,7 +184,7 @@ gather_made(void *arg, const struct found *f)
 
 /* Also again, when somebody asks for one who was made since; who is known stays where he is. */
 static void
-read_made(struct queue *q, struct opened_inside *in)
+read_made(struct queue *q, struct opened_inside *in, struct error *why)
 {
 	const struct message *m = schedule_find(&q->schedule, in->id);
 	struct made *made = &in->made;
@@ -198,7 +198,7 @@ read_made(struct queue *q, struct opened_inside *in)
 		made->each = must_grow(made->each, made->count * sizeof *made->each);
 		memset(made->each + count, 0, (made->count - count) * sizeof *made->each);
 	}
-	spool_look(q->spool, in->id, gather_made, made, NULL);
+	spool_look(q->spool, in->id, gather_made, made, why);
 }
 
 static const struct recipient *
@@ -216,21 +216,26 @@ find_recipient(struct opened_inside *in, uint32_t number)
 /* One reading finds all of them: those it does not find are not there. */
 const struct recipient **
 opened_recipients(struct queue *q, struct opened *o, const uint32_t *numbers, size_t n,
-    struct arena *arena)
+    struct arena *arena, struct error *why)
 {
 	struct opened_inside *in = inside(o);
 	const struct recipient **found = arena_get(arena, (n + 1) * sizeof *found);
+	struct error trouble = { 0 };
 	bool again = false;
 
 	for (size_t i = 0; found != NULL && i < n; i++) {
 		found[i] = find_recipient(in, numbers[i]);
 		if (found[i] == NULL && !again) {
 			again = true;
-			read_made(q, in);
+			read_made(q, in, &trouble);
 			found[i] = find_recipient(in, numbers[i]);
 		}
-		if (found[i] == NULL)
+		if (found[i] == NULL) {
+			error_set(why, "recipient %u cannot be found: %.200s", numbers[i], trouble.text);
+			if (why != NULL)
+				why->number = trouble.number;
 			return NULL;
+		}
 	}
 	return found;
 }

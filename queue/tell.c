@@ -75,14 +75,14 @@ wants_to_know(const struct recipient *r, const struct told *t)
 }
 
 static const struct recipient **
-recipients_of(struct telling *t, const struct told *about, size_t n)
+recipients_of(struct telling *t, const struct told *about, size_t n, struct error *why)
 {
 	uint32_t *numbers = arena_get(t->arena, n * sizeof *numbers);
 
 	for (size_t i = 0; numbers != NULL && i < n; i++)
 		numbers[i] = about[i].recipient;
 	return numbers == NULL ? NULL
-	    : opened_recipients(t->queue, t->opened, numbers, n, t->arena);
+	    : opened_recipients(t->queue, t->opened, numbers, n, t->arena, why);
 }
 
 /* All up to the first one who does not fit into the report any more. */
@@ -92,7 +92,7 @@ choose(struct telling *t, const struct told *about, size_t n)
 	struct report_recipient *to = arena_get(t->arena, n * sizeof *to);
 	size_t count = 0, names = 0;
 
-	for (size_t i = 0; i < n && to != NULL && t->recipients != NULL; i++) {
+	for (size_t i = 0; i < n && to != NULL; i++) {
 		const struct recipient *r = t->recipients[i];
 
 		if (!wants_to_know(r, &about[i]))
@@ -235,38 +235,69 @@ log_silence(struct telling *t, size_t n, const char *reason)
 	}
 }
 
+/* False when it is finished without a report: later, for a disk that refuses now, or for good. */
+static bool
+open_message(struct telling *t, uint64_t id)
+{
+	struct message *m = schedule_find(&t->queue->schedule, id);
+	struct error why = { 0 };
+
+	t->doubted = m != NULL && m->alarmed;
+	t->opened = opened_get(t->queue, id, &why);
+	t->stored = t->opened->stored;
+	if (t->opened->whole)
+		return true;
+	if (queue_unreadable(t->queue, m, &why))
+		finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
+	else if (t->stored.envelope.count == 0)
+		finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
+	else
+		return true;            /* its content is gone: the report tells that, and goes without it */
+	return false;
+}
+
+/* The same of those it is about; whom an expansion made stands in a record of its own. */
+static bool
+find_recipients(struct telling *t, uint64_t id, const struct told *about, size_t n)
+{
+	struct error why = { 0 };
+
+	t->recipients = recipients_of(t, about, n, &why);
+	if (t->recipients != NULL)
+		return true;
+	if (queue_unreadable(t->queue, schedule_find(&t->queue->schedule, id), &why)) {
+		finish_later(t, STATUS(451, 4, 3, 0, "the recipients cannot be read now"));
+		return false;
+	}
+	log_silence(t, n, "unreadable");
+	finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
+	return false;
+}
+
+static void
+tell_nobody(struct telling *t, const struct told *about)
+{
+	if (about[0].action == REPORT_FAILED)
+		log_silence(t, t->told, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
+	finish_later(t, STATUS(250, 2, 0, 0, "nobody wants to know"));
+}
+
 void
 tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
     void (*done)(void *, struct status, size_t), void *arg)
 {
 	struct telling *t = must_alloc(sizeof *t);
-	struct message *m = schedule_find(&q->schedule, id);
-	struct error why = { 0 };
 
 	*t = (struct telling){ .queue = q, .arena = arena_new(TELL_MEMORY), .text = BUF(TEXT_MOST),
-	    .told = n, .doubted = m != NULL && m->alarmed, .done = done, .arg = arg };
-	t->opened = opened_get(q, id, &why);
-	t->stored = t->opened->stored;
-	if (!t->opened->whole) {
-		if (queue_unreadable(q, m, &why)) {
-			finish_later(t, STATUS(451, 4, 3, 0, "the message cannot be read now"));
-			return;
-		}
-		if (t->stored.envelope.count == 0) {
-			finish_later(t, STATUS(250, 2, 0, 0, "nothing is left to report about"));
-			return;
-		}
-		/* Its content is gone for good: the report tells that, and goes without it. */
-	}
-	if (n > REPORT_RECIPIENTS_MOST)
-		n = REPORT_RECIPIENTS_MOST;
-	t->recipients = recipients_of(t, about, n);
-	t->told = n;
+	    .told = n, .done = done, .arg = arg };
+	if (!open_message(t, id))
+		return;
+	t->told = n = n < REPORT_RECIPIENTS_MOST ? n : REPORT_RECIPIENTS_MOST;
+	if (!find_recipients(t, id, about, n))
+		return;
 	t->report.count = t->stored.envelope.sender.n > 0 ? choose(t, about, n) : 0;
 	if (t->report.count == 0) {
-		if (about[0].action == REPORT_FAILED)
-			log_silence(t, t->told, t->stored.envelope.sender.n > 0 ? "notify" : "null-sender");
-		finish_later(t, STATUS(250, 2, 0, 0, "nobody wants to know"));
+		tell_nobody(t, about);
 		return;
 	}
 	fill_report(t);

@@ -120,21 +120,21 @@ test_made_since(void **state)
 	deliverer_dies(&w);
 	id = store_many(50, "one@local.test two@local.test");
 	o = opened_get(w.queue, id, NULL);
-	assert_non_null(before = opened_recipients(w.queue, o, numbers, 2, w.arena));
-	assert_null(opened_recipients(w.queue, o, numbers, 4, w.arena));
+	assert_non_null(before = opened_recipients(w.queue, o, numbers, 2, w.arena, NULL));
+	assert_null(opened_recipients(w.queue, o, numbers, 4, w.arena, NULL));
 	deliverer_comes(&w);
 	deliverer_ready(&w);
 	world_run(&w, 100);
-	assert_non_null(after = opened_recipients(w.queue, o, numbers, 4, w.arena));
+	assert_non_null(after = opened_recipients(w.queue, o, numbers, 4, w.arena, NULL));
 	assert_ptr_equal(after[0], before[0]);
 	assert_slice(after[2]->address, "a@far.test");
 	assert_slice(after[3]->address, "b@far.test");
 	numbers[0] = 55, numbers[1] = 52;
-	assert_non_null(before = opened_recipients(w.queue, o, numbers, 2, w.arena));
+	assert_non_null(before = opened_recipients(w.queue, o, numbers, 2, w.arena, NULL));
 	assert_slice(before[0]->address, "d@far.test");
 	assert_ptr_equal(before[1], after[2]);
 	numbers[0] = 56;
-	assert_null(opened_recipients(w.queue, o, numbers, 1, w.arena));
+	assert_null(opened_recipients(w.queue, o, numbers, 1, w.arena, NULL));
 	opened_drop(o);
 }
 

@@ -1290,6 +1290,44 @@ command(enum queue_verb verb, uint64_t id)
 	world_run(&w, 100);
 }
 
+static bool disk_refuses;
+
+/* In place of that of the C library: a disk that cannot read, for a while. */
+ssize_t
+pread(int fd, void *to, size_t n, off_t at)
+{
+	struct iovec piece = { to, n };
+
+	if (!disk_refuses)
+		return preadv(fd, &piece, 1, at);
+	errno = EIO;
+	return -1;
+}
+
+/* Those whom an alias made stand in a record of their own: a report waits until it can be read. */
+static void
+test_a_report_waits_for_the_recipients(void **state)
+{
+	struct slice report;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann; alias out -> a@far.test, b@far.test }\n");
+	world_store(&w, "ann@local.test", "out@local.test");
+	world_run(&w, 100);
+	disk_refuses = true;
+	world_answer(&w, 0, "550 5.1.1 no");
+	world_run(&w, 60 * SECOND);
+	assert_int_equal(queue_messages(w.queue), 1);
+	assert_false(world_said(&w, "dropped"));
+	assert_int_equal(world_own(&w), 0);
+	disk_refuses = false;
+	world_run(&w, 60 * SECOND);
+	report = world_text(&w, world_own(&w));
+	assert_true(has(report, "a@far.test") && has(report, "b@far.test"));
+	assert_true(world_said(&w, "what=message"));
+}
+
 /* Whom the configuration holds waits for a command, across restarts; those beside him do not. */
 static void
 test_rules_hold(void **state)
@@ -1336,20 +1374,6 @@ test_rules_hold(void **state)
 	world_run(&w, 100);
 	assert_int_equal(queue_messages(w.queue), 0);
 	world_compare(&w);
-}
-
-static bool disk_refuses;
-
-/* In place of that of the C library: a disk that cannot read, for a while. */
-ssize_t
-pread(int fd, void *to, size_t n, off_t at)
-{
-	struct iovec piece = { to, n };
-
-	if (!disk_refuses)
-		return preadv(fd, &piece, 1, at);
-	errno = EIO;
-	return -1;
 }
 
 /* Past its expiry too: who was promised a report gets it as soon as his name can be read. */
@@ -1527,7 +1551,7 @@ main(void)
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
-		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits), T(test_rules_hold),
+		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits), T(test_rules_hold), T(test_a_report_waits_for_the_recipients),
 		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
 		T(test_long_names_in_several_reports), T(test_random_lives),
 	};
