@@ -116,10 +116,28 @@ id_in(struct slice value)
 bool
 listheader_loops(const struct header *h, const struct list_identity *l)
 {
-	for (size_t i = 0; i < h->count; i++)
-		if (field_is(&h->fields[i], "list-id") && slice_eqi(id_in(h->fields[i].value), l->id))
+	for (size_t i = 0; i < h->count; i++) {
+		const struct field *f = &h->fields[i];
+
+		if ((field_is(f, "list-id") && slice_eqi(id_in(f->value), l->id)) ||
+		    (field_is(f, "x-beenthere") && slice_eqi(slice_trim(f->value), l->address.text)))
 			return true;
+	}
 	return false;
+}
+
+bool
+listheader_answers(const struct header *h)
+{
+	const struct field *f = header_find(h, "auto-submitted");
+	struct slice word = f != NULL ? f->value : NONE;
+	size_t n = 0;
+
+	if (!cfws_skip(&word))
+		return false;
+	while (n < word.n && is_token_char(word.p[n]))
+		n++;
+	return slice_eqi(slice_head(word, n), S("auto-replied"));
 }
 
 /* --- the fields of a list ---------------------------------------------------------------- */
@@ -188,6 +206,15 @@ add_post(struct edit *e, const struct list_identity *l)
 }
 
 static void
+add_been_there(struct edit *e, const struct list_identity *l)
+{
+	struct buf b = BUF(FIELD_MOST);
+
+	buf_printf(&b, "X-BeenThere: %.*s\r\n", FMT(l->address.text));
+	edit_add_buf(e, &b);
+}
+
+static void
 set_sender(struct edit *e, const struct address *sender)
 {
 	struct buf b = BUF(FIELD_MOST);
@@ -209,6 +236,7 @@ listheader_write(struct edit *e, const struct list_identity *l)
 	add_uri(e, "List-Owner", l->owner);
 	add_uri(e, "List-Archive", l->archive);
 	edit_add(e, S("Precedence: list\r\n"));                 /* RFC 3834 2: nobody answers */
+	add_been_there(e, l);
 	if (l->sender.text.n > 0)
 		set_sender(e, &l->sender);
 }

@@ -318,7 +318,10 @@ void header_leaving(const struct envelope *, struct slice header, struct buf *to
 
 /* --- lists.c ------------------------------------------------------------------------------ */
 
-/* Make the list's post from a message; `done` with a good status when it is stored. */
+/*
+ * Make the list's post from a message; `done` with a good status when it is stored, or
+ * when nothing is to be posted.  A permanent one is for the sender: no post will be made.
+ */
 void list_post(struct queue *, const struct stored *, uint32_t recipient, const struct list *,
     void (*done)(void *arg, struct status), void *arg);
 

@@ -309,6 +309,9 @@ list_post(struct queue *q, const struct stored *stored, uint32_t recipient, cons
 	known = is_whole(&p) && look_at_message(&p);
 	if (known && listheader_loops(&p.header, &p.id)) {
 		drop(&p, "list-loop", done, arg);
+	} else if (known && listheader_answers(&p.header)) {
+		queue_later_status(q, STATUS(0, 5, 7, 2, "an automatic answer is not posted to a list"),
+		    done, arg);
 	} else if (known && p.envelope.count == 0) {
 		drop(&p, "no-member", done, arg);
 	} else if (known && make(&p)) {

@@ -62,7 +62,7 @@ a_small_list(void **state)
 	    "From: a@x.test\r\nSubject: s\r\n"
 	    "List-Id: <members.list.test>\r\n"
 	    "List-Post: <mailto:members@list.test>\r\n"
-	    "Precedence: list\r\n");
+	    "Precedence: list\r\nX-BeenThere: members@list.test\r\n");
 }
 
 static void
@@ -92,7 +92,7 @@ a_list_with_everything(void **state)
 	    "List-Subscribe: <mailto:members-subscribe@list.test>\r\n"
 	    "List-Owner: <mailto:members-owner@list.test>\r\n"
 	    "List-Archive: <https://list.test/archive/members/>\r\n"
-	    "Precedence: list\r\n"
+	    "Precedence: list\r\nX-BeenThere: members@list.test\r\n"
 	    "Sender: <members-bounces@list.test>\r\n"
 	    "List-Unsubscribe: <https://list.test/u/Zm9v>,\r\n <mailto:members-unsubscribe@list.test>\r\n"
 	    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");  /* RFC 8058 3.1 */
@@ -113,7 +113,7 @@ only_what_there_is(void **state)
 	assert_slice(text_of(&e),
 	    "List-Id: =?utf-8?q?F=C3=BCr_alle?= <members.list.test>\r\n"
 	    "List-Post: NO\r\n"                                         /* RFC 2369 3.4 */
-	    "Precedence: list\r\n"
+	    "Precedence: list\r\nX-BeenThere: members@list.test\r\n"
 	    "List-Unsubscribe: <https://list.test/u>\r\n"
 	    "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n");
 }
@@ -133,7 +133,8 @@ what_others_said_goes(void **state)
 	listheader_write(&e, &l);
 	assert_slice(text_of(&e),
 	    "Received: by x\r\nDKIM-Signature: v=1\r\nFrom: a@x.test\r\nSender: b@x.test\r\nListing: stays\r\n"
-	    "List-Id: <members.list.test>\r\nList-Post: <mailto:members@list.test>\r\nPrecedence: list\r\n");
+	    "List-Id: <members.list.test>\r\nList-Post: <mailto:members@list.test>\r\nPrecedence: list\r\n"
+	    "X-BeenThere: members@list.test\r\n");
 }
 
 static void
@@ -203,6 +204,10 @@ a_post_that_came_back_is_known(void **state)
 		{ "List-Id: <members.list.test> <other>\r\n", false },
 		{ "List-Id: <\r\n", false },
 		{ "X-List-Id: <members.list.test>\r\n", false },
+		/* another list put its own List-Id in place of ours */
+		{ "X-BeenThere: members@list.test\r\nX-BeenThere: other@list.test\r\nList-Id: <other.list.test>\r\n", true },
+		{ "x-beenthere:\r\n Members@LIST.test \r\n", true },
+		{ "X-BeenThere: members@list.test.evil\r\nX-BeenThere: other@list.test\r\nX-BeenThere:\r\n", false },
 	};
 	struct list_identity l = members();
 
@@ -212,6 +217,31 @@ a_post_that_came_back_is_known(void **state)
 
 		assert_true(header_parse(&h, slice(cases[i].block), arena, NULL));
 		assert_case(listheader_loops(&h, &l) == cases[i].loops, i, cases[i].block);
+	}
+}
+
+/* RFC 3834 5 */
+static void
+an_automatic_answer_is_known(void **state)
+{
+	static const struct { const char *block; bool answers; } cases[] = {
+		{ "", false },
+		{ "Auto-Submitted: auto-replied\r\n", true },
+		{ "auto-submitted: (I am\r\n away) Auto-Replied; owner-email=\"a@b.test\"\r\n", true },
+		{ "Auto-Submitted: auto-replied(vacation)\r\n", true },
+		{ "Auto-Submitted: auto-generated\r\n", false },        /* of cron: a post like any other */
+		{ "Auto-Submitted: no (auto-replied)\r\n", false },
+		{ "Auto-Submitted: auto-replied-not\r\n", false },
+		{ "Auto-Submitted: (auto-replied\r\n", false },
+		{ "X-Auto-Submitted: auto-replied\r\n", false },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct header h;
+
+		assert_true(header_parse(&h, slice(cases[i].block), arena, NULL));
+		assert_case(listheader_answers(&h) == cases[i].answers, i, cases[i].block);
 	}
 }
 
@@ -402,6 +432,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(addresses_in_uris_are_escaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(lists_are_checked, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_post_that_came_back_is_known, setup, teardown),
+		cmocka_unit_test_setup_teardown(an_automatic_answer_is_known, setup, teardown),
 		cmocka_unit_test_setup_teardown(any_name_can_write_through_the_list, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers_reach_the_author, setup, teardown),
 		cmocka_unit_test_setup_teardown(the_sender_is_the_list, setup, teardown),

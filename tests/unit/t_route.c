@@ -363,6 +363,18 @@ static const struct { const char *text, *flaw; } routes_flaws[] = {
 	    "this leads back to itself: x -> y -> x" },
 	{ "domain a.test { alias postmaster -> x@b.test }\ndomain b.test { alias x -> abuse }",
 	    "this leads back to itself: postmaster -> x -> any postmaster -> postmaster" },
+	/* lists: one in another is an umbrella, a ring is none */
+	{ "domain a.test { list all -> aa, bb; list aa -> x@far.test, side; list bb -> y@far.test; alias side -> bb\n"
+	    "alias postmaster -> z@far.test }\nkey k { domain a.test; file /k }", NULL },
+	{ "domain a.test { list aa -> bb, x@far.test; list bb -> aa }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> bb -> aa" },
+	{ "domain a.test { list aa -> bb; list bb -> cc; list cc -> aa, x@far.test }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> bb -> cc -> aa" },
+	{ "domain a.test { list aa -> x@far.test, aa }\nkey k { domain a.test; file /k }", "this leads back to itself: aa -> aa" },
+	{ "domain a.test { list aa -> side@b.test }\ndomain b.test { alias side -> aa@a.test }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> side -> aa" },
+	{ "domain a.test { list aa { members x@far.test; post moderator; moderator aa } }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> aa" },
 	{ "domain a.test { deliver to discard; users from file gone }", "/c/gone is not among the files that were read" },
 	{ "domain a.test { deliver to maildir /m/%u; users \"a/b\" }", "no directory can be named \"a/b\"" },
 	{ "domain a.test { deliver to discard; alias x -> y; list x -> z@far.test }\nkey k { domain a.test; file /k }",
