@@ -125,6 +125,15 @@ check_loops(struct check *c, struct entry *e, unsigned depth)
 	e->state = DONE;
 }
 
+/* It may be meant so for an hour; mail to it waits with its senders. */
+static void
+check_members(struct check *c, const struct entry *e)
+{
+	if (e->list != NULL && e->list->member_count == 0)
+		flaw_warning(c->flaws, e->place, "list \"%.*s\" has no members: its mail is put off",
+		    FMT(e->name));
+}
+
 /* RFC 5321 4.5.1: somebody must read what is sent to postmaster. */
 static void
 check_postmaster(struct check *c, const struct home *home)
@@ -144,6 +153,7 @@ routes_check(struct routes *routes, struct flaws *flaws)
 	for (struct entry *e = routes->first; e != NULL; e = e->next) {
 		for (const struct target *t = leads_to(e); t != NULL; t = t->next)
 			check_target(&c, e, t);
+		check_members(&c, e);
 		if (e->state == UNSEEN)
 			check_loops(&c, e, 0);
 	}

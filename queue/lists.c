@@ -213,6 +213,8 @@ name_members(struct post *p)
 
 	if (to == NULL)
 		return error_set(&p->why, "the list has too many members");
+	if (l->member_count == 0)       /* a file that is empty, or just being written, is nobody's wish */
+		return error_set(&p->why, "%.*s has no members now", FMT(l->conf->address.address.text));
 	find_skipped(p, &skipped);
 	p->envelope.recipients = to;
 	known = leaving_gather(p->queue, l->conf, p->arena, &skipped, &p->why);
@@ -258,7 +260,10 @@ log_post(const struct post *p)
 	log_end(&l);
 }
 
-/* Nothing is posted, and nobody needs to be told but the reader of the log. */
+/*
+ * Nothing is posted, and nobody needs to be told but the reader of the log: it was posted
+ * before, or all members have left or wrote it themselves.
+ */
 static void
 drop(const struct post *p, const char *reason, void (*done)(void *, struct status), void *arg)
 {

@@ -55,9 +55,12 @@ say_rewritten(struct visit *v, const struct address *address, struct arena *aren
 	return STATUS(250, 2, 1, 5, "recipient ok");
 }
 
+/* RFC 3463 3.3: X.2.4, a list that cannot be expanded. */
 static struct status
 say_post(const struct visit *v, const struct list *list)
 {
+	if (list->member_count == 0)
+		return STATUS(450, 4, 2, 4, "the list has no members now");
 	if (route_may_post(list, &v->session.mail.sender) ||
 	    (list->moderator != NULL && v->session.mail.sender.text.n > 0))
 		return STATUS(250, 2, 1, 5, "recipient ok");

@@ -11,7 +11,7 @@ static const char CONF[] =
     "  alias two -> y@far.test, y@other.test;\n"
     "  alias deep -> team, x@far.test, y@far.test; alias self -> self, y@far.test; alias toall -> staff;\n"
     "  list staff -> ann, m@far.test, n@far.test; list other -> ben;\n"
-    "  list all -> other, m@far.test; list empty { members from file /c/empty } }\n"
+    "  list all -> other, m@far.test; list solo { members ann; skip sender }; list empty { members from file /c/empty } }\n"
     "domain lmtp.test { deliver to lmtp 127.0.0.1:8024 }\n"
     "domain drop.test { deliver to discard }\n"
     "domain all.test { deliver to maildir /m/%d/%u; catch-all root }\n"
@@ -468,17 +468,33 @@ test_list_behind_alias(void **state)
 	world_compare(&w);
 }
 
-/* A list without a member: the log says where the message went. */
+/* Whoever wrote it is the only member and wants no copy: nobody is left, and the log says so. */
 static void
-test_list_of_nobody(void **state)
+test_list_of_its_author(void **state)
 {
 	(void)state;
-	world_store(&w, "ann@local.test", "empty@local.test");
+	world_store(&w, "ann@local.test", "solo@local.test");
 	world_run(&w, 100);
 	assert_int_equal(w.count, 0);
 	assert_int_equal(queue_messages(w.queue), 0);
 	assert_true(world_said(&w, "no-member"));
 	world_compare(&w);
+}
+
+/* A list without a member, perhaps for a moment: a post waits, and in the end its sender is told. */
+static void
+test_list_of_nobody(void **state)
+{
+	(void)state;
+	world_store(&w, "ann@far.test", "empty@local.test");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 0);
+	assert_int_equal(queue_messages(w.queue), 1);
+	assert_true(world_said(&w, "alarm") && world_said(&w, "empty@local.test has no members now"));
+	assert_false(world_said(&w, "no-member"));
+	world_compare(&w);
+	world_run(&w, 120000);
+	assert_slice(orders_text(0), "smtp far.test: ann@far.test");
 }
 
 /* Many members of one place: a hundred in an order, each of them once. */
@@ -521,7 +537,7 @@ main(void)
 		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list),
 		T(test_list_is_posted_to_once), T(test_list_loop),
 		T(test_umbrella), T(test_list_takes_no_answers),
-		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
+		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody), T(test_list_of_its_author), T(test_many_recipients),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);
