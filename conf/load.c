@@ -144,6 +144,17 @@ absolute(const char *path, char to[PATH_MAX])
 		snprintf(to, PATH_MAX, "%s", path);
 }
 
+/* As Mailman's map, which only its own group may read. */
+static void
+hint_rights(struct flaws *flaws, struct slice name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%.*s", FMT(name));
+	if (access(path, R_OK) == -1 && errno == EACCES)
+		flaw_hint(flaws, "let the user that runs this read it, or put him into a group that may");
+}
+
 static void
 read_outside_files(const struct conf *conf, const struct reader *reader, struct flaws *flaws)
 {
@@ -153,8 +164,10 @@ read_outside_files(const struct conf *conf, const struct reader *reader, struct 
 		struct error why;
 
 		if (reader->read(reader->arg, f->name, f->purpose, 0, &name, &bytes, &why) ==
-		    READ_FAILED && !f->usual)
+		    READ_FAILED && !f->usual) {
 			flaw_error(flaws, f->place, "%s", why.text);
+			hint_rights(flaws, f->name);
+		}
 	}
 }
 

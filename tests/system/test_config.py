@@ -234,6 +234,17 @@ def test_what_is_wrong_in_the_world(tmp_path, text, error):
     assert got.returncode == (0 if "warning" in error else EX_CONFIG)
 
 
+def test_a_map_that_may_not_be_read_names_the_remedy(tmp_path):
+    """As Mailman's, which only its group may read."""
+    (tmp_path / "map").touch(mode=0o000)
+    (tmp_path / "chainmail.conf").write_text(OURS + "state .\ndomain l.test { lists from mailman map }\n")
+    humble = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    got = subprocess.run([*humble, CHAINMAIL, "config", "check", "-c", tmp_path / "chainmail.conf"], text=True,
+                         capture_output=True, timeout=60)
+    assert got.returncode == EX_CONFIG and "/map: Permission denied" in got.stderr
+    assert "let the user that runs this read it, or put him into a group that may" in got.stderr
+
+
 def test_the_state_directory_may_be_missing_but_not_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     assert check(OURS + "state some/where/below\n", tmp_path).returncode == 0
@@ -374,12 +385,13 @@ def test_what_it_does_is_explained(tmp_path):
     path = furnished(EXAMPLES / "small-site.conf", tmp_path)
     assert run("explain", "-c", path).stdout == """\
 example.org is yours. Mail to its users is delivered by LMTP to unix:/run/dovecot/lmtp; who is a user is listed.
-  postmaster, abuse → alice@example.org
+  postmaster, abuse, root → alice@example.org
   sales → alice@example.org, bob@example.org
   carol → carol@example.net (leaves this machine: ARC-sealed as example.org, selector k2026)
   Mail to postmaster reaches alice@example.org.
 *:25 (mx, STARTTLS): anybody may send to the addresses above.
 Nobody may relay.
+What programs of this machine send to a name alone, as cron to root, goes to that name at example.org.
 Mail failing DMARC with p=reject is refused (550 5.7.26) when nothing shows a list or forwarder in between. A trusted ARC sealer \
 could vouch for it; you trust none.
 Going out by MX records; DANE when the destination has it, else MTA-STS, else opportunistic TLS; 20 connections.
