@@ -55,6 +55,33 @@ def test_export_writes_what_was_received_and_the_row(waiting):
     assert again.returncode != 0 and "File exists" in again.stderr
 
 
+def stream(program, recipient, count):
+    with program.client() as client:
+        for _ in range(count):
+            client.sendmail("a@far.test", [recipient], letter("m"))
+
+
+@pytest.mark.parametrize("commands", [["retry"], ["hold", "release"]], ids="+".join)
+def test_commands_in_a_stream_of_aliased_mail_change_nothing_that_is_done(place, commands):
+    """What became of a recipient may be on its way to the disk: nothing older is written behind it."""
+    site = SITE.replace("users ", "alias both -> ann, ben; users ben, ", 1)
+    with Sink() as far, Chainmail(place, site, program=PLAIN, via=far.port) as program:
+        senders = [threading.Thread(target=stream, args=(program, "both@local.test", 100)) for _ in range(2)]
+        for sender in senders:
+            sender.start()
+        while any(sender.is_alive() for sender in senders):
+            for command in commands:
+                queue(program, command, "all")
+        for sender in senders:
+            sender.join()
+        queue(program, commands[-1], "all")
+        until(lambda: program.queue() == [], "an empty queue")
+        program.stop()
+        program.start()
+        until(lambda: program.queue() == [], "an empty queue, as the disk has it")
+        assert (len(program.maildir("ann")), len(program.maildir("ben"))) == (200, 200)
+
+
 def test_drain_tries_everything_once(waiting):
     got = queue(waiting, "drain")
     if not waiting.up:

@@ -989,7 +989,7 @@ test_adoption_of_nothing(void **state)
 static bool
 change_it(void *arg, const struct found *f)
 {
-	queue_change(w.queue->spool, *(const enum queue_verb *)arg, f);
+	queue_change(w.queue->spool, *(const enum queue_verb *)arg, f, NULL);
 	return true;
 }
 
