@@ -239,9 +239,11 @@ begin_search(struct attempt *a)
 	a->worst = (struct status){ 0 };
 }
 
+/* What was learnt of a place is its own: the next one has TLS again, and idle connections. */
 static void
 next_place(struct attempt *a)
 {
+	a->in_clear = a->fresh = false;
 	a->left--;
 	pass(a);
 }
@@ -413,7 +415,6 @@ static void
 next_address(struct attempt *a)
 {
 	next_place(a);
-	a->in_clear = a->fresh = false;
 	a->step = &CHOOSE;
 	loop_later(a->delivery->loop, &a->go, run, a);
 }

@@ -53,6 +53,7 @@ static struct world {
 	struct guest    *guests[40];
 	bool             raised;        /* 192.0.2.9 is dead otherwise */
 	size_t           connects;
+	size_t           barred;        /* this one of them cannot be begun; 0: none */
 	unsigned         asked;         /* the last octet of the newest address that was asked for */
 	char             tried[200];    /* all of them: " 11 12" */
 	const char      *greeting;      /* NULL: a friendly one */
@@ -225,6 +226,10 @@ map(void *arg, struct peer *p)
 		w.connects++;
 		w.asked = p->ip.bytes[3];
 		snprintf(w.tried + n, sizeof w.tried - n, " %u", w.asked);
+	}
+	if (w.barred != 0 && w.connects == w.barred) {
+		*p = (struct peer){ .path = "/nowhere/x.sock" };
+		return;
 	}
 	p->port = p->port != SMTP ? w.web_port : p->ip.bytes[3] != 9 || w.raised ? w.smtp_port : 1;
 	assert_true(ip_parse(S("127.0.0.1"), &p->ip));
@@ -896,6 +901,22 @@ a_host_that_does_not_answer_is_left_alone(void **state)
 	close_house(&h);
 }
 
+/* In clear text is one host asked, whose TLS broke, and no other: also when he cannot be asked any more. */
+static void
+the_next_host_gets_tls_again(void **state)
+{
+	struct house h;
+
+	(void)state;
+	open_house(&h, "a.test MX 10 mx.a.test\na.test MX 20 mx2.a.test\nmx.a.test A 192.0.2.1\n"
+	    "mx2.a.test A 192.0.2.2\n");
+	w.mute = "HANDSHAKE", w.mute_below = 1, w.barred = 2;
+	assert_true(slice_starts(deliver(&h, false), S("2.0.0")));
+	assert_string_equal(w.tried, " 1 1 2");
+	assert_slice(h.result.tls, "TLSv1.3");
+	close_house(&h);
+}
+
 #define MX_FIVE "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\na.test MX 30 mx3.a.test\n" \
     "a.test MX 40 mx4.a.test\na.test MX 50 mx5.a.test\nmx1.a.test A 192.0.2.11\nmx2.a.test A 192.0.2.12\n" \
     "mx3.a.test A 192.0.2.13\nmx4.a.test A 192.0.2.14\nmx5.a.test A 192.0.2.15\n"
@@ -1183,6 +1204,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_host_that_refuses_is_told_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_does_not_answer_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_has_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_next_host_gets_tls_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_handshake_that_hangs_has_failed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_a_policy_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_enforced_policy_is_fetched_kept_and_obeyed, setup, teardown),
