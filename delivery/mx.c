@@ -223,12 +223,26 @@ mx_hosts(struct mx *mx, const struct mx_question *q, struct facts *facts, struct
 
 /* --- the addresses ------------------------------------------------------- */
 
-/* Where only this host itself, or nobody, can be is nobody's mail exchanger. */
+/* RFC 3927; that of IPv6 needs an interface, which no record and no literal names. */
+static bool
+on_link(struct ip ip)
+{
+	static const struct ip network = { { 169, 254 }, 4 };
+
+	return ip_in(ip, network, 16);
+}
+
+/*
+ * Where only this host itself, or nobody, can be is nobody's mail exchanger.  On our link
+ * is no stranger's, but the administrator may have one there: the host of a container.
+ */
 static bool
 usable(const struct mx_question *q, struct ip ip)
 {
 	enum ip_place place = ip_place(ip);
 
+	if (q->fixed && on_link(ip))
+		return true;
 	return place == IP_OURS ? q->fixed || q->local_allowed : place != IP_NOWHERE;
 }
 

@@ -210,6 +210,11 @@ a_fixed_host_is_itself(void **state)
 	assert_int_equal(run("", &q, &mx), 0);
 	show(&mx, &got);
 	assert_slice(buf_slice(&got), "0 [127.0.0.1] 127.0.0.1|");
+	buf_clear(&got);
+	q.domain = S("[169.254.1.2]");                          /* a container's host, say */
+	assert_int_equal(run("", &q, &mx), 0);
+	show(&mx, &got);
+	assert_slice(buf_slice(&got), "0 [169.254.1.2] 169.254.1.2|");
 	buf_free(&got);
 }
 
