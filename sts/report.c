@@ -248,7 +248,8 @@ get_words(struct reading *r, const json_t *object, const char *name, struct slic
 	if (words == NULL)
 		return 0;
 	for (size_t i = 0; i < most; i++) {
-		struct slice one = word(r, json_is_string(value) ? value : json_array_get(value, i), name, domain);
+		const json_t *item = json_is_string(value) ? value : json_array_get(value, i);
+		struct slice one = word(r, item, name, domain);
 
 		if (one.n > 0)
 			words[n++] = one;
