@@ -440,12 +440,26 @@ def test_a_list_that_was_cut_is_none_and_without_one_a_backup_stands_for_itself(
     assert run(four, "backup", saved).returncode == 0
     shutil.rmtree(four.directory / "state" / "queue")
     text = (saved / "holds").read_text()
-    (saved / "holds").write_text(text[:text.index("lacks")])
-    got = run(four, "restore", saved)
-    assert got.returncode == EX_UNAVAILABLE and "ends too early" in got.stderr
+    for cut in text[:text.index("lacks")], text[:text.index("4", text.index("messages"))], text[:-1]:
+        (saved / "holds").write_text(cut)
+        got = run(four, "restore", saved)
+        assert got.returncode == EX_UNAVAILABLE and "ends too early" in got.stderr, (cut, got)
     (saved / "holds").unlink()
     got = run(four, "restore", saved)
     assert (got.returncode, got.stdout) == (0, "restore: 4 messages\n") and "of an older program" in got.stderr
+
+
+def test_what_could_not_be_read_when_it_was_listed_is_not_what_was_saved(four, tmp_path):
+    saved = tmp_path / "saved"
+    assert run(four, "backup", saved).returncode == 0
+    shutil.rmtree(four.directory / "state" / "queue")
+    (saved / "secrets").unlink()
+    (saved / "secrets").mkdir()                                 # nobody reads that as a file, root neither
+    text = (saved / "holds").read_text()
+    (saved / "holds").write_text(re.sub(r"(?m)^secrets .*", "secrets cannot be read", text))
+    got = run(four, "restore", saved)
+    assert got.returncode == EX_DATAERR and "secrets is not what was saved" in got.stderr, got
+    assert four.queue() == []
 
 
 def test_a_running_program_is_not_restored(waiting, tmp_path):
