@@ -126,7 +126,7 @@ static const struct { struct ip network; unsigned bits; enum ip_place place; } P
 	{ { { 224 }, 4 }, 3, IP_NOWHERE },              /* multicast, reserved, broadcast */
 	{ { { [15] = 1 }, 16 }, 128, IP_OURS },
 	{ { { 0 }, 16 }, 96, IP_NOWHERE },              /* ::, and the compatible ones (RFC 4291 2.5.5.1) */
-	{ { { 0, 0x64, 0xff, 0x9b, 0, 1 }, 16 }, 48, IP_PRIVATE },      /* a translator of one's own (RFC 8215) */
+	{ { { 0, 0x64, 0xff, 0x9b, 0, 1 }, 16 }, 48, IP_PRIVATE },      /* a translator (RFC 8215) */
 	{ { { 0xfc }, 16 }, 7, IP_PRIVATE },
 	{ { { 0xfe, 0x80 }, 16 }, 10, IP_NOWHERE },
 	{ { { 0xfe, 0xc0 }, 16 }, 10, IP_PRIVATE },     /* site-local, once (RFC 3879) */
