@@ -537,7 +537,8 @@ main(void)
 		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list),
 		T(test_list_is_posted_to_once), T(test_list_loop),
 		T(test_umbrella), T(test_list_takes_no_answers),
-		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody), T(test_list_of_its_author), T(test_many_recipients),
+		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody),
+		T(test_list_of_its_author), T(test_many_recipients),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -330,7 +330,8 @@ users_and_members_come_from_files(void **state)
 
 	(void)state;
 	table(&w, "/c/passwd", FILE_USERS, "# users\nann:x:1000:1000::/home/ann\nBob  the builder\r\n\n  carl\nd/e\n");
-	table(&w, "/c/members", FILE_MEMBERS, "\xef\xbb\xbf""ann\r\n# members\n x@far.test \n\nX@far.test\nann@a.test\nno address\n");
+	table(&w, "/c/members", FILE_MEMBERS,
+	    "\xef\xbb\xbf""ann\r\n# members\n x@far.test \n\nX@far.test\nann@a.test\nno address\n");
 	begin(&w, "hostname a.b; domain a.test { deliver to maildir /m/%u; users from file passwd\n"
 	    "alias postmaster -> ann; list news { members dora@far.test; members from file members; post members } }\n"
 	    "key k { domain a.test; file /k }");
@@ -370,7 +371,8 @@ static const struct { const char *text, *flaw; } routes_flaws[] = {
 	    "this leads back to itself: aa -> bb -> aa" },
 	{ "domain a.test { list aa -> bb; list bb -> cc; list cc -> aa, x@far.test }\nkey k { domain a.test; file /k }",
 	    "this leads back to itself: aa -> bb -> cc -> aa" },
-	{ "domain a.test { list aa -> x@far.test, aa }\nkey k { domain a.test; file /k }", "this leads back to itself: aa -> aa" },
+	{ "domain a.test { list aa -> x@far.test, aa }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> aa" },
 	{ "domain a.test { list aa -> side@b.test }\ndomain b.test { alias side -> aa@a.test }\nkey k { domain a.test; file /k }",
 	    "this leads back to itself: aa -> side -> aa" },
 	{ "domain a.test { list aa { members x@far.test; post moderator; moderator aa } }\nkey k { domain a.test; file /k }",
