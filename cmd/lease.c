@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: ISC */
-#include <errno.h>
-#include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -15,14 +18,29 @@ enum {
 	TEXT_MOST = 32,
 };
 
+/* Over what stands there, which has that length: it needs no space. */
+static bool
+write_over(const struct lease *l, struct slice text)
+{
+	int fd = open(l->path, O_WRONLY | O_CLOEXEC);
+	struct stat st;
+	bool ok = fd != -1 && fstat(fd, &st) == 0 && (uint64_t)st.st_size == text.n &&
+	    file_write_at(fd, text, 0, NULL) && file_flush(fd, NULL);
+
+	if (fd != -1)
+		close(fd);
+	return ok;
+}
+
+/* Where a full disk has no room for another file it still takes mail: then in place. */
 static bool
 write_down(const struct lease *l, int64_t end, struct error *why)
 {
 	struct buf text = BUF(TEXT_MOST);
 	bool ok;
 
-	buf_printf(&text, "%lld\n", (long long)end);
-	ok = file_replace(l->path, buf_slice(&text), 0600, why);
+	buf_printf(&text, "%014lld\n", (long long)end);
+	ok = file_replace(l->path, buf_slice(&text), 0600, why) || write_over(l, buf_slice(&text));
 	buf_free(&text);
 	return ok;
 }

@@ -84,6 +84,28 @@ a_later_program_gives_later_names(void **state)
 	}
 }
 
+/* There is no room for another file, and segments that are there still take mail. */
+static void
+a_crash_on_a_full_disk_gives_no_name_again(void **state)
+{
+	struct clock clock = clock_virtual(NOON);
+	uint64_t newest = 0;
+	char path[80];
+	struct lease l;
+	struct ids ids;
+
+	(void)state;
+	begin(&l, &clock);
+	lease_end(&l);
+	snprintf(path, sizeof path, "%s/ids.new", dir);
+	assert_true(dir_make(path, 0700, NULL));
+	for (int start = 0; start < 4; start++) {
+		begin(&l, &clock);
+		ids_begin(&ids, &clock, 3, l.bound);
+		give(&ids, NAMES, &newest);
+	}
+}
+
 /* One process dies, another gets its slot while the clock stands or goes back. */
 static void
 who_gets_a_slot_goes_on_behind_the_one_before(void **state)
@@ -280,6 +302,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_later_program_gives_later_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_crash_on_a_full_disk_gives_no_name_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_gets_a_slot_goes_on_behind_the_one_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_name_passes_the_end_on_the_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_disk_names_go_on, setup, teardown),
