@@ -491,7 +491,7 @@ a_row(void *arg, json_t *row)
 static bool
 ask_program(struct asking *a)
 {
-	const struct answer_user user = { a_message, a_row, take_bytes, a };
+	const struct answer_user user = { .message = a_message, .row = a_row, .bytes = take_bytes, .arg = a };
 	struct error why = { 0 };
 	size_t count;
 	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user,

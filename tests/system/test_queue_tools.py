@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, letter, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, children_of, have, letter, status_of, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -451,6 +451,30 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(place, tmp_pat
         run(other, "queue", "export", tmp_path / "out", "all")
         subjects = {email.message_from_bytes(p.read_bytes())["Subject"] for p in (tmp_path / "out").glob("*.eml")}
         assert set(before[:known]) <= subjects
+
+
+def is_stopped(pid):
+    return status_of(pid, "State")[:1] in "Tt"
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+def test_a_backup_begins_again_when_the_queue_is_replaced(place, tmp_path):
+    """It stops by itself at a segment; what waits goes out with the next configuration, its content too."""
+    with Sink() as far, Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=far.port) as program:
+        program.send("a@far.test", ["ben@far.test"], letter("large", body="x" * 70 + "\n" * 300000))
+        segment = "seg/" + min(p.name for p in (place / "state/queue/seg").iterdir())
+        words = ["strace", "-qq", "-o", tmp_path / "trace", "-P", f"queue/{segment}", "-e", "trace=openat",
+                 "-e", "inject=openat:signal=STOP:when=1", PLAIN, "backup", tmp_path / "saved", "-c", program.file]
+        tracer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        backup = int(until(lambda: children_of(tracer.pid), "the backup")[0])
+        until(lambda: (tmp_path / "saved/queue/content").exists() and is_stopped(backup), "its stop")
+        program.configure(SITE)
+        program.reload()
+        program.wait_empty()
+        os.kill(backup, signal.SIGCONT)
+        out, said = tracer.communicate(timeout=60)
+        assert said.splitlines()[-1] == "chainmail backup: the queue was replaced meanwhile; the copy begins again"
+        assert (tracer.returncode, out) == (0, "backup: 0 messages\n")
 
 
 def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
