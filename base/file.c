@@ -179,6 +179,16 @@ dir_flush(const char *path, struct error *why)
 	return ok;
 }
 
+bool
+dir_flush_name(const char *path, struct error *why)
+{
+	char parent[PATH_BYTES];
+
+	if ((size_t)snprintf(parent, sizeof parent, "%s/..", path) >= sizeof parent)
+		return error_set(why, "the name %.60s is too long", path);
+	return dir_flush(parent, why);
+}
+
 static bool
 write_new(const char *path, struct slice s, mode_t mode, struct error *why)
 {

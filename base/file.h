@@ -43,6 +43,7 @@ bool dir_lock(const char *path, int *fd_r, struct error *why);
 /* A directory that is there afterwards, with its parents. */
 bool dir_make(const char *path, mode_t, struct error *why);
 bool dir_flush(const char *path, struct error *why);    /* names in it are durable */
+bool dir_flush_name(const char *path, struct error *why);       /* its own name is */
 /* Remove a whole tree; what is not there is fine. */
 bool dir_remove(const char *path, struct error *why);
 

@@ -383,7 +383,8 @@ copy_house(struct house *h, const char *to, struct outcome *o, struct error *why
 	snprintf(state, sizeof state, "%s/state", to);
 	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
 	    write_state(h, state, o, why) && copy_secrets(to, o, why) &&
-	    holdings_write(to, o->messages, o->lacks, why) && dir_flush(to, why);
+	    holdings_write(to, o->messages, o->lacks, why) && dir_flush(to, why) &&
+	    dir_flush_name(to, why);
 }
 
 /* All of it, or nothing: half of one would pass for a backup without a list, and keep the name. */

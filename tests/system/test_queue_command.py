@@ -209,7 +209,8 @@ def test_as_many_ids_as_a_line_has(waiting):
 
 
 def test_wrong_words(waiting):
-    for words in ["lsit"], ["drop"], ["hold", "xyz!"], ["drop", "all", "100000000000"], ["list", "--jsno"]:
+    for words in ["lsit"], ["drop"], ["hold", "xyz!"], ["drop", "all", "100000000000"], ["list", "--jsno"], \
+            ["drop", "--from", "", "--to", "far.test"], ["drop", "--to="], ["drain", "--from", ""]:
         got = waiting.command("queue", *words)
         assert got.returncode == EX_USAGE and got.stderr.startswith("chainmail queue"), (words, got)
     assert len(waiting.queue()) == 3

@@ -55,6 +55,18 @@ def test_export_writes_what_was_received_and_the_row(waiting):
     assert again.returncode != 0 and "File exists" in again.stderr
 
 
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("words", [("queue", "export"), ("backup",)])
+def test_what_is_taken_out_is_durable_by_name(waiting, tmp_path, words):
+    """Files, the directory that names them, and the one that names it."""
+    out, trace = tmp_path / "out", tmp_path / "trace"
+    got = subprocess.run(["strace", "-y", "-qq", "-o", trace, "-e", "trace=fsync", PLAIN, *words, out,
+                          *(["all"] if words[0] == "queue" else []), "-c", waiting.file],
+                         capture_output=True, text=True, timeout=60, check=False)
+    flushed = re.findall(r"fsync\(\d+<([^>]*)>\) += 0", trace.read_text())
+    assert got.returncode == 0 and flushed[-2:] == [str(out), str(tmp_path)], (got, flushed)
+
+
 def test_drain_tries_everything_once(waiting):
     got = queue(waiting, "drain")
     if not waiting.up:
