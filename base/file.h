@@ -36,6 +36,8 @@ void file_hasten(int fd, off_t at, off_t n);
 bool file_replace(const char *path, struct slice, mode_t, struct error *why);
 
 bool file_rename(const char *from, const char *to, struct error *why); /* not yet durable */
+/* Each has the other's name, in one step.  EINVAL in `why`: that file system cannot do it. */
+bool file_exchange(const char *one, const char *other, struct error *why);
 bool file_remove(const char *path, struct error *why);  /* what is not there is fine */
 
 /* Only one process has it, until the descriptor in *fd_r is closed; -1 there when it fails. */

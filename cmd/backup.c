@@ -46,6 +46,8 @@
 #include "conf/secrets.h"
 #include "config.h"
 
+#define RESTORED "queue-restored"       /* a spool that is not in its place yet */
+
 enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096, SECRETS_BYTES = 4096,
 	TRIES_MOST = 5 };               /* of a copy while the queue is replaced */
 
@@ -491,12 +493,12 @@ whole_enough(const struct outcome *o, struct error *why)
 	    "it is not whole and was not put in place; with --damaged what is left of it is");
 }
 
-/* The new spool takes its place in one step. */
+/* The new spool, beside the one that is there. */
 static bool
-take_place(struct house *h, const char *from, uint64_t saved, struct outcome *o, struct error *why)
+bring_spool(struct house *h, const char *from, uint64_t saved, struct outcome *o, struct error *why)
 {
 	char spool[PATH_BYTES], what[80];
-	const struct copying c = { spool, "queue-restored", UINT32_MAX, UINT64_MAX, o };
+	const struct copying c = { spool, RESTORED, UINT32_MAX, UINT64_MAX, o };
 
 	snprintf(spool, sizeof spool, "%s/queue", from);
 	if (!dir_remove(c.to, why) || !copy_spool(&c, why) || !prove(h, c.to, o, why))
@@ -511,9 +513,29 @@ take_place(struct house *h, const char *from, uint64_t saved, struct outcome *o,
 		dir_remove(c.to, NULL);
 		return false;
 	}
-	return dir_remove("queue", why) && file_rename(c.to, "queue", why) && dir_flush(".", why);
+	return true;
 }
 
+/*
+ * The queue that was here has no message.  Where a file system cannot exchange names it
+ * goes first: whoever is stopped between the two has no queue, and restores once more.
+ */
+static bool
+take_place(struct error *why)
+{
+	struct error flaw = { 0 };
+
+	if (file_exchange(RESTORED, "queue", &flaw))
+		return dir_flush(".", why) && dir_remove(RESTORED, why);
+	if (flaw.number != EINVAL)
+		return error_set(why, "%s", flaw.text);
+	return dir_remove("queue", why) && file_rename(RESTORED, "queue", why) && dir_flush(".", why);
+}
+
+/*
+ * The queue comes last, and with it all is done.  Before, nothing waits here: what was
+ * stopped or failed is begun again, and rows and secrets may be taken twice.
+ */
 static bool
 restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 {
@@ -522,8 +544,8 @@ restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 
 	snprintf(state, sizeof state, "%s/state", from);
 	return nothing_here(h, why) && compare(from, o, &saved, why) && whole_enough(o, why) &&
-	    take_place(h, from, saved, o, why) && restore_state(h, state, why) &&
-	    restore_secrets(from, why);
+	    bring_spool(h, from, saved, o, why) && restore_state(h, state, why) &&
+	    restore_secrets(from, why) && take_place(why);
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */

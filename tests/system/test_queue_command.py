@@ -72,6 +72,7 @@ def test_list(waiting):
     assert [r["queue_id"] for r in rows(waiting, "list", "--to", "far.test")] == waiting.ids
     assert [r["queue_id"] for r in rows(waiting, "list", "--to", "ann@local.test")] == [waiting.ids[1]]
     assert rows(waiting, "list", "--from", "nobody.test") == []
+    assert [r["queue_id"] for r in rows(waiting, "list", "--from", "<>")] == [waiting.ids[2]]
     text = waiting.command("queue", "list").stdout
     lines = text.splitlines()
     assert re.match(r"ID +AGE +SIZE +FROM +TO +STATE$", lines[0])

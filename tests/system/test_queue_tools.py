@@ -56,6 +56,58 @@ def test_export_writes_what_was_received_and_the_row(waiting):
 
 
 @pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+def test_a_restoration_is_killed_at_each_name_it_changes(waiting, tmp_path):
+    """There is always a queue, the old one or the new; and what was not finished can be done again."""
+    assert run(waiting, "backup", tmp_path / "saved").returncode == 0
+    other = restored(waiting, tmp_path / "saved", tmp_path / "other")
+    state, calls = other.directory / "state", "rename,renameat2,rmdir,unlink,mkdir"
+    empty, done = tmp_path / "empty", 0
+    run(other, "queue", "drop", "all")
+    shutil.copytree(state, empty)
+    for number in range(1, 200):
+        shutil.rmtree(state)
+        shutil.copytree(empty, state)
+        got = subprocess.run(["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", f"trace={calls}", "-e",
+                              f"inject={calls}:signal=KILL:when={number}", PLAIN, "restore", tmp_path / "saved",
+                              "-c", other.file], capture_output=True, text=True, timeout=60, check=False)
+        assert (state / "queue/seg").is_dir(), number
+        here = len(run(other, "queue", "list", "--json").stdout.splitlines())
+        again = run(other, "restore", tmp_path / "saved")
+        assert here in (0, 3) and again.returncode == (0 if here == 0 else EX_UNAVAILABLE), (number, again)
+        assert len(run(other, "queue", "list", "--json").stdout.splitlines()) == 3
+        done += here == 3
+        if got.returncode == 0:
+            break
+    assert got.returncode == 0 and number > 5 and done > 0
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+def test_a_restoration_where_names_cannot_be_exchanged(waiting, tmp_path):
+    assert run(waiting, "backup", tmp_path / "saved").returncode == 0
+    other = restored(waiting, tmp_path / "saved", tmp_path / "other")
+    run(other, "queue", "drop", "all")
+    got = subprocess.run(["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", "trace=renameat2",
+                          "-e", "inject=renameat2:error=EINVAL", PLAIN, "restore", tmp_path / "saved", "-c", other.file],
+                         capture_output=True, text=True, timeout=60, check=False)
+    assert (got.returncode, got.stdout) == (0, "restore: 3 messages\n"), got
+    assert len(run(other, "queue", "list", "--json").stdout.splitlines()) == 3
+
+
+def test_rows_that_cannot_be_restored_leave_the_queue_as_it_was(waiting, tmp_path):
+    saved = tmp_path / "saved"
+    assert run(waiting, "backup", saved).returncode == 0
+    whole = (saved / "state").read_text()
+    other = restored(waiting, saved, tmp_path / "other")
+    run(other, "queue", "drop", "all")
+    (saved / "state").write_text(whole + "no row\n")
+    got = run(other, "restore", saved)
+    assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
+    assert run(other, "queue", "list", "--json").stdout == ""
+    (saved / "state").write_text(whole)
+    assert run(other, "restore", saved).stdout == "restore: 3 messages\n"
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
 @pytest.mark.parametrize("words", [("queue", "export"), ("backup",)])
 def test_what_is_taken_out_is_durable_by_name(waiting, tmp_path, words):
     """Files, the directory that names them, and the one that names it."""
