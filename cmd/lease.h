@@ -9,7 +9,8 @@
  * time of the newest name.  While the disk refuses it stands, and names go on within
  * it by their counter.
  *
- * The master keeps it, for it lives longer than all who give names.
+ * The master keeps it, for it lives longer than all who give names.  A time that no
+ * name can have does not outlive it: that was written by a process that was taken over.
  */
 #ifndef CMD_LEASE_H
 #define CMD_LEASE_H
@@ -19,6 +20,7 @@
 
 struct lease {
 	char              path[4096];
+	int64_t           end;          /* what stands there; in the bound others may write */
 	struct ids_bound *bound;
 	int               fd;           /* of the bound, for those who give names */
 };
