@@ -751,7 +751,8 @@ read_address(const char *option, const char *given, struct slice *address)
 		return true;
 	*address = slice(given);
 	if (address->n == 0)
-		complaint("chainmail queue: %s needs an address or a domain; '<>' is the null sender", option);
+		complaint("chainmail queue: %s needs an address or a domain; '<>' is the null sender",
+		    option);
 	return address->n > 0;
 }
 
@@ -791,7 +792,7 @@ cmd_queue(int argc, char **argv)
 	const struct option_row rows[] = {
 		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
 		{ "--json", OPTION_FLAG, &a.json, NULL, "an object a line, with the keys of postqueue -j" },
-		{ "--from", OPTION_TEXT, &from, "ADDRESS", "only with this sender, or of this domain; '<>': none" },
+		{ "--from", OPTION_TEXT, &from, "ADDRESS", "only with this sender, or domain; '<>': none" },
 		{ "--to", OPTION_TEXT, &to, "ADDRESS", "only with this recipient, or of this domain" },
 		{ "--text", OPTION_FLAG, &a.request.text, NULL, "show: the whole message" },
 		{ "--envelope", OPTION_FLAG, &a.envelope, NULL, "show: from, to, and how it stands" },
