@@ -99,13 +99,16 @@ deliverers(const struct queue *q)
 	return n;
 }
 
-/* One destination always to the same deliverer: he has its connections. */
+/* One destination always to the same deliverer: he has its connections.  NULL: nobody takes orders. */
 static struct delivery_link *
 link_for(const struct queue *q, struct slice destination)
 {
-	size_t pick = (size_t)(slice_hash(destination) % deliverers(q));
+	size_t many = deliverers(q), pick;
 	struct delivery_link *d;
 
+	if (many == 0)
+		return NULL;
+	pick = (size_t)(slice_hash(destination) % many);
 	for (d = q->deliveries; d->leaving || pick > 0; d = d->next)
 		pick -= !d->leaving;
 	return d;
@@ -318,6 +321,7 @@ send_order(void *arg, struct slice head)
 {
 	struct work *w = arg;
 	struct queue *q = w->queue;
+	struct delivery_link *to;
 	struct order o;
 	struct buf packed = BUF(ORDER_MOST);
 	int fd;
@@ -328,7 +332,7 @@ send_order(void *arg, struct slice head)
 	}
 	if (w->doubted)
 		w->task->message->alarmed = false;
-	if (deliverers(q) == 0) {               /* the deliverer died meanwhile */
+	if ((to = link_for(q, w->task->destination->key)) == NULL) {    /* the deliverer died meanwhile */
 		task_wait(&q->schedule, w->task, 0);
 		free_work(w);
 		queue_work_over(q);
@@ -341,7 +345,7 @@ send_order(void *arg, struct slice head)
 		settle_here(w, STATUS(0, 5, 3, 4, "the message is too large to be handed over"));
 		return;
 	}
-	w->link = link_for(q, w->task->destination->key);
+	w->link = to;
 	fd = w->stored.fd != -1 ? fcntl(w->stored.fd, F_DUPFD_CLOEXEC, 0) : -1;
 	link_send(w->link->link, FRAME_ORDER, buf_slice(&packed), fd);  /* without it he knows: it was lost */
 	buf_free(&packed);
@@ -689,20 +693,20 @@ bool
 delivery_tell(struct queue *q, struct slice domain, unsigned kind, struct slice payload)
 {
 	struct buf key = BUF(300);
-	bool somebody = q->deliveries != NULL;
+	struct delivery_link *d;
 
 	buf_printf(&key, "mx %.*s", FMT(slice_head(domain, DOMAIN_MAX)));       /* as in go_remote() */
-	if (somebody)
-		link_send(link_for(q, buf_slice(&key))->link, kind, payload, -1);
+	if ((d = link_for(q, buf_slice(&key))) != NULL)
+		link_send(d->link, kind, payload, -1);
 	buf_free(&key);
-	return somebody;
+	return d != NULL;
 }
 
 void
-deliveries_try_all(struct queue *q)
+deliveries_tell_all(struct queue *q, unsigned kind, struct slice payload)
 {
 	for (struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
-		link_send(d->link, FRAME_TRY_ALL, NONE, -1);
+		link_send(d->link, kind, payload, -1);
 }
 
 static void

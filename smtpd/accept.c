@@ -43,6 +43,7 @@ struct accept {
 	int64_t                    now, begun;  /* ms; microseconds, for the log */
 	struct status              status;
 	struct buf                 trace, results, packed;
+	struct recipient          *recipients;  /* of the envelope */
 	struct storing            *storing;
 	struct later               go;
 	void                     (*done)(void *arg, struct status);
@@ -87,6 +88,7 @@ free_accept(struct accept *a)
 	buf_free(&a->trace);
 	buf_free(&a->results);
 	buf_free(&a->packed);
+	free(a->recipients);
 	free(a);
 }
 
@@ -275,18 +277,16 @@ leave_out(struct accept *a, struct envelope *e)
 	return true;
 }
 
-static bool
+/* Those of the transaction; RECIPIENTS_MOST. */
+static void
 name_recipients(struct accept *a, struct envelope *e)
 {
-	struct recipient *to = arena_get(a->intake->arena, a->session->mail.count * sizeof *to);
+	struct recipient *to = must_alloc(a->session->mail.count * sizeof *to);
 
-	if (to == NULL)
-		return false;
-	e->recipients = to;
+	e->recipients = a->recipients = to;
 	for (const struct session_recipient *r = a->session->mail.recipients; r != NULL; r = r->next)
 		to[e->count++] = (struct recipient){ .address = r->address.text, .orcpt = r->orcpt,
 		    .notify = r->notify, .parent = NO_RECIPIENT };
-	return true;
 }
 
 /* RFC 8689 3: exactly one such field, and not with REQUIRETLS. */
@@ -367,7 +367,8 @@ fill_envelope(struct accept *a, struct envelope *e)
 	};
 	if (hash != NULL)
 		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);
-	return name_recipients(a, e) && leave_out(a, e);
+	name_recipients(a, e);
+	return leave_out(a, e);
 }
 
 static void

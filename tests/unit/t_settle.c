@@ -741,6 +741,34 @@ test_who_is_warned_about(void **state)
 	}
 }
 
+/* As many as one report names stand in it, the others in the next; nobody is left out, or told twice. */
+static void
+test_warned_in_several_reports(void **state)
+{
+	struct buf many = BUF(100000);
+
+	(void)state;
+	for (unsigned i = 0; i < REPORT_RECIPIENTS_MOST + 300; i++)
+		buf_printf(&many, "r%u@far.test ", i);
+	buf_byte(&many, '\0');
+	world_end(&w);
+	world_begin(&w, WARNS);
+	world_store(&w, "ann@local.test", many.p);
+	warn_rounds(2);
+	answer_not_now();
+	buf_clear(&w.said);
+	world_run(&w, 6 * SECOND);
+	assert_int_equal(times_said("kind=delayed"), 2);
+	answer_reports();
+	world_restart(&w);
+	deliverer_ready(&w);
+	buf_clear(&w.said);
+	world_run(&w, 10 * SECOND);
+	warn_rounds(2);
+	assert_int_equal(times_said("kind=delayed"), 0);        /* all of them are marked as told */
+	buf_free(&many);
+}
+
 /* Who is being tried while others are found late is named with them, or when it has ended. */
 static void
 test_warned_about_while_being_tried(void **state)
@@ -1579,7 +1607,8 @@ main(void)
 		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_lost_report), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
 		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
-		T(test_warned_about_while_being_tried), T(test_warned_about_untried), T(test_late_behind_a_dead_host),
+		T(test_warned_in_several_reports), T(test_warned_about_while_being_tried),
+		T(test_warned_about_untried), T(test_late_behind_a_dead_host),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
