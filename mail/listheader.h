@@ -71,9 +71,10 @@ struct slice one_click_path(struct slice uri);
  *     X-Original-From, Author: the author (RFC 9057), byte for byte
  *
  * The name is taken over whatever it holds; encoded words stay as they are.  A
- * Sender of the poster's would name the wrong one and goes.  False, and nothing
- * changed, when there is not one From with an address in it.
+ * Sender of the poster's would name the wrong one and goes.  Where there is not one
+ * From with an address in it, the list alone is the author: all of them go, the first
+ * stays as X-Original-From, and nobody is to be answered who cannot be read.
  */
-bool listheader_from(struct edit *, const struct list_identity *, struct error *why);
+void listheader_from(struct edit *, const struct list_identity *);
 
 #endif

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arc/verdict.h"
+#include "auth/from.h"
 #include "base/bug.h"
 #include "base/text.h"
 #include "conf/events.h"
@@ -273,6 +274,18 @@ add_return_path(const struct work *w, struct buf *b)
 	    FMT(w->recipients[0]->address));
 }
 
+/* A ticket is bound to one.  Made of our ID it is the same at every attempt (RFC 5321 6.4). */
+static struct slice
+with_message_id(const struct work *w, struct slice head, struct buf *b)
+{
+	size_t at = b->n;
+	char id[ID_TEXT + 1];
+
+	id_text(w->stored.envelope.id, id);
+	buf_printf(b, "Message-ID: <%s@%.*s>\r\n", id, FMT(w->queue->options.conf->hostname));
+	return arena_printf(w->arena, "%.*s%.*s", FMT(slice_skip(buf_slice(b), at)), FMT(head));
+}
+
 /* A list manager gets our verdict with the post, and brings it back (mail/ticket.h). */
 static void
 add_ticket(const struct work *w, struct slice head, struct buf *b)
@@ -285,7 +298,12 @@ add_ticket(const struct work *w, struct slice head, struct buf *b)
 	if (w->queue->secrets.tickets.count == 0 || !verdict_unpack(&v, e->verdict) ||
 	    !header_parse(&header, head, w->arena, NULL))
 		return;
+	if (header_find(&header, "Message-ID") == NULL &&
+	    !header_parse(&header, with_message_id(w, head, b), w->arena, NULL))
+		return;
 	t.arc = slice(arc_result_name(v.arc));
+	t.from = from_read(&header, w->arena).address;
+	t.proved = v.proved ? v.author : NONE;
 	t.results = v.results;
 	ticket_add(b, &t, &header, w->queue->secrets.tickets);
 }

@@ -159,8 +159,8 @@ make(struct post *p)
 	if (!decorate_begin(&p->decorate, &p->what, &p->header, p->arena, &p->why) ||
 	    !each_piece(p, look_at) || !decorate_plan(&p->decorate, &p->edit, &p->why))
 		return false;
-	if (needs_our_name(p) && !listheader_from(&p->edit, &p->id, &p->why))
-		return false;
+	if (needs_our_name(p))
+		listheader_from(&p->edit, &p->id);
 	if (p->edit.full)
 		return error_set(&p->why, "the header is too much for this machine");
 	own_begin(p->queue, &p->own);
@@ -294,7 +294,7 @@ look_at_message(struct post *p)
 {
 	p->id = listing_identity(p->list->conf, p->arena);
 	if (!verdict_unpack(&p->verdict, p->stored->envelope.verdict))
-		p->verdict = (struct verdict_record){ .asked = DMARC_P_NONE };
+		p->verdict = verdict_record_own();
 	if (!read_header(p))
 		return false;
 	p->author = from_read(&p->header, p->arena).address;

@@ -312,23 +312,70 @@ is_bulk(const struct accept *a)
 	    header_find(h, "List-Id") != NULL;
 }
 
-/* DMARC as it was, unless the list manager has become the author meanwhile. */
+/* From names an address of the list manager: a list of his, or one that belongs to it. */
+static bool
+is_from_manager(const struct accept *a)
+{
+	struct address author;
+
+	return address_parse(a->intake->verdict->from.address, a->intake->arena, &author) &&
+	    route_local(a->smtpd->options.routes, &author, a->intake->arena).manager;
+}
+
+/*
+ * At the door of a list manager the ticket tells of the author who wrote.  For another
+ * one, and in what has no ticket, the manager speaks himself: for his own addresses only.
+ */
+static bool
+is_proved_by_manager(const struct accept *a)
+{
+	const struct from *from = &a->intake->verdict->from;
+	const struct ticket *t = &a->ticket;
+
+	if (a->ticketed == TICKET_NONE)
+		return is_from_manager(a);
+	if (a->ticketed != TICKET_VALID || from->domain.n == 0)
+		return false;
+	return slice_eqi(t->proved, from->domain) ||
+	    (t->from.n > 0 && !slice_eqi(t->from, from->address) && is_from_manager(a));
+}
+
+/*
+ * A Sieve script may hand us what a stranger sent, as if its owner had written it; then
+ * our results of the first time are still there.  Their claim to be ours costs nobody
+ * else anything, so no proof is asked for it.
+ */
+static bool
+was_unproved(const struct accept *a)
+{
+	const struct header *h = &a->intake->header;
+	struct authres saw;
+
+	for (size_t i = 0; i < h->count; i++)
+		if (field_is(&h->fields[i], "Authentication-Results") &&
+		    authres_parse(h->fields[i].value, a->intake->arena, &saw) &&
+		    slice_eqi(saw.authserv_id, a->question.hostname) &&
+		    verdict_was_unproved(&saw, a->intake->verdict->from.domain))
+			return true;
+	return false;
+}
+
+/* What our own clients send is theirs, but not all of it is by them. */
+static bool
+is_proved_by_client(const struct accept *a)
+{
+	if (a->intake->verdict->from.domain.n == 0)
+		return false;
+	return a->client.listener->seal_arc ? is_proved_by_manager(a) : !was_unproved(a);
+}
+
 static void
 take_ticket(struct accept *a, struct verdict_record *r)
 {
-	const struct authres_result *dmarc;
-	struct authres saw;
-
-	r->results = a->ticket.results;
+	if (a->ticket.results.n > 0)
+		r->results = a->ticket.results;
 	r->arc = slice_eq(a->ticket.arc, S("pass")) ? ARC_PASS
 	    : slice_eq(a->ticket.arc, S("fail")) ? ARC_FAIL : ARC_NONE;
-	if (!authres_parse(r->results, a->intake->arena, &saw) ||
-	    (dmarc = authres_find(&saw, "dmarc", NULL)) == NULL ||
-	    !slice_eqi(authres_value(dmarc, "header.from"), r->author))
-		return;
-	for (int i = DMARC_NONE; i <= DMARC_PERMERROR; i++)
-		if (slice_eqi(dmarc->result, slice(dmarc_result_name((enum dmarc_result)i))))
-			r->dmarc = (enum dmarc_result)i;
 }
 
 /*
@@ -341,7 +388,7 @@ pack_verdict(struct accept *a)
 	struct verdict_record r = verdict_record(a->intake->verdict, buf_slice(&a->results));
 
 	if (!a->judged)
-		r.dmarc = DMARC_NONE;
+		r.proved = is_proved_by_client(a);
 	if (a->ticketed == TICKET_VALID)
 		take_ticket(a, &r);
 	verdict_pack(&r, &a->packed);
