@@ -546,7 +546,8 @@ with_directory(struct outcome *o, const char *file, const char *place,
 
 	if (realpath(place, directory) == NULL)
 		return fail(o->command, strerror(errno));
-	if ((code = house_enter(&h, o->command, file)) == 0)
+	code = act == restore ? house_build(&h, o->command, file) : house_enter(&h, o->command, file);
+	if (code == 0)
 		code = act_in_house(&h, o, directory, act);
 	house_leave(&h);
 	if (code != 0 && act == backup)

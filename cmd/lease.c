@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "cmd/lease.h"
+#include "cmd/owner.h"
 
 enum {
 	AHEAD = 60 * 60 * 1000,         /* ms, of the clock */
@@ -22,7 +23,7 @@ write_down(const struct lease *l, int64_t end, struct error *why)
 	bool ok;
 
 	buf_printf(&text, "%lld\n", (long long)end);
-	ok = file_replace(l->path, buf_slice(&text), 0600, why);
+	ok = owner_replace(l->path, buf_slice(&text), 0600, why);
 	buf_free(&text);
 	return ok;
 }
