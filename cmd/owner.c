@@ -59,7 +59,8 @@ owner_replace(const char *path, struct slice bytes, mode_t mode, struct error *w
 	const char *slash = strrchr(path, '/');
 	bool ok;
 
-	snprintf(dir, sizeof dir, "%.*s", slash != NULL ? (int)(slash - path) : 1, slash != NULL ? path : ".");
+	snprintf(dir, sizeof dir, "%.*s", slash != NULL ? (int)(slash - path) : 1,
+	    slash != NULL ? path : ".");
 	ok = owner_become(dir, why) && file_replace(path, bytes, mode, why);
 	owner_return(was);
 	return ok;

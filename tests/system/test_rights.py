@@ -311,6 +311,13 @@ def test_what_another_user_may_not_see_is_not_called_missing(open_place, mode):
                                  timeout=DEADLINE, env=ENVIRONMENT)
             assert got.returncode in (66, 69) and got.stdout == "", (command, got)
             assert f"{open_place}/state" in got.stderr and "Permission denied" in got.stderr, (command, got)
+        for command in ("queue",), ("why", "b@far.test"):
+            got = subprocess.run([*words, *command, "-c", str(program.file)], text=True, capture_output=True,
+                                 timeout=DEADLINE, env=ENVIRONMENT)
+            asks = "only root and the account of the program may ask" in got.stderr
+            assert got.returncode in (1, 66, 69, 75) and "Permission denied" in got.stderr, got
+            assert asks == (mode == 0o700), got
+            assert "empty" not in got.stdout, got
         got = subprocess.run([*words, "route", "b@far.test", "-c", str(program.file)], text=True, capture_output=True,
                              timeout=DEADLINE, env=ENVIRONMENT)
         assert "chainmail route: the policies that are kept: cannot " in got.stderr and "Permission denied" in got.stderr
