@@ -11,7 +11,10 @@
  * work a stranger can cause stays small: to compare a word that is not ASCII
  * costs a thousand times as much.
  */
-enum { FRONT_MOST = 1000, PIECES_MOST = 32, FOREIGN_MOST = 8, FOREIGN_OF_MESSAGE = 64 };
+enum {
+	FRONT_MOST = 1000, PIECES_MOST = 32, RECEIVERS_MOST = 4,
+	FOREIGN_MOST = 8, FOREIGN_OF_MESSAGE = 64,
+};
 
 struct claim {
 	struct slice  id;               /* normal */
@@ -192,40 +195,44 @@ claims(struct claim *c, struct slice payload)
 
 /* --- Received-SPF (RFC 7208 9.1) ----------------------------------------------------- */
 
-/* Take "receiver" [CFWS] "=" off *s, or the one token that stands there; true for the first. */
+/* A word, a quoted string, or an octet of something else; false: quotes that stay open. */
 static bool
-take_receiver(struct slice *s)
+take_token(struct slice *s, struct slice *token)
 {
 	size_t n = 0;
-	bool receiver;
 
 	while (n < s->n && is_name_char(s->p[n]))
 		n++;
-	receiver = slice_eqi(slice_head(*s, n), S("receiver"));
 	if (n == 0)
 		n = quoted_length(*s, true);
-	*s = slice_skip(*s, n > 0 ? n : 1);
-	if (!receiver || !cfws_skip(s) || s->n == 0 || *s->p != '=')
+	if (n == 0 && *s->p == '"')
 		return false;
-	*s = slice_skip(*s, 1);
+	*token = slice_head(*s, n > 0 ? n : 1);
+	*s = slice_skip(*s, token->n);
 	return true;
 }
 
 /*
  * Who wrote it stands in the comment behind the result, "(mx.example.org: domain of
- * …)", and as receiver=.  A comment without an end may hide that.
+ * …)", and as receiver=.  A comment or quotes without an end may hide that, and so
+ * may more of receiver= than anybody honest writes.
  */
 static bool
 claims_receiver(struct claim *c, struct slice payload)
 {
-	struct slice front = slice_head(payload, slice_find(payload, '='));
+	struct slice front = slice_head(payload, slice_find(payload, '=')), token, before = NONE;
+	unsigned receivers = 0;
 	bool whole;
 
 	if (is_named_in(c, slice_head(front, slice_find(front, ':')), NULL))
 		return true;
-	while ((whole = cfws_skip(&payload)) && payload.n > 0)
-		if (take_receiver(&payload) && is_named_in(c, front_of(payload), NULL))
+	for (; (whole = cfws_skip(&payload)) && payload.n > 0; before = token) {
+		if (!take_token(&payload, &token))
 			return true;
+		if (slice_eq(token, S("=")) && slice_eqi(before, S("receiver")) &&
+		    (++receivers > RECEIVERS_MOST || is_named_in(c, front_of(payload), NULL)))
+			return true;
+	}
 	return !whole;
 }
 

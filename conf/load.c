@@ -56,6 +56,7 @@ list_matches(struct slice pattern, struct names *names, struct error *why)
 	struct dirent *entry;
 	char *path;
 	DIR *dir;
+	bool ok;
 
 	while (slash > 0 && pattern.p[slash - 1] != '/')
 		slash--;
@@ -67,14 +68,16 @@ list_matches(struct slice pattern, struct names *names, struct error *why)
 		free(path);
 		return false;
 	}
-	free(path);
-	while ((entry = readdir(dir)) != NULL)
+	errno = 0;
+	for (; (entry = readdir(dir)) != NULL; errno = 0)
 		if (file_matches(slice_skip(pattern, slash), slice(entry->d_name)))
 			names_add(names, directory, entry->d_name);
+	ok = errno == 0 || error_sys(why, "cannot read all of %s", path);
+	free(path);
 	closedir(dir);
 	if (names->n > 0)
 		qsort(names->name, names->n, sizeof(char *), by_bytes);
-	return true;
+	return ok;
 }
 
 /* --- the reader -------------------------------------------------------------------- */

@@ -142,6 +142,18 @@ def test_includes_in_the_order_of_their_names(tmp_path):
                                            f"log json  # {tmp_path}/d/2.conf:1"]
 
 
+def test_a_directory_that_is_not_read_to_its_end_is_an_error(tmp_path):
+    """The rest of a configuration is another configuration."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "1.conf").write_text(OURS)
+    path = tmp_path / "x.conf"
+    path.write_text("include d/*.conf\nstate .\n" + OURS)
+    got = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", "inject=getdents64:error=EIO", CHAINMAIL, "config",
+                          "check", "-c", path], text=True, capture_output=True, timeout=60)
+    assert got.returncode == EX_CONFIG
+    assert f"{path}:1:9: error: cannot read all of {tmp_path}/d/: Input/output error" in got.stderr
+
+
 # --- the world -----------------------------------------------------------------------
 
 
