@@ -338,8 +338,8 @@ say_host(struct writing *w)
 			say_identity(w, l, &l->tls[j]);
 	}
 	if (!reached && w->seen_count > 0)
-		remark(w, "No listener has port 25, where mail comes in: if another port leads to one of these, "
-		    "publish its TLSA records for _25._tcp too.");
+		remark(w, "No listener has port 25, where mail comes in: if another port leads to one of "
+		    "these, publish its TLSA records for _25._tcp too.");
 }
 
 /* --- SPF (RFC 7208) --------------------------------------------------------------------------- */
