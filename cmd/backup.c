@@ -590,6 +590,13 @@ fail(const char *command, const char *why)
 }
 
 static int
+fail_with(int code, const char *command, const char *place)
+{
+	complaint("chainmail %s: %s: %s", command, place, strerror(errno));
+	return code;
+}
+
+static int
 act_in_house(struct house *h, struct outcome *o, const char *directory,
     bool (*act)(struct house *, const char *, struct outcome *, struct error *))
 {
@@ -613,8 +620,9 @@ with_directory(struct outcome *o, const char *file, const char *place,
 	int code;
 
 	if (realpath(place, directory) == NULL)
-		return fail(o->command, strerror(errno));
-	if ((code = house_enter(&h, o->command, file)) == 0)
+		return fail_with(EX_NOINPUT, o->command, place);
+	code = act == restore ? house_build(&h, o->command, file) : house_enter(&h, o->command, file);
+	if (code == 0)
 		code = act_in_house(&h, o, directory, act);
 	house_leave(&h);
 	if (code != 0 && act == backup)
@@ -635,7 +643,7 @@ cmd_backup(int argc, char **argv)
 	if (!read_place(argc, argv, "backup DIR", rows, &place) || place == NULL)
 		return place == NULL ? fail("backup", "into which new directory?"), EX_USAGE : EX_USAGE;
 	if (mkdir(place, 0700) == -1)
-		return fail("backup", strerror(errno));
+		return fail_with(EX_CANTCREAT, "backup", place);
 	return with_directory(&o, file, place, backup);
 }
 

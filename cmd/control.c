@@ -26,23 +26,54 @@ tell_flaws(const struct house *h)
 	return EX_CONFIG;
 }
 
-int
-house_enter(struct house *h, const char *command, const char *file)
+static int
+read_texts(struct house *h, const char *file)
 {
-	char state[PATH_BYTES];
-
 	*h = (struct house){ .conf = NULL };
 	flaws_begin(&h->flaws);
-	h->conf = conf_load(file, &h->files, &h->flaws);
-	if (h->conf == NULL || h->conf->state.n == 0)
-		return tell_flaws(h);
+	h->conf = conf_load_texts(file, &h->files, &h->flaws);
+	return h->conf->state.n > 0 ? 0 : tell_flaws(h);
+}
+
+/* As far as one may go: whoever may not is not of this house. */
+static int
+go_there(struct house *h, const char *command)
+{
+	char state[PATH_BYTES];
+	int number;
+
 	snprintf(state, sizeof state, "%.*s", FMT(h->conf->state));
 	if (chdir(state) == 0)
 		return 0;
+	number = errno;
 	if (h->flaws.errors > 0)
 		return tell_flaws(h);
-	complaint("chainmail %s: cannot go to %s: %s", command, state, strerror(errno));
+	complaint("chainmail %s: cannot go to %s: %s%s", command, state, strerror(number),
+	    number == EACCES ? "; only root and the account of the program may ask" : "");
 	return EX_NOINPUT;
+}
+
+int
+house_enter(struct house *h, const char *command, const char *file)
+{
+	int code = read_texts(h, file);
+
+	return code != 0 ? code : go_there(h, command);
+}
+
+int
+house_build(struct house *h, const char *command, const char *file)
+{
+	int code = read_texts(h, file);
+	struct error why;
+
+	if (code != 0 || h->flaws.errors > 0)
+		return code != 0 ? code : tell_flaws(h);
+	if (!owner_make_state(h->conf, &why)) {
+		complaint("chainmail %s: %s", command, why.text);
+		return EX_CANTCREAT;
+	}
+	return go_there(h, command);
 }
 
 void

@@ -18,11 +18,13 @@ struct house {
 };
 
 /*
- * Read it and go to the state directory, where socket and spool are named from: a
+ * Read its texts and go to the state directory, where socket and spool are named from: a
  * path may be longer than the kernel takes.  0, or an exit code after a message.
  * house_leave() is needed in any case.
  */
 int  house_enter(struct house *, const char *command, const char *file);
+/* The same; where the directory is not there, it is made for the account. */
+int  house_build(struct house *, const char *command, const char *file);
 void house_leave(struct house *);
 
 struct answer_user {

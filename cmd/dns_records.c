@@ -79,6 +79,21 @@ say(const struct writing *w, const char *type, struct slice name, const char *fo
 		puts(text);
 }
 
+/* What no record can say, for people. */
+__attribute__((format(printf, 2, 3))) static void
+remark(const struct writing *w, const char *format, ...)
+{
+	va_list args;
+
+	if (w->json)
+		return;
+	va_start(args, format);
+	fputs("; ", stdout);
+	vprintf(format, args);
+	putchar('\n');
+	va_end(args);
+}
+
 static struct slice
 below(char name[300], const char *prefix, struct slice domain)
 {
@@ -187,6 +202,9 @@ say_key_file(struct writing *w, const struct key_conf *k)
 static void
 say_dkim(struct writing *w, struct slice domain)
 {
+	if (!conf_signs(w->conf, domain))
+		remark(w, "No key signs for %.*s: without DKIM its mail passes DMARC by SPF alone, which "
+		    "forwarding breaks.", FMT(domain));
 	for (size_t i = 0; i < w->conf->key_count; i++)
 		if (slice_eq(w->conf->key[i].domain, domain))
 			say_key_file(w, &w->conf->key[i]);
@@ -300,6 +318,9 @@ say_identity(struct writing *w, const struct listen_conf *l, const struct identi
 
 	say_ports(w, l, key);
 	say_ports(w, l, later);
+	if (later == NULL && key != NULL)
+		remark(w, "A renewal must keep that key (certbot: --reuse-key), or the next one stands in "
+		    "%.*s.next and is published first.", FMT(identity->key));
 	EVP_PKEY_free(key), EVP_PKEY_free(later);
 }
 
@@ -316,9 +337,32 @@ say_host(struct writing *w)
 		for (size_t j = 0; j < l->tls_count; j++)
 			say_identity(w, l, &l->tls[j]);
 	}
-	if (!reached && w->seen_count > 0 && !w->json)
-		puts("; No listener has port 25, where mail comes in: if another port leads to one of these, "
-		    "publish its TLSA records for _25._tcp too.");
+	if (!reached && w->seen_count > 0)
+		remark(w, "No listener has port 25, where mail comes in: if another port leads to one of "
+		    "these, publish its TLSA records for _25._tcp too.");
+}
+
+/* --- SPF (RFC 7208) --------------------------------------------------------------------------- */
+
+/* Mail leaves by another machine, whose addresses its operator knows. */
+static bool
+has_smarthost(const struct conf *conf)
+{
+	const struct endpoint *via = &conf->delivery.usual.via;
+
+	return via->kind == ENDPOINT_HOST || (via->kind == ENDPOINT_IP && !ip_loopback(via->ip));
+}
+
+/* What comes from elsewhere fails, as that policy says, unless all of it comes from elsewhere. */
+static void
+say_spf(struct writing *w, struct slice name, const char *where, char policy)
+{
+	bool smarthost = has_smarthost(w->conf);
+
+	say(w, "TXT", name, "v=spf1 %s %call", where, smarthost ? '?' : policy);
+	if (smarthost)
+		remark(w, "Mail leaves by another host: add what its operator says, such as "
+		    "include:DOMAIN; then %call may end it.", policy);
 }
 
 /* --- a domain ---------------------------------------------------------------------------------------- */
@@ -370,7 +414,7 @@ say_domain(struct writing *w, const struct domain_conf *d)
 
 	for (size_t i = 0; i < d->mx_count; i++)
 		say(w, "MX", domain, "%zu %.*s.", 10 * (i + 1), FMT(d->mx[i]));
-	say(w, "TXT", domain, "v=spf1 mx ~all");
+	say_spf(w, domain, "mx", '~');
 	say_dkim(w, domain);
 	say(w, "TXT", below(name, "_dmarc", domain), "v=DMARC1; p=none; rua=mailto:postmaster@%.*s",
 	    FMT(domain));
@@ -387,7 +431,7 @@ say_all(struct writing *w, struct slice only)
 		if (only.n == 0 || slice_eq(w->conf->domain[i].name, only))
 			say_domain(w, &w->conf->domain[i]);
 	if (map_get(&w->conf->domains, w->conf->hostname) == NULL)
-		say(w, "TXT", w->conf->hostname, "v=spf1 a -all");      /* for reports (RFC 7208 2.3) */
+		say_spf(w, w->conf->hostname, "a", '-');        /* for reports (RFC 7208 2.3) */
 	say_other_keys(w, only);
 	say_host(w);
 }

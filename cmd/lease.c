@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "cmd/lease.h"
+#include "cmd/owner.h"
 
 enum {
 	AHEAD = 60 * 60 * 1000,         /* ms, of the clock */
@@ -22,7 +23,7 @@ enum {
 static bool
 write_over(const struct lease *l, struct slice text)
 {
-	int fd = open(l->path, O_WRONLY | O_CLOEXEC);
+	int fd = open(l->path, O_WRONLY | O_NOFOLLOW | O_CLOEXEC);
 	struct stat st;
 	bool ok = fd != -1 && fstat(fd, &st) == 0 && (uint64_t)st.st_size == text.n &&
 	    file_write_at(fd, text, 0, NULL) && file_flush(fd, NULL);
@@ -40,7 +41,7 @@ write_down(const struct lease *l, int64_t end, struct error *why)
 	bool ok;
 
 	buf_printf(&text, "%014lld\n", (long long)end);
-	ok = file_replace(l->path, buf_slice(&text), 0600, why) || write_over(l, buf_slice(&text));
+	ok = owner_replace(l->path, buf_slice(&text), 0600, why) || write_over(l, buf_slice(&text));
 	buf_free(&text);
 	return ok;
 }

@@ -24,6 +24,18 @@ enum {
 	RESTART_MOST_MS = 10 * SECOND,
 	WATCH_MS = 2 * SECOND,          /* how often files are looked at */
 	RELOAD_LEAST_MS = 10 * SECOND,  /* between two times that tables make us read again */
+	RENEWAL_MOST_MS = 5 * MINUTE,   /* between two tries of what could not be read */
+	FLAWS_TEXT = 1 << 20,
+};
+
+/*
+ * What changed without a signal and could not be taken.  What it lacks need not be seen
+ * by looking at files that are known, so it is tried again; its flaws are told once.
+ */
+struct renewal {
+	bool       failed;
+	int64_t    next, wait;          /* ticks, ms */
+	struct buf told;
 };
 
 struct master {
@@ -44,6 +56,7 @@ struct master {
 	unsigned       failures;        /* in a row: deaths soon after the start */
 	struct timer   restart, deadline, look;
 	struct watch   watch;           /* the files of the configuration in force */
+	struct renewal renewal;
 	int64_t        renewed;         /* ticks: when the secrets were looked at */
 	int64_t        adopted;         /* ticks: when the configuration came into force */
 	struct event   on_child, on_term, on_int, on_hup;
@@ -305,16 +318,10 @@ log_flaws(struct master *m, const struct flaws *flaws)
 }
 
 static bool
-same_house(struct master *m, const struct conf *fresh)
+same_house(const struct master *m, const struct conf *fresh, struct error *why)
 {
-	if (slice_eq(m->conf->state, fresh->state) && slice_eq(m->conf->hostname, fresh->hostname))
-		return true;
-
-	struct log_line l = log_event(&m->log, &EVENT_CONFIG_ERROR, 0);
-
-	log_text(&l, "why", "hostname and state change only with a restart");
-	log_end(&l);
-	return false;
+	return (slice_eq(m->conf->state, fresh->state) && slice_eq(m->conf->hostname, fresh->hostname)) ||
+	    error_set(why, "hostname and state change only with a restart");
 }
 
 static void
@@ -330,6 +337,9 @@ adopt(struct master *m, struct conf *fresh, struct files *files, const struct co
 	m->children.generation++;
 	m->children.lists_are_left = conf_lets_leave(m->conf);
 	m->adopted = clock_ticks(&m->clock);
+	m->renewal.failed = false;
+	m->renewal.wait = 0;
+	buf_clear(&m->renewal.told);
 	watch_begin(&m->watch, &m->files);
 	certificates_begin(&m->certificates, m->conf, &m->files);
 	m->log.json = fresh->log.json;
@@ -351,6 +361,66 @@ replace_children(struct master *m)
 	fill_roles(m);
 }
 
+/* Is this worth a line: was another thing, or nothing, told of the last try? */
+static bool
+is_news(struct renewal *r, const struct flaws *flaws, const struct error *why)
+{
+	struct buf now = BUF(FLAWS_TEXT);
+	bool news;
+
+	flaws_add_text(&now, flaws);
+	buf_add(&now, slice(why->text));
+	news = !slice_eq(buf_slice(&now), buf_slice(&r->told));
+	buf_clear(&r->told);
+	buf_add(&r->told, buf_slice(&now));
+	buf_free(&now);
+	return news;
+}
+
+static void
+renewal_failed(struct master *m)
+{
+	struct renewal *r = &m->renewal;
+
+	r->wait = r->wait == 0 ? RELOAD_LEAST_MS : 2 * r->wait;
+	if (r->wait > RENEWAL_MOST_MS)
+		r->wait = RENEWAL_MOST_MS;
+	r->next = clock_ticks(&m->clock) + r->wait;
+	r->failed = true;
+}
+
+static void
+log_refusal(struct master *m, const struct flaws *flaws, const struct error *why)
+{
+	log_flaws(m, flaws);
+	if (flaws->errors == 0) {
+		struct log_line l = log_event(&m->log, &EVENT_CONFIG_ERROR, 0);
+
+		log_text(&l, "why", why->text);
+		log_end(&l);
+	}
+}
+
+/* False, and the old one is as it was: then `fresh` and `files` are still the caller's. */
+static bool
+take_over(struct master *m, struct conf *fresh, struct files *files, unsigned warnings, struct error *why)
+{
+	struct counts counts;
+	bool renewed;
+
+	if (!same_house(m, fresh, why))
+		return false;
+	if (!secrets_keep(fresh->state, clock_now(&m->clock), files, &renewed, why) ||
+	    !premises_open_doors(&m->premises, fresh, why) ||
+	    !counts_make(&counts, (unsigned)fresh->listen_count, why)) {
+		premises_open_doors(&m->premises, m->conf, NULL);
+		return false;
+	}
+	adopt(m, fresh, files, &counts, warnings);
+	replace_children(m);
+	return true;
+}
+
 /* `renewed_only`: what the configuration in force names; its texts are SIGHUP's. */
 static void
 read_again(struct master *m, bool renewed_only)
@@ -358,34 +428,21 @@ read_again(struct master *m, bool renewed_only)
 	struct files files = { 0 };
 	struct flaws flaws;
 	struct conf *fresh;
-	struct counts counts;
-	struct error why;
-	bool renewed;
+	struct error why = { 0 };
 
 	flaws_begin(&flaws);
 	fresh = renewed_only ? conf_load_renewed(m->options.file, &m->files, &files, &flaws)
 	    : conf_load(m->options.file, &files, &flaws);
 	if (flaws.errors == 0)
 		world_check(fresh, &files, clock_now(&m->clock), &flaws);
-	log_flaws(m, &flaws);
-	if (flaws.errors == 0 && same_house(m, fresh)) {
-		if (secrets_keep(fresh->state, clock_now(&m->clock), &files, &renewed, &why) &&
-		    premises_open_doors(&m->premises, fresh, &why) &&
-		    counts_make(&counts, (unsigned)fresh->listen_count, &why)) {
-			adopt(m, fresh, &files, &counts, flaws.warnings);
-			replace_children(m);
-			flaws_end(&flaws);
-			return;
-		}
-		premises_open_doors(&m->premises, m->conf, NULL);
-
-		struct log_line l = log_event(&m->log, &EVENT_CONFIG_ERROR, 0);
-
-		log_text(&l, "why", why.text);
-		log_end(&l);
+	if (flaws.errors > 0 || !take_over(m, fresh, &files, flaws.warnings, &why)) {
+		if (!renewed_only || is_news(&m->renewal, &flaws, &why))
+			log_refusal(m, &flaws, &why);
+		if (renewed_only)
+			renewal_failed(m);
+		conf_free(fresh);
+		files_free(&files);
 	}
-	conf_free(fresh);
-	files_free(&files);
 	flaws_end(&flaws);
 }
 
@@ -437,13 +494,19 @@ renew_lease(struct master *m)
 	m->lease_alarmed = !ok;
 }
 
+static bool
+renewal_is_due(const struct master *m)
+{
+	return m->renewal.failed && clock_ticks(&m->clock) >= m->renewal.next;
+}
+
 static void
 look_around(void *arg)
 {
 	struct master *m = arg;
 
 	if (!m->stopping && clock_ticks(&m->clock) - m->adopted >= RELOAD_LEAST_MS &&
-	    (watch_changed(&m->watch) || secrets_changed(m)))
+	    (watch_changed(&m->watch) || secrets_changed(m) || renewal_is_due(m)))
 		read_again(m, true);
 	renew_lease(m);
 	certificates_warn(&m->certificates, clock_now(&m->clock), &m->log);
@@ -532,6 +595,7 @@ master_run(const struct master_options *o)
 	watch_signals(&m);
 	watch_begin(&m.watch, &m.files);
 	m.renewed = clock_ticks(&m.clock);
+	m.renewal.told = BUF(FLAWS_TEXT);
 	timer_set(&m.loop, &m.look, WATCH_MS, look_around, &m);
 	fill_roles(&m);
 	certificates_begin(&m.certificates, m.conf, &m.files);

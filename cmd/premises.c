@@ -10,58 +10,87 @@
 
 #include "base/bug.h"
 #include "base/file.h"
+#include "cmd/owner.h"
 #include "cmd/premises.h"
+#include "conf/secrets.h"
 
 enum { PATH_BYTES = 4096 };
 
 /* --- directories and the lock --------------------------------------------------------------- */
 
-/* The directory of a path up to its first % (see value_mail_path), or all of it. */
+/* Root in the roles is for a lab, or for whoever says so: strangers do not talk to it by accident. */
 static bool
-make_tree(const struct conf *conf, struct slice path, mode_t mode, struct error *why)
+roles_are_safe(const struct conf *conf, struct error *why)
 {
-	struct slice fixed = slice_head(path, slice_find(path, '%'));
-	char name[PATH_BYTES], user[64];
-	const struct passwd *p;
-	struct stat st;
-
-	if (fixed.n < path.n)
-		while (fixed.n > 1 && fixed.p[fixed.n - 1] != '/')
-			fixed.n--;
-	while (fixed.n > 1 && fixed.p[fixed.n - 1] == '/')
-		fixed.n--;
-	snprintf(name, sizeof name, "%.*s", FMT(fixed));
-	if (stat(name, &st) == 0)
-		return true;
-	if (!dir_make(name, mode, why))
-		return false;
-	snprintf(user, sizeof user, "%.*s", FMT(conf->user));
-	if (geteuid() == 0 && (p = getpwnam(user)) != NULL && chown(name, p->pw_uid, p->pw_gid) == -1)
-		return error_sys(why, "cannot give %s to %s", name, user);
-	return true;
+	return geteuid() != 0 || owner_account(conf) != NULL || conf_on_loopback(conf) ||
+	    error_set(why, "there is no account %.*s, and root does not talk to strangers: make it "
+	    "(systemd-sysusers does), or say \"user NAME\"", FMT(conf->user));
 }
 
 static bool
 make_directories(const struct conf *conf, struct error *why)
 {
-	if (!make_tree(conf, conf->state, 0700, why))
+	if (!owner_make_state(conf, why))
 		return false;
 	for (size_t i = 0; i < conf->domain_count; i++)
 		if (conf->domain[i].deliver == DELIVER_MAILDIR &&
-		    !make_tree(conf, conf->domain[i].maildir, 0700, why))
+		    !owner_make(conf, conf->domain[i].maildir, 0700, why))
 			return false;
 	return true;
+}
+
+/* Of somebody else, and closed to us; what is closed to the account root cannot see by trying. */
+static bool
+is_foreign(const char *path, uid_t who)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 && st.st_uid != who &&
+	    (geteuid() != who || access(path, R_OK | W_OK) == -1);
+}
+
+static bool
+is_ours(const char *path, const struct conf *conf, const struct passwd *p, struct error *why)
+{
+	return !is_foreign(path, p->pw_uid) || error_set(why, "%s belongs to another account: "
+	    "chown -R %s %.*s", path, p->pw_name, FMT(conf->state));
+}
+
+/* A first trial as root, or a copy that was put back as root, would close it to the account. */
+static bool
+state_is_ours(const struct conf *conf, struct error *why)
+{
+	static const char *const names[] = { "lock", "ids", SECRETS_NAME, "control", "queue", "caches",
+		"history" };
+	const struct passwd *p = geteuid() == 0 ? owner_account(conf) : getpwuid(geteuid());
+	char path[PATH_BYTES];
+
+	if (p == NULL)
+		return true;                    /* a lab of root, or a number without a name */
+	snprintf(path, sizeof path, "%.*s", FMT(conf->state));
+	for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+		if (!is_ours(path, conf, p, why))
+			return false;
+		snprintf(path, sizeof path, "%.*s/%s", FMT(conf->state), names[i]);
+	}
+	return is_ours(path, conf, p, why);
 }
 
 /* One program for one state directory. */
 static bool
 take_lock(struct premises *p, const struct conf *conf, struct error *why)
 {
-	char path[PATH_BYTES];
+	char state[PATH_BYTES], path[PATH_BYTES];
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	bool ours;
 
+	snprintf(state, sizeof state, "%.*s", FMT(conf->state));
 	snprintf(path, sizeof path, "%.*s/lock", FMT(conf->state));
-	p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	if ((ours = owner_become(state, why)))
+		p->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	owner_leave();
+	if (!ours)
+		return false;
 	if (p->lock == -1)
 		return error_sys(why, "cannot open %s", path);
 	if (fcntl(p->lock, F_SETLK, &lock) == -1)
@@ -87,7 +116,8 @@ open_commands(struct premises *p, const struct conf *conf, struct error *why)
 	if (!ok)
 		error_sys(why, "cannot go to %s", state);
 	else
-		ok = (p->commands = peer_listen(&at, why)) != -1;
+		ok = owner_become(".", why) && (p->commands = peer_listen(&at, why)) != -1;
+	owner_leave();
 	umask(old);
 	if (here != -1) {
 		bug_if(fchdir(here) == -1);
@@ -135,6 +165,8 @@ want_door(struct premises *p, const struct endpoint *e, enum role_number role, u
 bool
 premises_open_doors(struct premises *p, const struct conf *conf, struct error *why)
 {
+	if (!roles_are_safe(conf, why))
+		return false;
 	for (size_t i = 0; i < p->door_count; i++)
 		p->door[i].wanted = false;
 	for (size_t i = 0; i < conf->listen_count; i++)
@@ -166,7 +198,8 @@ premises_close_unwanted(struct premises *p)
 bool
 premises_take(struct premises *p, const struct conf *conf, struct error *why)
 {
-	return make_directories(conf, why) && take_lock(p, conf, why) && open_commands(p, conf, why);
+	return roles_are_safe(conf, why) && make_directories(conf, why) && state_is_ours(conf, why) &&
+	    take_lock(p, conf, why) && open_commands(p, conf, why);
 }
 
 /* --- who else is there ------------------------------------------------------------------------ */

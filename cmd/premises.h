@@ -3,8 +3,9 @@
  * premises -- what the program holds on the machine before it has a role: its
  * directories, the lock of the state directory, and the sockets it listens on.
  *
- * All of it is opened by the master, which may be root; directories that it makes
- * belong to the account of the configuration.  A door outlives configurations:
+ * All of it is opened by the master, which may be root; what it makes in the state
+ * directory, and the directory, belongs to the account of the configuration, so that
+ * the next start may be the account's own.  A door outlives configurations:
  * one that names the same address has the same socket, so that no connection is
  * refused between two of them.
  */
@@ -35,7 +36,9 @@ struct premises {                       /* { 0 } holds nothing */
 
 /*
  * Make the directories, take the lock, open the socket of the commands.  It
- * fails when another program runs with the state directory.
+ * fails when another program runs with the state directory, when files there are
+ * closed to the account, and when there is no account but root's for the roles, unless
+ * all doors are on loopback.
  */
 bool premises_take(struct premises *, const struct conf *, struct error *why);
 

@@ -481,7 +481,7 @@ take_end(struct asking *a, size_t count, const char *error)
 		return;
 	if (a->export != NULL)
 		printf("export: %zu message%s\n", count, count == 1 ? "" : "s");
-	else if (a->request.verb == QUEUE_LIST)
+	else if (a->request.verb == QUEUE_LIST && (error == NULL || a->rows > 0))
 		print_end(a);
 	else if (a->request.verb != QUEUE_SHOW && a->request.verb != QUEUE_STATS && error == NULL)
 		printf("%s: %zu message%s\n", queue_verb_word(a->request.verb), count, count == 1 ? "" : "s");

@@ -4,6 +4,7 @@
 #include <sys/random.h>
 
 #include "base/file.h"
+#include "cmd/owner.h"
 #include "cmd/secrets.h"
 
 enum { PATH_BYTES = 4096, TEXT_MOST = 4096 };
@@ -18,7 +19,7 @@ renew(const char *path, struct buf *text, int64_t now, bool *renewed, struct err
 	if (getrandom(fresh, sizeof fresh, 0) != sizeof fresh)
 		return error_sys(why, "no random bytes for %s", path);
 	*renewed = secrets_renew(buf_slice(text), now, fresh, &next);
-	ok = !*renewed || file_replace(path, buf_slice(&next), 0600, why);
+	ok = !*renewed || owner_replace(path, buf_slice(&next), 0600, why);
 	if (*renewed) {
 		buf_clear(text);
 		buf_add(text, buf_slice(&next));

@@ -678,7 +678,7 @@ face_sendmail(int argc, char **argv)
 		return s.flush ? ask_queue(&s, "retry", "all") : ask_queue(&s, "list", NULL);
 	flaws_begin(&flaws);
 	if (access(s.file, R_OK) == 0)
-		s.conf = conf_load(s.file, &s.files, &flaws);
+		s.conf = conf_load_texts(s.file, &s.files, &flaws);
 	code = send_it(&s, argc, argv);
 	if (s.fd != -1)
 		close(s.fd);

@@ -232,12 +232,19 @@ write_gallery(const struct up *u, struct error *why)
 	return ok;
 }
 
+/* It cannot name a port: where the name server has another one, no such file would be true. */
+static bool
+write_resolv_conf(const struct up *u, struct error *why)
+{
+	return u->dns != NAMES_PORT ||
+	    write_file(u, "resolv.conf", S("nameserver 127.0.42.53\noptions edns0 trust-ad\n"), why);
+}
+
 static bool
 write_files(const struct up *u, struct error *why)
 {
 	return write_file(u, "anchor", zones_anchor(u->world->zones), why) &&
-	    write_file(u, "resolv.conf", S("nameserver 127.0.42.53\noptions edns0 trust-ad\n"), why) &&
-	    write_gallery(u, why);
+	    write_resolv_conf(u, why) && write_gallery(u, why);
 }
 
 /* --- how the rows stand ------------------------------------------------------------------------ */

@@ -4,8 +4,8 @@
  * members, trusted sealers, the addresses of a list manager, and the certificates
  * that an ACME client renews.
  *
- * A change counts once a file has looked the same twice, so that one that is
- * being written is left alone, and it is told once.
+ * A change of bytes, owner or rights counts once a file has looked the same twice, so
+ * that one that is being written is left alone, and it is told once.
  */
 #ifndef CMD_WATCH_H
 #define CMD_WATCH_H

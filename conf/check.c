@@ -221,10 +221,55 @@ comes_back(const struct conf *conf)
 	return false;
 }
 
+static bool
+has_mark(struct slice path, char mark)
+{
+	for (size_t i = 0; i + 1 < path.n; i++)
+		if (path.p[i] == '%' && path.p[i + 1] == mark)
+			return true;
+	return false;
+}
+
+static bool
+has_many_users(const struct domain_conf *d)
+{
+	return d->users_named ? d->user_count > 1 || d->user_file_count > 0 :
+	    d->catch_all.address.text.n == 0;
+}
+
+/* The first domain whose Maildirs are these, too. */
+static const struct domain_conf *
+shares_with(const struct conf *conf, const struct domain_conf *d)
+{
+	for (const struct domain_conf *e = conf->domain; e < d; e++)
+		if (e->deliver == DELIVER_MAILDIR && slice_eq(e->maildir, d->maildir))
+			return e;
+	return NULL;
+}
+
+/* It may be meant, but whoever did not mean it would read another's mail. */
+static void
+check_sharing(const struct conf *conf, const struct domain_conf *d, struct flaws *flaws)
+{
+	const struct domain_conf *e = has_mark(d->maildir, 'd') ? NULL : shares_with(conf, d);
+
+	if (!has_mark(d->maildir, 'u') && has_many_users(d)) {
+		flaw_warning(flaws, d->deliver_place, "all users of %.*s share one mailbox", FMT(d->name));
+		flaw_hint(flaws, "%%u in the path is the user");
+	}
+	if (e != NULL) {
+		flaw_warning(flaws, d->deliver_place, "users of %.*s and of %.*s share their mailboxes",
+		    FMT(e->name), FMT(d->name));
+		flaw_hint(flaws, "%%d in the path is the domain");
+	}
+}
+
 static void
 check_domain(const struct conf *conf, const struct domain_conf *d, struct flaws *flaws)
 {
 	check_mailboxes(d, flaws);
+	if (d->deliver == DELIVER_MAILDIR)
+		check_sharing(conf, d, flaws);
 	if (has_mailboxes(d) && !d->users_named && d->catch_all.address.text.n == 0) {
 		flaw_warning(flaws, d->deliver_place, "mail to every name at %.*s is accepted", FMT(d->name));
 		flaw_hint(flaws, "\"users\" says who there is");

@@ -278,6 +278,12 @@ conf_lets_leave(const struct conf *conf)
 	return false;
 }
 
+static bool
+endpoint_outside(const struct endpoint *e)
+{
+	return e->kind == ENDPOINT_ANY || (e->kind == ENDPOINT_IP && !ip_loopback(e->ip));
+}
+
 bool
 conf_serves(const struct conf *conf)
 {
@@ -285,6 +291,19 @@ conf_serves(const struct conf *conf)
 		if (conf->domain[i].sts != SERVE_OFF)
 			return true;
 	return conf->web.tls_count > 0 && conf_lets_leave(conf);
+}
+
+bool
+conf_on_loopback(const struct conf *conf)
+{
+	for (size_t i = 0; i < conf->listen_count; i++)
+		for (size_t j = 0; j < conf->listen[i].on_count; j++)
+			if (endpoint_outside(&conf->listen[i].on[j]))
+				return false;
+	for (size_t i = 0; i < conf->web.on_count; i++)
+		if (endpoint_outside(&conf->web.on[i]))
+			return false;
+	return true;
 }
 
 int64_t

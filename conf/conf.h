@@ -297,6 +297,8 @@ bool conf_signs(const struct conf *, struct slice domain);
 
 /* The web role has something to do: a door, and a policy to serve or a list that can be left there. */
 bool conf_serves(const struct conf *);
+/* No stranger comes to its doors: all of them are on loopback addresses or sockets of this machine. */
+bool conf_on_loopback(const struct conf *);
 /* There is a list that its members can leave with one click. */
 bool conf_lets_leave(const struct conf *);
 

@@ -201,6 +201,16 @@ conf_load(const char *path, struct files *files, struct flaws *flaws)
 	return load(path, &reader, flaws);
 }
 
+struct conf *
+conf_load_texts(const char *path, struct files *files, struct flaws *flaws)
+{
+	struct reader reader = disk_reader(files);
+	char name[PATH_MAX];
+
+	absolute(path, name);
+	return conf_parse(slice(name), &reader, flaws);
+}
+
 /* --- the same texts again ------------------------------------------------------------- */
 
 struct renewal {

@@ -21,6 +21,12 @@ struct reader disk_reader(struct files *);
 struct conf *conf_load(const char *path, struct files *, struct flaws *);
 
 /*
+ * Only its texts, for commands: keys and tables are none of their business, and whoever
+ * gives one may not be allowed to read them.
+ */
+struct conf *conf_load_texts(const char *path, struct files *, struct flaws *);
+
+/*
  * The same texts as those in force, and what they name read anew: a certificate was
  * renewed, and what an administrator has begun to write waits for his word.
  */

@@ -12,7 +12,6 @@ void
 aim_begin(struct aim *a, const struct conf *conf, struct arena *arena)
 {
 	struct ip *own = arena_get(arena, ADDRESSES_MOST * sizeof *own);
-	bool outside = false;
 
 	bug_if(own == NULL);
 	*a = (struct aim){ .conf = conf, .own = own };
@@ -20,12 +19,10 @@ aim_begin(struct aim *a, const struct conf *conf, struct arena *arena)
 		for (size_t j = 0; j < conf->listen[i].on_count; j++) {
 			const struct endpoint *e = &conf->listen[i].on[j];
 
-			outside = outside || e->kind == ENDPOINT_ANY ||
-			    (e->kind == ENDPOINT_IP && !ip_loopback(e->ip));
 			if (e->kind == ENDPOINT_IP && e->port == SMTP_PORT && a->own_count < ADDRESSES_MOST)
 				own[a->own_count++] = e->ip;
 		}
-	a->local_allowed = !outside;
+	a->local_allowed = conf_on_loopback(conf);
 }
 
 static enum secure_floor

@@ -316,7 +316,8 @@ scenario_read(struct slice name, const struct reader *reader, struct flaws *flaw
 		return sc;
 	join_blocks(sc);
 	if (sc->first == NULL) {
-		flaw_error(flaws, sc->tree->begin, "there is no lab block in it");
+		flaw_error(flaws, sc->tree->begin, sc->tree->first == NULL ? "there is no lab block in it"
+		    : "there is nothing in the lab block");
 		flaw_hint(flaws, "lab { ... }");
 		return sc;
 	}
@@ -386,6 +387,14 @@ static const char HEAD[] =
     "a name server with DNSSEC at 127.0.42.53,\n"
     "mail hosts and policy hosts at other addresses 127.0.42.*.\n"
     "Ports are 25, 443 and 53 for root, else 2525, 8443 and 5353.\n"
+    "A sender finds the mail hosts by their MX at port 25, and nowhere else:\n"
+    "who is not root opens the world in a network of his own, where he may have it,\n"
+    "and runs the sender there, too:\n"
+    ".Dl unshare -rn sh -c 'ip link set lo up && chainmail lab up --dir DIR & ... ; wait'\n"
+    "Chainmail as such a sender wants\n"
+    ".Ql roots DIR/ca.pem\n"
+    "and\n"
+    ".Ql resolver { server 127.0.42.53:53; anchor DIR/anchor } .\n"
     "Nothing of what happens in the scenario does,\n"
     "but the DNS fails where it says so before the first change.\n"
     "Standard output has a line of JSON when the world is ready (event ready),\n"
@@ -397,7 +406,8 @@ static const char HEAD[] =
     "the root to trust;\n"
     ".Pa anchor ,\n"
     "the DNSSEC trust anchor;\n"
-    ".Pa resolv.conf ;\n"
+    ".Pa resolv.conf ,\n"
+    "when the name server is at port 53, for it cannot name another;\n"
     "and\n"
     ".Pa gallery.json :\n"
     "ports, hosts with addresses and certificates,\n"

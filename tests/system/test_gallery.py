@@ -432,5 +432,6 @@ def test_what_a_host_takes_is_told(tmp_path):
     assert [(e["event"], e["from"], e["to"], bool(e["tls"])) for e in events] == [
         ("received", "x@a.test", ["y@good.test", "z@good.test"], False), ("received", "", ["y@good.test"], True)]
     assert all(e["bytes"] > 20 for e in events)
-    for name in "ca.pem", "anchor", "resolv.conf", "gallery.json":
+    for name in "ca.pem", "anchor", "gallery.json":
         assert (tmp_path / "world" / name).stat().st_mode & 0o777 == 0o644
+    assert (tmp_path / "world" / "resolv.conf").exists() == (world.ready["dns"] == 53)      # it knows no ports

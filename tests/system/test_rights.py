@@ -4,15 +4,17 @@ import ctypes
 import os
 import pathlib
 import pwd
+import re
 import shutil
 import signal
+import ssl
 import subprocess
 import tempfile
 
 import pytest
 
-from chainmail import (DEADLINE, ENVIRONMENT, EX_OSERR, PLAIN, SANITIZED, Chainmail, Sink, have, letter, status_of,
-                       until)
+from chainmail import (DEADLINE, ENVIRONMENT, EX_OSERR, PLAIN, SANITIZED, Chainmail, Sink, have, letter,
+                       make_certificate, status_of, until)
 
 SITE = """
 hostname mx.local.test
@@ -70,12 +72,61 @@ def lives(program, far):
 @pytest.mark.parametrize("variant", [PLAIN, SANITIZED], ids=["plain", "sanitized"])
 def test_an_ordinary_user_can_run_it(open_place, variant):
     give_away(open_place)
-    prefix = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"]
     with Sink() as far:
-        with Chainmail(open_place, SITE, program=variant, prefix=prefix, via=far.port, expect={"child-died"}) as program:
+        with Chainmail(open_place, SITE, program=variant, prefix=as_nobody(), via=far.port, expect={"child-died"}) as program:
             lives(program, far)
             for pid, role in program.children():
                 assert status_of(pid, "Uid").split() == [str(NOBODY.pw_uid)] * 4, role
+
+
+def as_nobody():
+    return ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups"]
+
+
+def shown(program):
+    with program.client() as client:
+        client.starttls(context=ssl._create_unverified_context())
+        return client.sock.getpeercert(True)
+
+
+@pytest.mark.skipif(not ROOT or not have("setpriv"), reason="only root can keep a key from an ordinary user")
+def test_a_key_whose_rights_come_after_its_name_is_taken(open_place):
+    """As certbot does it: links to new files that are root's, and a hook that gives them to the account later."""
+    give_away(open_place)
+    for old in "cert.pem", "key.pem":
+        (open_place / old).rename(open_place / ("1-" + old))
+        (open_place / old).symlink_to("1-" + old)
+    new = open_place / "new"
+    new.mkdir()
+    make_certificate(new)
+    with Chainmail(open_place, SITE, prefix=as_nobody(), via=1, expect={"config-error"}) as program:
+        for name in "cert.pem", "key.pem":
+            (new / name).chmod(0o600)
+            (open_place / "link").symlink_to(new / name)
+            os.rename(open_place / "link", open_place / name)
+        told = program.wait("config-error", seconds=40)
+        assert "Permission denied" in told["why"]
+        for name in "cert.pem", "key.pem":
+            os.chown(new / name, 0, NOBODY.pw_gid)
+            (new / name).chmod(0o640)
+        fresh = ssl.PEM_cert_to_DER_cert((new / "cert.pem").read_text())
+        until(lambda: shown(program) == fresh, lambda: "the new certificate\n" + program.text(), 40)
+        assert all("Permission denied" in e["why"] for e in program.events("config-error"))
+
+
+def test_what_a_changed_table_lacks_is_looked_for_again(place):
+    """No file that is known changes when the missing one comes; and it is told once that it is missing."""
+    (place / "aliases").write_text("team: ann\n")
+    site = re.sub("alias team [^;]*", "alias from file {dir}/aliases", SITE.replace("user nobody\n", ""))
+    with Chainmail(place, site, via=1, expect={"config-error"}) as program:
+        (place / "aliases").write_text("team: :include:{}\n".format(place / "more"))
+        assert "more" in program.wait("config-error", seconds=40)["why"]
+        (place / "more").write_text("bob\n")
+        program.wait("reloaded", seconds=60)
+        said = [(e["why"], e["line"]) for e in program.events("config-error")]
+        assert len(said) == len(set(said))
+        program.send("a@far.test", ["team@local.test"], letter())
+        program.wait("delivered", to="bob@local.test")
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give rights away")
@@ -127,8 +178,66 @@ def test_a_state_that_the_account_cannot_reach_is_told(open_place):
     program = Chainmail(open_place, SITE, program=PLAIN, via=1)
     program.launch()
     assert program.process.wait(20) == EX_OSERR
-    event = program.events("alarm")[0]                  # of whoever noticed first
-    assert event["what"] in ("queue", "delivery") and "Permission denied" in event["why"]
+    assert f"{open_place}/state/lock: Permission denied" in program.text()
+
+
+@pytest.mark.skipif(not ROOT or not have("setpriv"), reason="only root can become an ordinary user")
+def test_a_first_trial_of_root_closes_nothing_to_the_account(open_place):
+    """Root, the account, root again: all that lies there is the account's, also what root made by itself."""
+    give_away(open_place)
+    for prefix in [], as_nobody(), []:
+        with Chainmail(open_place, SITE, program=PLAIN, prefix=prefix, via=1):
+            assert of_root(open_place / "state") == []
+        assert of_root(open_place / "state") == []
+
+
+@pytest.mark.skipif(not ROOT or not have("setpriv"), reason="only root can become an ordinary user")
+@pytest.mark.parametrize("prefix", [[], as_nobody()], ids=["root", "account"])
+@pytest.mark.parametrize("name", ["", "ids", "queue"])
+def test_what_belongs_to_another_is_named_with_its_repair(open_place, prefix, name):
+    with Chainmail(open_place, SITE, program=PLAIN, via=1):
+        pass
+    give_away(open_place)
+    os.chown(open_place / "state" / name, 0, 0)
+    program = Chainmail(open_place, SITE, program=PLAIN, prefix=prefix, via=1).launch()
+    assert program.process.wait(20) == EX_OSERR
+    assert f"another account: chown -R nobody {open_place}/state\n" in program.text()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can keep its rights")
+def test_root_talks_to_no_stranger(open_place):
+    """Without an account it is a lab on loopback, or it is refused, also by a new configuration; "user root" is a word."""
+    if any(p.pw_name == "chainmail" for p in pwd.getpwall()):
+        pytest.skip("this machine has the account")
+    site = SITE.replace("user nobody\n", "").replace("web {", "# web {")
+    outside = site.replace("on 127.0.0.1:{port}", "on 127.0.0.1:{port}, *:{second}")
+    program = Chainmail(open_place, outside, program=PLAIN, via=1).launch()
+    assert program.process.wait(20) == EX_OSERR
+    assert "there is no account chainmail, and root does not talk to strangers" in program.text()
+    assert not (open_place / "state").exists()
+    with Chainmail(open_place, site, program=PLAIN, via=1, expect={"config-error"}) as program:
+        program.configure(outside)
+        program.reload("config-error")
+        program.configure(outside + "user root\n")
+        program.reload()
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give rights away")
+@pytest.mark.parametrize("made", [False, True], ids=["missing", "made by root"])
+def test_a_restoration_onto_a_new_disk_is_the_accounts(open_place, tmp_path, made):
+    with Chainmail(open_place, SITE, program=PLAIN, via=1) as program:
+        program.send("a@far.test", ["b@far.test"], letter())
+        program.wait("deferred")
+        assert program.command("backup", tmp_path / "backup").returncode == 0
+    shutil.rmtree(open_place / "state")
+    if made:
+        (open_place / "state").mkdir()
+    got = subprocess.run([PLAIN, "restore", tmp_path / "backup", "-c", program.file], text=True, capture_output=True,
+                         timeout=DEADLINE, env=ENVIRONMENT)
+    assert (got.returncode, got.stdout, of_root(open_place / "state")) == (0, "restore: 1 message\n", []), got.stderr
+    assert (open_place / "state").stat().st_uid == NOBODY.pw_uid
+    with program:
+        assert len(program.queue()) == 1
 
 
 # Each opens spool, caches or history when nobody runs; {out} is a directory that only root may enter.  They are plain:
@@ -155,9 +264,7 @@ restore {out}/backup
 
 
 def of_root(state):
-    """What root has in there, but for what the master keeps for itself."""
-    return [p for p in state.rglob("*") if p.stat().st_uid == 0 and p not in (
-        state / "lock", state / "control", state / "secrets", state / "ids")]
+    return [p for p in state.rglob("*") if p.stat().st_uid == 0]
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give rights away")
@@ -165,7 +272,7 @@ def test_commands_of_root_leave_nothing_that_the_account_cannot_open(open_place,
     state, later = open_place / "state", ["451 4.2.0 later"]
     tmp_path.chmod(0o700)
     with Sink(reply=lambda verb, _: later[0] if verb == "TEXT" and later else None) as far:
-        program = Chainmail(open_place, SITE, via=far.port)
+        program = Chainmail(open_place, SITE, program=PLAIN, via=far.port)
         with program:
             program.send("a@far.test", ["b@far.test"], letter("patience"))
             program.wait("deferred")
@@ -195,16 +302,22 @@ NOT_FOR_HIM = [("sts", "list"), ("sts", "show", "far.test"), ("sts", "forget", "
 def test_what_another_user_may_not_see_is_not_called_missing(open_place, mode):
     """Only what is not there is not there: EACCES is a failure that names the file."""
     site = SITE.replace("user nobody\n", "user mail\n").replace("via 127.0.0.1:{via}; ", "")
-    for key in open_place.glob("*.pem"):
-        key.chmod(0o644)                                    # they are another matter
+    (open_place / "key.pem").chmod(0o600)                   # no command needs it
     with Chainmail(open_place, site, program=PLAIN) as program:
         (open_place / "state").chmod(mode)
-        words = ["setpriv", f"--reuid={NOBODY.pw_uid}", f"--regid={NOBODY.pw_gid}", "--clear-groups", str(PLAIN)]
+        words = [*as_nobody(), str(PLAIN)]
         for command in NOT_FOR_HIM:
             got = subprocess.run([*words, *command, "-c", str(program.file)], text=True, capture_output=True,
                                  timeout=DEADLINE, env=ENVIRONMENT)
             assert got.returncode in (66, 69) and got.stdout == "", (command, got)
             assert f"{open_place}/state" in got.stderr and "Permission denied" in got.stderr, (command, got)
+        for command in ("queue",), ("why", "b@far.test"):
+            got = subprocess.run([*words, *command, "-c", str(program.file)], text=True, capture_output=True,
+                                 timeout=DEADLINE, env=ENVIRONMENT)
+            asks = "only root and the account of the program may ask" in got.stderr
+            assert got.returncode in (1, 66, 69, 75) and "Permission denied" in got.stderr, got
+            assert asks == (mode == 0o700), got
+            assert "empty" not in got.stdout, got
         got = subprocess.run([*words, "route", "b@far.test", "-c", str(program.file)], text=True, capture_output=True,
                              timeout=DEADLINE, env=ENVIRONMENT)
         assert "chainmail route: the policies that are kept: cannot " in got.stderr and "Permission denied" in got.stderr

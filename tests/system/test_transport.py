@@ -8,6 +8,7 @@ import contextlib
 import gzip
 import hashlib
 import json
+import re
 import shutil
 import socketserver
 import ssl
@@ -256,6 +257,29 @@ def test_records_to_publish(place, far):
     got = chainmail(program, "dns-records")
     assert got.returncode == 66 and f"{place}/key.pem.next: there is no private key in it" in got.stderr
     assert len([line for line in got.stdout.splitlines() if "TLSA" in line]) == 1
+
+
+SMARTHOSTS = [("smtp.isp.test:587", True), ("192.0.2.1:25", True), ("127.0.0.1:{far}", False)]
+
+
+@pytest.mark.parametrize("via, elsewhere", SMARTHOSTS)
+def test_what_leaves_by_a_smarthost_does_not_fail(place, far, via, elsewhere):
+    program = Chainmail(place, SITE.replace("retry after 1h;", f"retry after 1h; via {via};"), far=far.port)
+    got = chainmail(program, "dns-records")
+    assert re.findall(r'"v=spf1 (.*)"', got.stdout) == (["mx ?all", "a ?all"] if elsewhere else ["mx ~all", "a -all"])
+    assert got.stdout.count("; Mail leaves by another host") == 2 * elsewhere
+    assert "?all" in chainmail(program, "dns-records", "--json").stdout or not elsewhere
+
+
+def test_what_no_record_can_say_is_remarked(place, far):
+    program = Chainmail(place, SITE, far=far.port)
+    got = chainmail(program, "dns-records")
+    assert "certbot: --reuse-key" in got.stdout and "No key signs" not in got.stdout
+    shutil.copy(place / "dkim.pem", place / "key.pem.next")
+    assert "--reuse-key" not in chainmail(program, "dns-records").stdout
+    program.configure(re.sub("(?m)^key .*\n", "", SITE))
+    assert "; No key signs for local.test" in chainmail(program, "dns-records").stdout
+    assert all(line.startswith("{") for line in chainmail(program, "dns-records", "--json").stdout.splitlines())
 
 
 def test_keys_of_no_domain_of_ours_are_published(place, far):

@@ -312,6 +312,17 @@ static const struct { const char *text, *flaws; } cases[] = {
 	{ OURS "domain b.test { users ann }", "3:8: error: the users of b.test have no mailboxes\n" },
 	{ OURS "domain b.test { alias x -> y@c.test }", "" },
 	{ OURS "domain b.test { deliver to maildir /m/%u }", "3:17: warning: mail to every name at b.test is accepted\n" },
+	{ OURS "domain b.test { deliver to maildir /m; users a, b }",
+	    "3:17: warning: all users of b.test share one mailbox\n" },
+	{ OURS "domain b.test { deliver to maildir /m/%d; users from file u }",
+	    "3:17: warning: all users of b.test share one mailbox\n" },
+	{ OURS "domain b.test { deliver to maildir /m; users a }", "" },
+	{ OURS "domain b.test { deliver to maildir /m; catch-all a }", "" },
+	{ OURS "domain b.test { deliver to maildir /m/%u; users a }\n"
+	    "domain c.test { deliver to maildir /m/%u; users a }",
+	    "4:17: warning: users of b.test and of c.test share their mailboxes\n" },
+	{ OURS "domain b.test { deliver to maildir /m/%d/%u; users a }\n"
+	    "domain c.test { deliver to maildir /m/%d/%u; users a }", "" },
 	{ OURS "domain b.test { deliver to maildir /m/%u; users ann }", "" },
 	{ OURS "domain b.test { deliver to lmtp unix:/l; catch-all ann }", "" },
 	{ OURS "domain b.test { deliver to discard; users ann@c.test }",

@@ -10,7 +10,7 @@ static const struct {
 	const char *text;
 	const char *flaws;              /* "line:column: what|hint", one behind the other; "" none */
 } cases[] = {
-	{ "lab { }", "1:1: there is no lab block in it|lab { ... }\n" },
+	{ "lab { }", "1:1: there is nothing in the lab block|lab { ... }\n" },
 	{ "", "1:1: there is no lab block in it|lab { ... }\n" },
 	{ "lab { seed 7 }", "" }, { "lab { seed 7 }\nlab { clock 2026-06-01T12:00:00Z }", "" },
 	{ "lab { seed 7 }\nlab { seed 8 }", "2:7: \"seed\" is set twice|first set here: x.lab:1\n" },
