@@ -11,7 +11,10 @@
  * work a stranger can cause stays small: to compare a word that is not ASCII
  * costs a thousand times as much.
  */
-enum { FRONT_MOST = 1000, PIECES_MOST = 32, FOREIGN_MOST = 8, FOREIGN_OF_MESSAGE = 64 };
+enum {
+	FRONT_MOST = 1000, PIECES_MOST = 32, RECEIVERS_MOST = 4,
+	FOREIGN_MOST = 8, FOREIGN_OF_MESSAGE = 64,
+};
 
 struct claim {
 	struct slice  id;               /* normal */
@@ -65,9 +68,9 @@ with_spaces(struct slice front, char room[FRONT_MOST])
 
 	memcpy(room, front.p, front.n);
 	for (size_t n; left.n > 0; left = slice_skip(left, n)) {
-		n = utf8_length(left);
+		n = (unsigned char)*left.p < 0x80 ? 1 : utf8_length(left);
 		n += n == 0;
-		if (is_blank(slice_head(left, n)))
+		if ((unsigned char)*left.p >= 0x80 && is_blank(slice_head(left, n)))
 			memset(room + (left.p - front.p), ' ', n);
 	}
 	return slice_of(room, front.n);
@@ -96,10 +99,16 @@ is_name_char(char c)
 }
 
 static bool
+same_ascii(const struct claim *c, struct slice word)
+{
+	return slice_eqi(without_dot(word), c->id);
+}
+
+static bool
 same(struct claim *c, struct slice word)
 {
 	if (ascii_only(word))
-		return slice_eqi(without_dot(word), c->id);
+		return same_ascii(c, word);
 	if (*c->foreign == 0)
 		return true;
 	--*c->foreign;
@@ -131,6 +140,7 @@ named_when_joined(struct claim *c, struct slice front)
 {
 	char joined[FRONT_MOST];
 	size_t starts[PIECES_MOST + 1], pieces = 0, n = 0;
+	bool ascii = ascii_only(front);         /* asked once: there are 500 ways to join 32 pieces */
 
 	while (cfws_skip(&front) && front.n > 0) {
 		size_t length = 0;
@@ -147,9 +157,12 @@ named_when_joined(struct claim *c, struct slice front)
 	}
 	starts[pieces] = n;
 	for (size_t i = 0; i < pieces; i++)
-		for (size_t j = i + 1; j <= pieces; j++)
-			if (same(c, slice_of(joined + starts[i], starts[j] - starts[i])))
+		for (size_t j = i + 1; j <= pieces; j++) {
+			struct slice word = slice_of(joined + starts[i], starts[j] - starts[i]);
+
+			if (ascii ? same_ascii(c, word) : same(c, word))
 				return true;
+		}
 	return false;
 }
 
@@ -192,7 +205,10 @@ claims(struct claim *c, struct slice payload)
 
 /* --- Received-SPF (RFC 7208 9.1) ----------------------------------------------------- */
 
-/* Take "receiver" [CFWS] "=" off *s, or the one token that stands there; true for the first. */
+/*
+ * Take "receiver" [CFWS] "=" off *s, or the one token that stands there; true for the
+ * first.  Quotes that do not end are left where they stand.
+ */
 static bool
 take_receiver(struct slice *s)
 {
@@ -203,8 +219,8 @@ take_receiver(struct slice *s)
 		n++;
 	receiver = slice_eqi(slice_head(*s, n), S("receiver"));
 	if (n == 0)
-		n = quoted_length(*s, true);
-	*s = slice_skip(*s, n > 0 ? n : 1);
+		n = *s->p == '"' ? quoted_length(*s, true) : 1;
+	*s = slice_skip(*s, n);
 	if (!receiver || !cfws_skip(s) || s->n == 0 || *s->p != '=')
 		return false;
 	*s = slice_skip(*s, 1);
@@ -213,20 +229,29 @@ take_receiver(struct slice *s)
 
 /*
  * Who wrote it stands in the comment behind the result, "(mx.example.org: domain of
- * …)", and as receiver=.  A comment without an end may hide that.
+ * …)", and as receiver=, once.  A comment or quotes without an end may hide that,
+ * and so may many receivers: each of them is dear to look at.
  */
 static bool
 claims_receiver(struct claim *c, struct slice payload)
 {
 	struct slice front = slice_head(payload, slice_find(payload, '='));
-	bool whole;
+	unsigned receivers = 0;
 
 	if (is_named_in(c, slice_head(front, slice_find(front, ':')), NULL))
 		return true;
-	while ((whole = cfws_skip(&payload)) && payload.n > 0)
-		if (take_receiver(&payload) && is_named_in(c, front_of(payload), NULL))
+	while (cfws_skip(&payload)) {
+		size_t left = payload.n;
+
+		if (left == 0)
+			return false;
+		if (take_receiver(&payload) &&
+		    (++receivers > RECEIVERS_MOST || is_named_in(c, front_of(payload), NULL)))
 			return true;
-	return !whole;
+		if (payload.n == left)
+			return true;            /* quotes that do not end */
+	}
+	return true;
 }
 
 /* --- the fields of a message ----------------------------------------------------------- */

@@ -461,6 +461,12 @@ static const struct { const char *value; bool ours; } received_spf_cases[] = {
 	{ "pass receiver=other.test; receiver=mx.example.net", true },
 	{ "pass (x; receiver=mx.example.net", true },
 	{ "pass receivers=mx.example.net", false },
+	{ "pass (a: b) \"open; helo=x", true },                         /* what may it hide? */
+	{ "pass (a: b) \"\\\"; helo=x", true },
+	{ "pass (a: b) \\\"; helo=x\"", false },
+	{ "pass (a: b) receiver=b; receiver=c; receiver=d; receiver=e; helo=x", false },
+	{ "pass (a: b) receiver=b; receiver=c; receiver=d; receiver=e; receiver=f", true },
+	{ "pass (a: b) receiver=receiver=receiver=receiver=receiver=x;", true },
 	{ "pass", false },
 };
 
