@@ -366,6 +366,7 @@ static const struct tangle { const char *name, *head, *group, *tail; int groups;
 	{ "Authentication-Results", "", "\"\\\"", "", 40, true },
 	{ "Authentication-Results", "", "\xc3\xa9", " ;", 400, true },
 	{ "From", "", "a:;,", "", 1, false },
+	{ "From", "", "'a:;,", "", 1, false },
 	{ "From", "", "\"a\" . ", "", 1, false },
 	{ "From", "", "a.", "", 1, false },
 	{ "From", "a: ", ", ", "", 1, false },
