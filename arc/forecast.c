@@ -49,24 +49,23 @@ is_worse(enum spf_result a, enum spf_result b)
 }
 
 bool
-forecast_spf(struct slice hostname, const struct address *sender, int64_t now, struct facts *facts,
-    enum spf_result *worst)
+forecast_spf(struct forecast_spf *f, struct slice hostname, const struct address *sender, int64_t now,
+    struct facts *facts)
 {
 	struct addresses from;
 	bool known = true;
 
-	*worst = SPF_PASS;
+	f->worst = SPF_PASS;
 	if (!our_addresses(&from, hostname, facts))
 		return false;
 	for (size_t i = 0; i < from.n; i++) {
-		struct spf spf = { 0 };
 		struct spf_question q = { .client = from.ip[i], .helo = hostname, .local = sender->local,
 		    .domain = sender->domain, .identity = SPF_MAILFROM, .receiver = hostname, .now = now };
 
-		if (!spf_evaluate(&spf, &q, facts))
+		if (!spf_evaluate(&f->each[i], &q, facts))
 			known = false;          /* the others may ask as well */
-		else if (is_worse(spf.result, *worst))
-			*worst = spf.result;
+		else if (is_worse(f->each[i].result, f->worst))
+			f->worst = f->each[i].result;
 	}
 	return known;
 }
@@ -83,16 +82,16 @@ static bool
 find_sender(struct forecast *f, const struct forecast_question *q, struct facts *facts)
 {
 	struct address ours = address_make(S("postmaster"), q->own, facts->arena);
-	bool known = forecast_spf(q->hostname, &q->sender, q->now, facts, &f->as_it_is);
-	enum spf_result of_ours;
+	bool known = forecast_spf(&f->of_sender, q->hostname, &q->sender, q->now, facts);
 
 	/* Ours is asked for at the same time: it costs no round trip then. */
-	known = forecast_spf(q->hostname, &ours, q->now, facts, &of_ours) && known;
+	known = forecast_spf(&f->of_ours, q->hostname, &ours, q->now, facts) && known;
 	if (!known)
 		return false;
+	f->as_it_is = f->of_sender.worst;
 	f->rewritten = q->passage == PASSAGE_LIST || needs_srs(q, f->as_it_is);
 	f->sender = f->rewritten ? q->own : q->sender.domain;
-	f->spf = f->rewritten ? of_ours : f->as_it_is;
+	f->spf = f->rewritten ? f->of_ours.worst : f->as_it_is;
 	return true;
 }
 
@@ -157,7 +156,7 @@ find_dmarc(struct forecast *f, const struct forecast_question *q, struct facts *
 bool
 forecast_evaluate(struct forecast *f, const struct forecast_question *q, struct facts *facts)
 {
-	*f = (struct forecast){ .signature = !q->changed };
+	*f = (struct forecast){ .signature = !q->changed, .of_sender = f->of_sender, .of_ours = f->of_ours };
 	if (!find_sender(f, q, facts) || !find_dmarc(f, q, facts))
 		return false;
 	f->seal = f->author.n > 0 && slice_eqi(f->author, q->author) && f->dmarc != DMARC_NONE &&

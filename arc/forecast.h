@@ -18,9 +18,17 @@
 
 enum { FORECAST_ADDRESSES = 8 };        /* of the host name that are looked at */
 
-/* What SPF says of that envelope sender when we send: the worst over our addresses. */
-bool forecast_spf(struct slice hostname, const struct address *sender, int64_t now, struct facts *,
-    enum spf_result *result_r);
+/*
+ * What SPF says of that envelope sender when we send: the worst over our addresses.
+ * { 0 } before the first call; the question stays the same.
+ */
+struct forecast_spf {
+	enum spf_result worst;
+	struct spf      each[FORECAST_ADDRESSES];       /* private: what has been read stays read */
+};
+
+bool forecast_spf(struct forecast_spf *, struct slice hostname, const struct address *sender,
+    int64_t now, struct facts *);
 
 /* fail, softfail and permerror: whoever looks at SPF alone holds it against the message. */
 bool forecast_spf_hurts(enum spf_result);
@@ -52,8 +60,10 @@ struct forecast {
 	enum dmarc_result unsigned_;    /* the same, for one that it has not signed */
 	bool              seal;         /* only our seal can tell that DMARC passed here */
 	const char       *why;          /* one clause */
+	struct forecast_spf of_sender, of_ours; /* private */
 };
 
+/* { 0 } before the first call; the question stays the same. */
 bool forecast_evaluate(struct forecast *, const struct forecast_question *, struct facts *);
 
 #endif

@@ -205,53 +205,45 @@ claims(struct claim *c, struct slice payload)
 
 /* --- Received-SPF (RFC 7208 9.1) ----------------------------------------------------- */
 
-/*
- * Take "receiver" [CFWS] "=" off *s, or the one token that stands there; true for the
- * first.  Quotes that do not end are left where they stand.
- */
+/* A word, a quoted string, or an octet of something else; false: quotes that stay open. */
 static bool
-take_receiver(struct slice *s)
+take_token(struct slice *s, struct slice *token)
 {
 	size_t n = 0;
-	bool receiver;
 
 	while (n < s->n && is_name_char(s->p[n]))
 		n++;
-	receiver = slice_eqi(slice_head(*s, n), S("receiver"));
 	if (n == 0)
-		n = *s->p == '"' ? quoted_length(*s, true) : 1;
-	*s = slice_skip(*s, n);
-	if (!receiver || !cfws_skip(s) || s->n == 0 || *s->p != '=')
+		n = quoted_length(*s, true);
+	if (n == 0 && *s->p == '"')
 		return false;
-	*s = slice_skip(*s, 1);
+	*token = slice_head(*s, n > 0 ? n : 1);
+	*s = slice_skip(*s, token->n);
 	return true;
 }
 
 /*
  * Who wrote it stands in the comment behind the result, "(mx.example.org: domain of
- * …)", and as receiver=, once.  A comment or quotes without an end may hide that,
- * and so may many receivers: each of them is dear to look at.
+ * …)", and as receiver=.  A comment or quotes without an end may hide that, and so
+ * may more of receiver= than anybody honest writes.
  */
 static bool
 claims_receiver(struct claim *c, struct slice payload)
 {
-	struct slice front = slice_head(payload, slice_find(payload, '='));
+	struct slice front = slice_head(payload, slice_find(payload, '=')), token, before = NONE;
 	unsigned receivers = 0;
+	bool whole;
 
 	if (is_named_in(c, slice_head(front, slice_find(front, ':')), NULL))
 		return true;
-	while (cfws_skip(&payload)) {
-		size_t left = payload.n;
-
-		if (left == 0)
-			return false;
-		if (take_receiver(&payload) &&
+	for (; (whole = cfws_skip(&payload)) && payload.n > 0; before = token) {
+		if (!take_token(&payload, &token))
+			return true;
+		if (slice_eq(token, S("=")) && slice_eqi(before, S("receiver")) &&
 		    (++receivers > RECEIVERS_MOST || is_named_in(c, front_of(payload), NULL)))
 			return true;
-		if (payload.n == left)
-			return true;            /* quotes that do not end */
 	}
-	return true;
+	return !whole;
 }
 
 /* --- the fields of a message ----------------------------------------------------------- */

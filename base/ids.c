@@ -9,9 +9,7 @@
 
 #define EPOCH INT64_C(1577836800000)    /* 2020-01-01 */
 
-enum { COUNT_BITS = 14, SLOT_BITS = 5, TIME_BITS = 41 };
-
-#define TIME_MOST ((INT64_C(1) << TIME_BITS) - 1)
+enum { COUNT_BITS = 14, SLOT_BITS = 5 };
 
 int64_t
 ids_now(const struct clock *clock)
@@ -65,13 +63,18 @@ ids_bound_take(int fd, struct error *why)
 
 /* --- giving them -------------------------------------------------------------------- */
 
-/* A process that was taken over may say any time: names end there, they do not break. */
+int64_t
+ids_newest(const struct ids_bound *bound)
+{
+	int64_t t = atomic_load(&bound->newest);
+
+	return t < 0 ? 0 : t > IDS_TIME_MOST ? IDS_TIME_MOST : t;
+}
+
 static int64_t
 newest(const struct ids *ids)
 {
-	int64_t t = ids->bound != NULL ? atomic_load(&ids->bound->newest) : 0;
-
-	return t < 0 ? 0 : t > TIME_MOST ? TIME_MOST : t;
+	return ids->bound != NULL ? ids_newest(ids->bound) : 0;
 }
 
 static int64_t
@@ -81,8 +84,8 @@ time_for_names(const struct ids *ids)
 
 	if (ids->bound != NULL && now > atomic_load(&ids->bound->end))
 		now = known;
-	if (now > TIME_MOST)
-		now = TIME_MOST;
+	if (now > IDS_TIME_MOST)
+		now = IDS_TIME_MOST;
 	return now > known ? now : known > 0 ? known : 1;
 }
 
@@ -102,7 +105,7 @@ publish(const struct ids *ids, int64_t t)
 static void
 go_on_behind(struct ids *ids, int64_t t)
 {
-	ids->last = t < TIME_MOST ? t : TIME_MOST;
+	ids->last = t < IDS_TIME_MOST ? t : IDS_TIME_MOST;
 	ids->count = (1 << COUNT_BITS) - 1;
 }
 
@@ -133,7 +136,7 @@ ids_next(struct ids *ids)
 		ids->last = now;
 		ids->count = 0;
 	} else if (++ids->count >> COUNT_BITS) {        /* a very full millisecond */
-		ids->last += ids->last < TIME_MOST;
+		ids->last += ids->last < IDS_TIME_MOST;
 		ids->count = 0;
 	}
 	publish(ids, ids->last);

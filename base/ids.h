@@ -24,6 +24,8 @@
 
 enum { ID_SLOTS = 32 };
 
+#define IDS_TIME_MOST ((INT64_C(1) << 41) - 1)  /* the last time that a name can have */
+
 /* In memory that several processes see; both in ms since 2020. */
 struct ids_bound {
 	_Atomic int64_t newest;         /* no name was given for a later time */
@@ -46,6 +48,8 @@ void     ids_pass(struct ids *, uint64_t id);
 /* When it was given, in ms since 1970; and what the clock says, in ms since 2020. */
 int64_t  ids_time(uint64_t id);
 int64_t  ids_now(const struct clock *);
+/* A time that names can have, whatever a process that was taken over has written there. */
+int64_t  ids_newest(const struct ids_bound *);
 
 /* The memory: one makes it, the others get its descriptor, which is closed here. */
 struct ids_bound *ids_bound_make(int *fd_r, struct error *why);         /* NULL: there is none */

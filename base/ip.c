@@ -120,10 +120,13 @@ static const struct { struct ip network; unsigned bits; enum ip_place place; } P
 	{ { { 127 }, 4 }, 8, IP_OURS },
 	{ { { 169, 254 }, 4 }, 16, IP_NOWHERE },        /* link-local; clouds tell secrets there */
 	{ { { 172, 16 }, 4 }, 12, IP_PRIVATE },
+	{ { { 192, 0, 0 }, 4 }, 24, IP_PRIVATE },       /* between the ends of a tunnel (RFC 6333 5.7) */
 	{ { { 192, 168 }, 4 }, 16, IP_PRIVATE },
+	{ { { 198, 18 }, 4 }, 15, IP_PRIVATE },         /* of test beds (RFC 2544) */
 	{ { { 224 }, 4 }, 3, IP_NOWHERE },              /* multicast, reserved, broadcast */
 	{ { { [15] = 1 }, 16 }, 128, IP_OURS },
 	{ { { 0 }, 16 }, 96, IP_NOWHERE },              /* ::, and the compatible ones (RFC 4291 2.5.5.1) */
+	{ { { 0, 0x64, 0xff, 0x9b, 0, 1 }, 16 }, 48, IP_PRIVATE },      /* a translator (RFC 8215) */
 	{ { { 0xfc }, 16 }, 7, IP_PRIVATE },
 	{ { { 0xfe, 0x80 }, 16 }, 10, IP_NOWHERE },
 	{ { { 0xfe, 0xc0 }, 16 }, 10, IP_PRIVATE },     /* site-local, once (RFC 3879) */

@@ -188,20 +188,38 @@ copy_content(const struct copying *c, const char *name, struct error *why)
 	return copy_file(c, from, to, UINT64_MAX, true, why);
 }
 
+/* Names that the disk does not give are a lack, too. */
+static bool
+copy_names(const struct copying *c, DIR *dir, const char *path,
+    bool (*copy)(const struct copying *, const char *, struct error *), struct error *why)
+{
+	struct error local;
+	bool ok = true;
+
+	errno = 0;
+	for (struct dirent *e; ok && (e = readdir(dir)) != NULL; errno = 0)
+		ok = e->d_name[0] == '.' || copy(c, e->d_name, why);
+	if (ok && errno != 0) {
+		error_sys(&local, "cannot read all of %s", path);
+		say_lack(c->outcome, local.text);
+		c->outcome->lacks++;
+	}
+	return ok;
+}
+
 static bool
 copy_all(const struct copying *c, const char *below,
     bool (*copy)(const struct copying *, const char *, struct error *), struct error *why)
 {
 	char path[PATH_BYTES];
-	bool ok = true;
 	DIR *dir;
+	bool ok;
 	int fd;
 
 	snprintf(path, sizeof path, "%s/%s", c->from, below);
 	if ((fd = open_source(path)) == -1 || (dir = fdopendir(fd)) == NULL)
 		return error_sys(why, "cannot open %s", path);
-	for (struct dirent *e; ok && (e = readdir(dir)) != NULL;)
-		ok = e->d_name[0] == '.' || copy(c, e->d_name, why);
+	ok = copy_names(c, dir, path, copy, why);
 	closedir(dir);
 	snprintf(path, sizeof path, "%s/%s", c->to, below);
 	return ok && dir_flush(path, why);

@@ -59,10 +59,19 @@ tell(struct log *log, struct slice file, int64_t end, int64_t left)
 	log_end(&l);
 }
 
+static bool
+is_there(const struct certificates *c, struct slice name)
+{
+	for (size_t i = 0; i < c->count; i++)
+		if (slice_eq(c->each[i].file, name))
+			return true;
+	return false;
+}
+
 static void
 add(struct certificates *c, struct slice name, enum file_purpose purpose, const struct files *files)
 {
-	if (c->count == CERTIFICATES_MOST)
+	if (c->count == CERTIFICATES_MOST || is_there(c, name))
 		return;
 	c->each[c->count].file = name;
 	c->each[c->count].end = end_of(files, name, purpose);

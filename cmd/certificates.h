@@ -3,7 +3,7 @@
  * certificates -- when those end that our listeners and our web door show.
  *
  * It is foretold 14, 7 and 1 days ahead and said when it has come: once each,
- * unless the certificate changes.
+ * unless the certificate changes, however many doors show it.
  */
 #ifndef CMD_CERTIFICATES_H
 #define CMD_CERTIFICATES_H
@@ -11,7 +11,7 @@
 #include "base/log.h"
 #include "conf/load.h"
 
-enum { CERTIFICATES_MOST = 128 };       /* those of further listeners are not looked at */
+enum { CERTIFICATES_MOST = 128 };       /* files; further ones are not looked at */
 
 struct certificates {
 	struct {

@@ -316,7 +316,7 @@ say_host(struct writing *w)
 		for (size_t j = 0; j < l->tls_count; j++)
 			say_identity(w, l, &l->tls[j]);
 	}
-	if (!reached && !w->json)
+	if (!reached && w->seen_count > 0 && !w->json)
 		puts("; No listener has port 25, where mail comes in: if another port leads to one of these, "
 		    "publish its TLSA records for _25._tcp too.");
 }

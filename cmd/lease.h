@@ -3,13 +3,15 @@
  * lease -- until when names may be given to messages (base/ids.h), so that none is
  * ever given twice: not after a crash, not when the clock was set back by any amount.
  *
- * STATE/ids holds a time, in milliseconds since 2020, as a decimal line: no name was
- * ever given for a later one.  It is an hour ahead of the clock and is moved on before
- * names come near it; what begins goes on behind it.  After an orderly end it is the
- * time of the newest name.  While the disk refuses it stands, and names go on within
- * it by their counter.
+ * STATE/ids holds a time, in milliseconds since 2020, as a line of 14 digits: no name
+ * was ever given for a later one.  It is an hour ahead of the clock and is moved on
+ * before names come near it; what begins goes on behind it.  After an orderly end it is
+ * the time of the newest name.  On a disk without room for another file it is written in
+ * place; while the disk refuses that too it stands, and names go on within it by their
+ * counter.
  *
- * The master keeps it, for it lives longer than all who give names.
+ * The master keeps it, for it lives longer than all who give names.  A time that no
+ * name can have does not outlive it: that was written by a process that was taken over.
  */
 #ifndef CMD_LEASE_H
 #define CMD_LEASE_H
@@ -19,6 +21,7 @@
 
 struct lease {
 	char              path[4096];
+	int64_t           end;          /* what stands there; in the bound others may write */
 	struct ids_bound *bound;
 	int               fd;           /* of the bound, for those who give names */
 };

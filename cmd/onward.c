@@ -69,7 +69,7 @@ describe(const struct forecast *f)
 json_t *
 onward_ask(struct answers *a, const struct address *from, const struct reached *end)
 {
-	struct asking asking;
+	struct asking asking = { 0 };
 
 	if (!is_sent_on(end))
 		return NULL;

@@ -546,8 +546,8 @@ change_one(void *arg, const struct found *f)
 {
 	struct asking *a = arg;
 
-	if (queue_changes(a->request.verb, f)) {
-		queue_change(a->spool, a->request.verb, f);
+	if (queue_changes(a->request.verb, f, NULL)) {
+		queue_change(a->spool, a->request.verb, f, NULL);
 		a->done++;
 	}
 	return true;

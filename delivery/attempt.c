@@ -50,6 +50,7 @@ struct attempt {
 	size_t                  host, address;  /* of the plan, being tried: a place */
 	size_t                  places, left;   /* all, and those that are not behind us */
 	size_t                  first;          /* where we began */
+	uint64_t                seed;           /* of the order of equal hosts */
 	bool                    cut;            /* no more is tried, though some are left */
 	struct search           search;
 	struct timer            enough;         /* the time of an attempt */
@@ -239,9 +240,11 @@ begin_search(struct attempt *a)
 	a->worst = (struct status){ 0 };
 }
 
+/* What was learnt of a place is its own: the next one has TLS again, and idle connections. */
 static void
 next_place(struct attempt *a)
 {
+	a->in_clear = a->fresh = false;
 	a->left--;
 	pass(a);
 }
@@ -270,7 +273,7 @@ end_search(struct attempt *a)
 {
 	size_t at = a->cut ? (a->first + a->places - a->left) % a->places : 0;
 
-	left_off_note(&a->delivery->left_off, a->question.where.domain, at);
+	left_off_note(&a->delivery->left_off, a->question.where.domain, at, a->seed);
 	if (a->cut)
 		leave_rest(a);
 }
@@ -307,9 +310,11 @@ static void
 ask_for_domain(struct attempt *a)
 {
 	struct delivery *d = a->delivery;
-	struct rng rng = rng_seeded(rng_next(&d->rng));
-	bool look = aim_at_domain(&d->aim, a->order.domain, rng, a->arena, &a->question, &a->plan);
+	bool look;
 
+	a->seed = left_off_seed(&d->left_off, a->order.domain, rng_next(&d->rng));
+	look = aim_at_domain(&d->aim, a->order.domain, rng_seeded(a->seed), a->arena, &a->question,
+	    &a->plan);
 	a->question.message = a->order.requiretls ? MESSAGE_REQUIRETLS
 	    : a->order.tls_optional ? MESSAGE_TLS_OPTIONAL : MESSAGE_ORDINARY;
 	a->question.null_sender = a->order.sender.n == 0;
@@ -413,7 +418,6 @@ static void
 next_address(struct attempt *a)
 {
 	next_place(a);
-	a->in_clear = a->fresh = false;
 	a->step = &CHOOSE;
 	loop_later(a->delivery->loop, &a->go, run, a);
 }

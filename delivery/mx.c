@@ -101,6 +101,16 @@ is_listed_better(struct choices *c, const struct choice *one)
 	return false;
 }
 
+/* By the name: the same seed gives the same order however the DNS turns its answer around. */
+static uint64_t
+draw(const struct mx_question *q, struct slice name)
+{
+	struct rng rng = q->rng;
+
+	rng = rng_seeded(rng_next(&rng) ^ slice_hash(name));
+	return rng_next(&rng);
+}
+
 /* At its place among the others; the worst one falls off a full list. */
 static void
 insert(struct choices *c, const struct choice *one)
@@ -154,11 +164,11 @@ listed_hosts(struct mx *mx, const struct mx_question *q, const struct fact *f, s
 {
 	unsigned own = own_preference(q, f);
 	struct choices choices = { .n = 0 };
-	struct rng rng = q->rng;
 	bool before_us = false;
 
 	for (size_t i = 0; i < f->count; i++) {
-		struct choice one = { f->records[i].data, f->records[i].preference, rng_next(&rng) };
+		struct choice one = { f->records[i].data, f->records[i].preference,
+			draw(q, f->records[i].data) };
 
 		if (one.preference >= own)
 			continue;
@@ -213,12 +223,26 @@ mx_hosts(struct mx *mx, const struct mx_question *q, struct facts *facts, struct
 
 /* --- the addresses ------------------------------------------------------- */
 
-/* Where only this host itself, or nobody, can be is nobody's mail exchanger. */
+/* RFC 3927; that of IPv6 needs an interface, which no record and no literal names. */
+static bool
+on_link(struct ip ip)
+{
+	static const struct ip network = { { 169, 254 }, 4 };
+
+	return ip_in(ip, network, 16);
+}
+
+/*
+ * Where only this host itself, or nobody, can be is nobody's mail exchanger.  On our link
+ * is no stranger's, but the administrator may have one there: the host of a container.
+ */
 static bool
 usable(const struct mx_question *q, struct ip ip)
 {
 	enum ip_place place = ip_place(ip);
 
+	if (q->fixed && on_link(ip))
+		return true;
 	return place == IP_OURS ? q->fixed || q->local_allowed : place != IP_NOWHERE;
 }
 

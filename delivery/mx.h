@@ -29,7 +29,7 @@ struct mx_question {
 	struct slice domain;            /* normal (mail/domain.h), or an address literal */
 	bool         fixed;             /* named by the administrator: it is the host itself */
 	bool         local_allowed;     /* loopback addresses are good: labs and tests */
-	struct rng   rng;               /* orders equal preferences; the same gives the same */
+	struct rng   rng;               /* orders equal preferences by name; the same gives the same */
 	const struct slice *own_names;          /* how this host is called, normal … */
 	size_t       own_name_count;
 	const struct ip *own_addresses;         /* … and reached: mail must not come back */

@@ -11,7 +11,9 @@
  * What is left over comes first at the next attempt for that destination.  Where that
  * begins is a memory of one process, with LEFT_OFF_MOST places: a destination has one
  * place, and takes it from whoever had it before; the only loss is that an attempt
- * begins with the best host.  Pure.
+ * begins with the best host.  Places are counted, not named: with the place goes the
+ * seed that put equal hosts in order (delivery/mx), so that it means the same host
+ * again.  Several addresses of one host come as the DNS gives them.  Pure.
  */
 #ifndef DELIVERY_SEARCH_H
 #define DELIVERY_SEARCH_H
@@ -37,14 +39,16 @@ bool search_goes_on(const struct search *, int64_t now);
 
 struct left_off {                       /* { 0 } is a valid empty one */
 	struct left_place {
-		uint64_t destination;
+		uint64_t destination, seed;
 		unsigned at;
 	} places[LEFT_OFF_MOST];
 };
 
 /* With which of `count` places an attempt begins; 0 for a stranger. */
 size_t left_off_at(const struct left_off *, struct slice destination, size_t count);
+/* The seed of the attempt that stopped there; for a stranger a fresh one. */
+uint64_t left_off_seed(const struct left_off *, struct slice destination, uint64_t fresh);
 /* The next one begins there; 0: with the first, as ever. */
-void   left_off_note(struct left_off *, struct slice destination, size_t at);
+void   left_off_note(struct left_off *, struct slice destination, size_t at, uint64_t seed);
 
 #endif

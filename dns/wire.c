@@ -154,7 +154,7 @@ read_data(struct packet *p, const struct rr *rr, struct buf *to, uint16_t *prefe
 
 struct answers {
 	struct packet packet;           /* at the first record */
-	unsigned      count;
+	unsigned      count, unread;    /* of its records: those looked at, those behind them */
 };
 
 /* Where the CNAME at `name` leads, or the name itself. */
@@ -196,6 +196,10 @@ collect(struct answers a, struct facts *fs, struct fact *f)
 	}
 	buf_free(&owner);
 	buf_free(&data);
+	if (f->count > 0)
+		f->left_out += a.unread;
+	else if (f->left_out == 0 && a.unread > 0)
+		good = false;           /* it may be of the type or not */
 	return good && !a.packet.bad;
 }
 
@@ -213,8 +217,10 @@ wire_read(struct facts *fs, struct fact *f, struct slice bytes)
 		p.at += 4;
 	}
 	buf_free(&name);
-	a = (struct answers){ p, answers };
-	if (p.bad || (rcode != 0 && rcode != 3) || answers > RECORDS_MOST) {
+	a.packet = p;
+	a.count = answers < RECORDS_MOST ? answers : RECORDS_MOST;
+	a.unread = answers - a.count;
+	if (p.bad || (rcode != 0 && rcode != 3)) {
 		fact_known(fs, f, ANSWER_BROKEN, p.bad ? "malformed answer"
 		    : rcode == 2 ? "SERVFAIL" : rcode == 5 ? "REFUSED" : "the server gave an error");
 		return;

@@ -8,8 +8,6 @@
 #include "lab/written.h"
 #include "mail/date.h"
 
-enum { MESSAGE_MOST = 64 << 20 };
-
 /* Lines as they go over the wire: each ends with CRLF. */
 static void
 add_lines(struct buf *b, struct slice text)
@@ -19,7 +17,8 @@ add_lines(struct buf *b, struct slice text)
 	while (slice_cut(&text, '\n', &line)) {
 		if (line.n > 0 && line.p[line.n - 1] == '\r')
 			line.n--;
-		buf_printf(b, "%.*s\r\n", FMT(line));
+		buf_add(b, line);
+		buf_add(b, S("\r\n"));
 	}
 }
 
@@ -82,7 +81,7 @@ static bool
 add_file(struct buf *b, const struct word *file, struct arena *arena, struct error *why)
 {
 	struct slice name = tree_path(file->text, file->place, arena);
-	struct buf text = BUF(MESSAGE_MOST);
+	struct buf text = BUF(WRITTEN_MOST);
 	char *path = must_copy(name.p, name.n);
 	bool ok = file_read(path, &text, why);
 
@@ -136,7 +135,7 @@ written_make(struct written *w, const struct statement *send, const struct writt
     struct arena *arena, struct error *why)
 {
 	const struct word *to = value_first(send), *file = file_of(send);
-	struct buf b = BUF(MESSAGE_MOST);
+	struct buf b = BUF(WRITTEN_MOST);
 	bool ok = true;
 
 	*w = (struct written){ .from = NONE };
@@ -148,7 +147,7 @@ written_make(struct written *w, const struct statement *send, const struct writt
 		ok = add_file(&b, file, arena, why);
 	else
 		add_message(&b, send, w->from, to->text, by);
-	w->text = arena_copy(arena, buf_slice(&b));
+	w->text = b.full ? NONE : arena_copy(arena, buf_slice(&b));
 	buf_free(&b);
 	if (ok && w->text.p == NULL)
 		return error_set(why, "the message is too long");

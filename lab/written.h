@@ -14,6 +14,8 @@
 #include "base/error.h"
 #include "lab/scenario.h"
 
+enum { WRITTEN_MOST = 64 << 20 };        /* octets of a message */
+
 struct written {
 	struct slice from;              /* empty: null */
 	struct slice text;

@@ -51,6 +51,7 @@ struct answering {
 	size_t               step;      /* bytes of rows in this one */
 	uint64_t            *ids;       /* those that are selected */
 	size_t               count, room, at;
+	size_t               late;      /* the first of them come once more */
 	size_t               done;      /* of them; others have ended, or may not be changed */
 	uint64_t             mark;      /* of the spool: their changes are before it */
 	struct error         why;       /* one of them was not */
@@ -186,11 +187,11 @@ gather_state(void *arg, const struct recipient_state *s)
 
 /* They are tried no more; the report comes, and then they are finished. */
 static void
-bounce(struct queue *q, struct message *m, const struct found *f)
+bounce(struct queue *q, struct message *m, const struct found *f, const struct known *known)
 {
 	struct bouncing b = { .states = NULL };
 
-	queue_change_each(QUEUE_BOUNCE, f, gather_state, &b);
+	queue_change_each(QUEUE_BOUNCE, f, known, gather_state, &b);
 	while (m->tasks != NULL)
 		task_remove(&q->schedule, m->tasks);
 	settle_owed(q, m, b.states, b.count);
@@ -213,24 +214,59 @@ may_change(struct answering *a, const struct message *m)
 	return m == NULL || m->tasks != NULL;           /* without a task it is bounced already */
 }
 
+/* What is held is not retried, what is not held is not released. */
+static bool
+is_for(const struct task *t, enum queue_verb verb)
+{
+	bool held = t->stage == TASK_HELD || t->wish == WISH_HOLD;
+
+	return verb == QUEUE_RETRY ? !held : verb == QUEUE_RELEASE ? held : true;
+}
+
+/*
+ * Whoever waits or is tried; all others have an end that may still be on its way to the
+ * disk.  The tries are the caller's to free.
+ */
+static uint32_t *
+tries_of(const struct message *m, enum queue_verb verb)
+{
+	uint32_t *tries = must_alloc((m->total + 1) * sizeof *tries);
+
+	for (const struct task *t = m->tasks; t != NULL; t = t->next_of_message)
+		for (uint32_t i = 0; i < t->count && is_for(t, verb); i++)
+			tries[task_recipients(t)[i]] = t->attempts + 1;
+	return tries;
+}
+
 static void
-change(struct answering *a, const struct found *f)
+change_message(struct answering *a, struct message *m, const struct found *f,
+    const struct known *known)
 {
 	struct queue *q = a->queue;
-	struct message *m = schedule_find(&q->schedule, f->summary.id);
 
-	if (!queue_changes(a->request.verb, f) || !may_change(a, m))
+	if (!queue_changes(a->request.verb, f, known) || !may_change(a, m))
 		return;
 	a->done++;
-	queue_change(q->spool, a->request.verb, f);
+	queue_change(q->spool, a->request.verb, f, known);
 	if (m == NULL)
 		return;
 	if (a->request.verb == QUEUE_DROP)
 		log_drop_and_forget(q, m, f);
 	else if (a->request.verb == QUEUE_BOUNCE)
-		bounce(q, m, f);
+		bounce(q, m, f, known);
 	else
 		change_tasks(q, m, a->request.verb);
+}
+
+static void
+change(struct answering *a, const struct found *f)
+{
+	struct message *m = schedule_find(&a->queue->schedule, f->summary.id);
+	uint32_t *tries = m != NULL ? tries_of(m, a->request.verb) : NULL;
+	const struct known known = { tries, m != NULL ? m->total : 0, m != NULL ? &m->warned : NULL };
+
+	change_message(a, m, f, m != NULL ? &known : NULL);
+	free(tries);
 }
 
 /* --- a request -------------------------------------------------------------------------------- */
@@ -333,6 +369,16 @@ finish_change(struct caller *c)
 	finish_when_written(c);
 }
 
+/* A recipient becomes others just now: they are meant too, and not there yet. */
+static bool
+comes_later(const struct answering *a, uint64_t id)
+{
+	const struct message *m = schedule_find(&a->queue->schedule, id);
+	enum queue_verb verb = a->request.verb;
+
+	return verb != QUEUE_SHOW && verb != QUEUE_DROP && m != NULL && m->expanding > 0;
+}
+
 static void
 answer_next(struct answering *a)
 {
@@ -340,8 +386,22 @@ answer_next(struct answering *a)
 	uint64_t id = a->ids[a->at++];
 	struct error why = { 0 };
 
-	if (!queue_look_at(spool, a->request.verb, id, answer_one, a, &why) && spool_living(spool, id))
+	if (comes_later(a, id))
+		a->ids[a->late++] = id;
+	else if (!queue_look_at(spool, a->request.verb, id, answer_one, a, &why) && spool_living(spool, id))
 		a->why = why;
+}
+
+static void answer_some(void *arg);
+
+static void
+answer_late(struct caller *c)
+{
+	struct answering *a = c->under_way;
+
+	a->count = a->late;
+	a->at = a->late = 0;
+	timer_set(a->queue->loop, &c->again, UNWRITTEN_WAIT, answer_some, c);
 }
 
 /* A message with all its text is a step of its own. */
@@ -362,6 +422,8 @@ answer_some(void *arg)
 	queue_look(q);
 	if (a->at < a->count)
 		link_when_low(c->link, UNSENT_LOW, answer_some, c);
+	else if (a->late > 0)
+		answer_late(c);
 	else
 		finish_change(c);
 }

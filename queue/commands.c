@@ -289,6 +289,7 @@ queue_verify(struct spool *spool, enum queue_verb verb, struct error *why)
 
 struct changing {
 	const struct found *found;
+	const struct known *known;
 	enum queue_verb     verb;
 	void              (*each)(void *arg, const struct recipient_state *);
 	void               *arg;
@@ -304,17 +305,30 @@ failed_by_command(struct recipient_state s)
 	return s;
 }
 
+/* Is it left alone, as far as the disk says, or whoever knows better? */
+static bool
+spares(const struct changing *c, uint32_t number, const struct recipient_state *s)
+{
+	if (c->known != NULL)
+		return number >= c->known->count || c->known->tries[number] == 0;
+	return c->verb == QUEUE_RETRY &&
+	    (s != NULL ? s->stage == RECIPIENT_HELD : c->found->summary.hold);
+}
+
 static bool
 change_recipient(void *arg, uint32_t number, const struct recipient *r,
     const struct recipient_state *s)
 {
 	const struct changing *c = arg;
 	struct recipient_state new = s != NULL ? *s : (struct recipient_state){ .recipient = number };
-	bool held = s != NULL ? s->stage == RECIPIENT_HELD : c->found->summary.hold;
 
 	(void)r;
-	if (c->verb == QUEUE_RETRY && held)
+	if (spares(c, number, s))
 		return true;
+	if (c->known != NULL) {
+		new.attempts = c->known->tries[number] - 1;
+		new.told |= numbers_has(c->known->warned, number) ? NOTIFY_DELAY : 0;
+	}
 	new.stage = c->verb == QUEUE_HOLD ? RECIPIENT_HELD : RECIPIENT_WAITING;
 	new.until = 0;
 	if (c->verb == QUEUE_BOUNCE)
@@ -324,10 +338,10 @@ change_recipient(void *arg, uint32_t number, const struct recipient *r,
 }
 
 void
-queue_change_each(enum queue_verb verb, const struct found *f,
+queue_change_each(enum queue_verb verb, const struct found *f, const struct known *known,
     void (*each)(void *, const struct recipient_state *), void *arg)
 {
-	struct changing c = { f, verb, each, arg };
+	struct changing c = { f, known, verb, each, arg };
 
 	found_each_open(f, change_recipient, &c);
 }
@@ -340,11 +354,11 @@ note_change(void *arg, const struct recipient_state *s)
 }
 
 bool
-queue_changes(enum queue_verb verb, const struct found *f)
+queue_changes(enum queue_verb verb, const struct found *f, const struct known *known)
 {
 	bool changes = verb != QUEUE_RETRY;
 
-	queue_change_each(verb, f, note_change, &changes);
+	queue_change_each(verb, f, known, note_change, &changes);
 	return changes;
 }
 
@@ -362,14 +376,15 @@ keep_state(void *arg, const struct recipient_state *s)
 }
 
 void
-queue_change(struct spool *spool, enum queue_verb verb, const struct found *f)
+queue_change(struct spool *spool, enum queue_verb verb, const struct found *f,
+    const struct known *known)
 {
 	struct keeping k = { spool, f->summary.id };
 
 	if (verb == QUEUE_DROP)
 		spool_gone(spool, f->summary.id, NULL, NULL);
 	else
-		queue_change_each(verb, f, keep_state, &k);
+		queue_change_each(verb, f, known, keep_state, &k);
 }
 
 /* --- what is kept beside mail ------------------------------------------------------------------- */

@@ -14,6 +14,7 @@
 #include <jansson.h>
 
 #include "base/kv.h"
+#include "base/numbers.h"
 #include "queue/spool.h"
 
 enum {                                  /* frames on the control socket */
@@ -106,12 +107,22 @@ bool queue_verify(struct spool *, enum queue_verb, struct error *why);
 bool queue_text(struct spool *, uint64_t id, bool all, void (*piece)(void *arg, struct slice),
     void *arg, struct error *why);
 
-/* Does it change anything?  RETRY leaves alone what is held. */
-bool queue_changes(enum queue_verb, const struct found *);
+/*
+ * What a running queue knows of a message's recipients and the spool does not show yet:
+ * a newer state may be on its way to the disk, and nothing older is written behind it.
+ */
+struct known {
+	const uint32_t       *tries;    /* of each: its attempts and one; 0: leave it alone */
+	uint32_t              count;
+	const struct numbers *warned;   /* their sender was told that they wait */
+};
+
+/* Does it change anything?  RETRY leaves alone what is held.  No `known`: nobody runs. */
+bool queue_changes(enum queue_verb, const struct found *, const struct known *);
 /* RETRY, HOLD, RELEASE, DROP, BOUNCE, as far as the disk is concerned. */
-void queue_change(struct spool *, enum queue_verb, const struct found *);
+void queue_change(struct spool *, enum queue_verb, const struct found *, const struct known *);
 /* How the recipients stand after it, but for DROP. */
-void queue_change_each(enum queue_verb, const struct found *,
+void queue_change_each(enum queue_verb, const struct found *, const struct known *,
     void (*each)(void *arg, const struct recipient_state *), void *arg);
 
 /* --- what is kept beside mail ------------------------------------------------------- */

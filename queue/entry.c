@@ -223,7 +223,9 @@ begin_space(struct queue *q, struct spool_content *content)
 	bool ok = spool_content_begin(q->spool, content, &why);
 
 	if (!ok && !q->no_files)
-		queue_alarm(q, "spool", why.text);
+		queue_disk_alarm(q, "spool", why.text);
+	if (ok && q->no_files)
+		q->disk_refuses = false;
 	q->no_files = !ok;
 	return ok;
 }

@@ -32,8 +32,12 @@ struct expansion_work {
 static void
 free_expansion(struct expansion_work *w)
 {
+	struct message *m = schedule_find(&w->queue->schedule, w->id);
+
 	opened_drop(w->opened);
 	w->queue->expanding--;
+	if (m != NULL)
+		m->expanding--;
 	arena_free(w->arena);
 	free(w);
 }
@@ -382,6 +386,7 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 	    .arena = arena_new(EXPAND_MEMORY), .seen = seen };
 	w->state = (struct recipient_state){ .recipient = number, .stage = RECIPIENT_EXPANDED };
 	q->expanding++;
+	m->expanding++;
 	w->opened = opened_get(q, m->id, &why);
 	w->stored = w->opened->stored;
 	if (!w->opened->whole ||

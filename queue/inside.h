@@ -90,6 +90,8 @@ struct queue {
 	size_t                 under_way, expanding, telling, storing;  /* what is not finished */
 	struct buf             scratch;         /* for reading a message; RECORD_MOST */
 	bool                   no_files;        /* none can be made for large mail, and somebody was told */
+	bool                   disk_refuses;    /* one way or another, and somebody was told then: */
+	int64_t                disk_told;       /* ticks */
 	bool                   draining, loaded;
 	struct later           drained;
 	void                 (*idle)(void *arg);
@@ -101,6 +103,11 @@ struct queue {
 /* Look again at what can be tried; cheap, and done once a turn. */
 void queue_look(struct queue *);
 void queue_alarm(struct queue *, const char *what, const char *why);
+/*
+ * The disk refuses something: an alarm, unless there was one about something else that it
+ * refused in the last minute and it is not well again; then a note.
+ */
+void queue_disk_alarm(struct queue *, const char *what, const char *why);
 void queue_note(struct queue *, const char *what, const char *why);
 /*
  * The message, or NULL when it has ended, cannot be read: told once, until it can.  True:

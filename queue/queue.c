@@ -7,7 +7,8 @@
 #include "conf/events.h"
 #include "queue/inside.h"
 
-enum { PATH_BYTES = 4096, TIDY_MS = 1000, SECRETS_MEMORY = 64 << 10, HEAD_MOST = 1 << 20 };
+enum { PATH_BYTES = 4096, TIDY_MS = 1000, SECRETS_MEMORY = 64 << 10, HEAD_MOST = 1 << 20,
+	DISK_ALARM_MS = MINUTE };
 
 /* --- voice ----------------------------------------------------------------------------- */
 
@@ -28,6 +29,18 @@ queue_alarm(struct queue *q, const char *what, const char *why)
 }
 
 void
+queue_disk_alarm(struct queue *q, const char *what, const char *why)
+{
+	int64_t now = clock_ticks(q->loop->clock);
+	bool told = q->disk_refuses && now - q->disk_told < DISK_ALARM_MS;
+
+	queue_say(q, told ? &EVENT_NOTE : &EVENT_ALARM, what, why);
+	if (!told)
+		q->disk_told = now;
+	q->disk_refuses = true;
+}
+
+void
 queue_note(struct queue *q, const char *what, const char *why)
 {
 	queue_say(q, &EVENT_NOTE, what, why);
@@ -36,22 +49,30 @@ queue_note(struct queue *q, const char *what, const char *why)
 bool
 queue_unreadable(struct queue *q, struct message *m, const struct error *why)
 {
+	bool refused = why->number != 0 && why->number != ENOENT;
+
 	if (m == NULL || !m->alarmed)
-		queue_alarm(q, "message", why->text);
+		(refused ? queue_disk_alarm : queue_alarm)(q, "message", why->text);
 	if (m != NULL)
 		m->alarmed = true;
-	return why->number != 0 && why->number != ENOENT;
+	return refused;
 }
 
 static void
 spool_says(void *arg, enum spool_news news, const char *sentence)
 {
-	static const struct { const char *what; bool alarm; } words[] = {
-		[SPOOL_TROUBLE] = { "spool-trouble", true }, [SPOOL_WELL] = { "spool-well", false },
-		[SPOOL_DAMAGE] = { "spool-damage", true }, [SPOOL_NOTE] = { "spool", false },
+	static const struct {
+		const char *what;
+		void      (*say)(struct queue *, const char *, const char *);
+	} words[] = {
+		[SPOOL_TROUBLE] = { "spool-trouble", queue_disk_alarm }, [SPOOL_WELL] = { "spool-well", queue_note },
+		[SPOOL_DAMAGE] = { "spool-damage", queue_alarm }, [SPOOL_NOTE] = { "spool", queue_note },
 	};
+	struct queue *q = arg;
 
-	queue_say(arg, words[news].alarm ? &EVENT_ALARM : &EVENT_NOTE, words[news].what, sentence);
+	words[news].say(q, words[news].what, sentence);
+	if (news == SPOOL_WELL)
+		q->disk_refuses = false;
 }
 
 struct later_status {

@@ -65,6 +65,7 @@ struct message {
 	uint32_t     task_count;
 	uint32_t     open;              /* recipients that are not finished */
 	uint32_t     total;             /* recipients there ever were: the next one's number */
+	uint32_t     expanding;         /* become others just now, and are in no task */
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* people's mail goes before it; set before its tasks */
 	bool         alarmed;           /* it could not be read, and somebody was told */

@@ -122,6 +122,8 @@ spool_nudge(struct spool *s)
 {
 	pthread_mutex_lock(&s->lock);
 	s->wanted = s->todo.first != NULL;
+	if (s->wanted && s->options.threadless)
+		spool_ring(s);
 	pthread_cond_signal(&s->wake);
 	pthread_mutex_unlock(&s->lock);
 }

@@ -36,7 +36,7 @@ struct accept {
 	struct verdict_question    question;
 	bool                       judged;      /* a stranger's message: policy applies */
 	bool                       passes_on;   /* an alias or a list sends it on */
-	enum spf_result            onward;      /* SPF of its sender when it is sent on */
+	struct forecast_spf        onward;      /* SPF of its sender when it is sent on */
 	bool                       onward_begun, onward_known;
 	enum ticket_result         ticketed;
 	struct ticket              ticket;      /* when valid */
@@ -133,8 +133,8 @@ look_onward(struct accept *a)
 	/* Only when something came that it waits for, as the parts of a verdict. */
 	if (!a->onward_known && (facts_turn(&a->dns.facts, 0, FACTS_MOST) || !a->onward_begun)) {
 		a->onward_begun = true;
-		a->onward_known = forecast_spf(a->smtpd->options.conf->hostname, sender, a->now,
-		    &a->dns.facts, &a->onward);
+		a->onward_known = forecast_spf(&a->onward, a->smtpd->options.conf->hostname, sender, a->now,
+		    &a->dns.facts);
 	}
 	return a->onward_known;
 }
@@ -400,7 +400,7 @@ fill_envelope(struct accept *a, struct envelope *e)
 		.envid = m->envid, .trace = buf_slice(&a->trace), .header_size = in->header.block.n,
 		.size = in->size, .summed = in->file_number != 0, .content_sum = in->sum,
 		.verdict = buf_slice(&a->packed), .hashed = hash != NULL, .bulk = is_bulk(a),
-		.srs = forecast_spf_hurts(a->onward),
+		.srs = forecast_spf_hurts(a->onward.worst),
 	};
 	if (hash != NULL)
 		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);

@@ -127,27 +127,14 @@ tlsrpt_report_write(const struct tlsrpt_report *r, struct buf *to)
 
 /* --- reading ------------------------------------------------------------------------- */
 
-static struct slice
-word(const json_t *value, struct arena *arena)
-{
-	struct slice s = slice_of(json_string_value(value), json_string_length(value));
-
-	return s.p == NULL ? NONE : arena_copy(arena, slice_head(s, TLSRPT_WORD_MOST));
-}
-
-static struct slice
-get(const json_t *object, const char *name, struct arena *arena)
-{
-	return word(json_object_get(object, name), arena);
-}
-
 struct reading {
 	struct arena *arena;
 	struct buf    notes;
 	size_t        noted;
 };
 
-enum { NOTES_BYTES = 64 << 10 };
+/* So many lines, each with a domain whose every octet has to be shown as four. */
+enum { NOTES_BYTES = (TLSRPT_NOTES_MOST + 1) * (4 * TLSRPT_WORD_MOST + 200) };
 
 static bool
 may_note(struct reading *r)
@@ -171,6 +158,50 @@ note_left_out(struct reading *r, const char *name, struct slice domain, size_t l
 	snprintf(what, sizeof what, "are too many: %zu of %zu are left out", left_out, all);
 	if (left_out > 0 && may_note(r))
 		note_name(r, name, domain, what);
+}
+
+/* What is missing, or null, is empty; that it is empty for another reason is told. */
+static struct slice
+word(struct reading *r, const json_t *value, const char *name, struct slice domain)
+{
+	struct slice s = slice_of(json_string_value(value), json_string_length(value));
+	char what[60] = "is no text";
+
+	if (value == NULL || json_is_null(value))
+		return NONE;
+	if (s.n > TLSRPT_WORD_MOST)
+		snprintf(what, sizeof what, "is cut after %d octets", TLSRPT_WORD_MOST);
+	if ((s.p == NULL || s.n > TLSRPT_WORD_MOST) && may_note(r))
+		note_name(r, name, domain, what);
+	return s.p == NULL ? NONE : arena_copy(r->arena, slice_head(s, TLSRPT_WORD_MOST));
+}
+
+static struct slice
+get(struct reading *r, const json_t *object, const char *name, struct slice domain)
+{
+	return word(r, json_object_get(object, name), name, domain);
+}
+
+static const json_t *
+get_object(struct reading *r, const json_t *object, const char *name, struct slice domain)
+{
+	const json_t *j = json_object_get(object, name);
+
+	if (j != NULL && !json_is_null(j) && !json_is_object(j) && may_note(r))
+		note_name(r, name, domain, "is no object");
+	return j;
+}
+
+/* What stands alone where a list belongs may be one of `alone`; anything else is told. */
+static const json_t *
+get_list(struct reading *r, const json_t *object, const char *name, struct slice domain,
+    json_type alone)
+{
+	const json_t *j = json_object_get(object, name);
+
+	if (j != NULL && !json_is_null(j) && !json_is_array(j) && json_typeof(j) != alone && may_note(r))
+		note_name(r, name, domain, "is no list");
+	return j;
 }
 
 /* RFC 7493 2.2: 303.0 and 3.03e2 are the number 303. */
@@ -208,7 +239,7 @@ static size_t
 get_words(struct reading *r, const json_t *object, const char *name, struct slice domain,
     const struct slice **to)
 {
-	const json_t *value = json_object_get(object, name);
+	const json_t *value = get_list(r, object, name, domain, JSON_STRING);
 	size_t all = json_is_string(value) ? 1 : json_array_size(value), n = 0;
 	size_t most = all < TLSRPT_COUNTS_MOST ? all : TLSRPT_COUNTS_MOST;
 	struct slice *words = arena_get(r->arena, (most + 1) * sizeof *words);
@@ -217,7 +248,8 @@ get_words(struct reading *r, const json_t *object, const char *name, struct slic
 	if (words == NULL)
 		return 0;
 	for (size_t i = 0; i < most; i++) {
-		struct slice one = word(json_is_string(value) ? value : json_array_get(value, i), r->arena);
+		const json_t *item = json_is_string(value) ? value : json_array_get(value, i);
+		struct slice one = word(r, item, name, domain);
 
 		if (one.n > 0)
 			words[n++] = one;
@@ -267,13 +299,13 @@ static struct tlsrpt_failure
 read_failure(struct reading *r, const json_t *j, struct slice domain)
 {
 	return (struct tlsrpt_failure){
-		.result = get(j, "result-type", r->arena),
-		.sending_ip = get(j, "sending-mta-ip", r->arena),
-		.mx = get(j, "receiving-mx-hostname", r->arena),
-		.helo = get(j, "receiving-mx-helo", r->arena),
-		.receiving_ip = get(j, "receiving-ip", r->arena),
-		.information = get(j, "additional-information", r->arena),
-		.reason = get(j, "failure-reason-code", r->arena),
+		.result = get(r, j, "result-type", domain),
+		.sending_ip = get(r, j, "sending-mta-ip", domain),
+		.mx = get(r, j, "receiving-mx-hostname", domain),
+		.helo = get(r, j, "receiving-mx-helo", domain),
+		.receiving_ip = get(r, j, "receiving-ip", domain),
+		.information = get(r, j, "additional-information", domain),
+		.reason = get(r, j, "failure-reason-code", domain),
 		.count = get_count(r, j, "failed-session-count", domain),
 	};
 }
@@ -281,12 +313,13 @@ read_failure(struct reading *r, const json_t *j, struct slice domain)
 static bool
 read_counts(struct reading *r, const json_t *j, struct tlsrpt_counts *c)
 {
-	const json_t *policy = json_object_get(j, "policy"), *summary = json_object_get(j, "summary"),
-	    *failures = json_object_get(j, "failure-details"), *one;
+	const json_t *policy = get_object(r, j, "policy", NONE), *summary, *failures, *one;
 	size_t at = 0;
 
-	*c = (struct tlsrpt_counts){ .type = get(policy, "policy-type", r->arena),
-	    .domain = get(policy, "policy-domain", r->arena) };
+	*c = (struct tlsrpt_counts){ .domain = get(r, policy, "policy-domain", NONE) };
+	c->type = get(r, policy, "policy-type", c->domain);
+	summary = get_object(r, j, "summary", c->domain);
+	failures = get_list(r, j, "failure-details", c->domain, JSON_OBJECT);
 	c->string_count = get_words(r, policy, "policy-string", c->domain, &c->strings);
 	c->mx_count = get_words(r, policy, "mx-host", c->domain, &c->mx);
 	c->good = get_count(r, summary, "total-successful-session-count", c->domain);
@@ -331,7 +364,8 @@ tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *ar
 {
 	struct reading reading = { .arena = arena, .notes = BUF(NOTES_BYTES) };
 	json_error_t flaw;
-	json_t *j, *range;
+	const json_t *range;
+	json_t *j;
 	bool ok;
 
 	*r = (struct tlsrpt_report){ .count = 0 };
@@ -340,12 +374,12 @@ tlsrpt_report_read(struct tlsrpt_report *r, struct slice bytes, struct arena *ar
 		return error_set(why, "the report is too large");
 	if ((j = json_loadb(bytes.p, bytes.n, JSON_REJECT_DUPLICATES, &flaw)) == NULL)
 		return error_set(why, "no JSON: line %d: %s", flaw.line, flaw.text);
-	range = json_object_get(j, "date-range");
-	r->organization = get(j, "organization-name", arena);
-	r->contact = get(j, "contact-info", arena);
-	r->id = get(j, "report-id", arena);
-	r->begin = get(range, "start-datetime", arena);
-	r->end = get(range, "end-datetime", arena);
+	range = get_object(&reading, j, "date-range", NONE);
+	r->organization = get(&reading, j, "organization-name", NONE);
+	r->contact = get(&reading, j, "contact-info", NONE);
+	r->id = get(&reading, j, "report-id", NONE);
+	r->begin = get(&reading, range, "start-datetime", NONE);
+	r->end = get(&reading, range, "end-datetime", NONE);
 	ok = read_policies(&reading, json_object_get(j, "policies"), r, why);
 	r->notes = notes_of(&reading);
 	buf_free(&reading.notes);

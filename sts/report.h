@@ -50,7 +50,7 @@ enum {
 	TLSRPT_NOTES_MOST = 20,         /* further ones are counted */
 	TLSRPT_REPORT_MOST = 16 << 20,  /* bytes of JSON */
 	TLSRPT_COUNTS_MOST = 1000,      /* policies of a report, and failures of a policy, … */
-	TLSRPT_WORD_MOST = 2000,        /* … and bytes of a word: further ones are left out */
+	TLSRPT_WORD_MOST = 2000,        /* … and bytes of a word: what is behind them is left out */
 };
 
 /* False above the ceiling of the buf. Bytes that are no UTF-8 are shown, not written. */

@@ -247,19 +247,19 @@ enum http_reading
 http_request_read(struct slice input, struct http_request *r, unsigned *status)
 {
 	struct reading h = { .request = r };
-	struct slice head;
+	struct slice head = slice_head(input, HTTP_HEAD_MOST);
+	bool all = input.n >= HTTP_HEAD_MOST;
 	size_t n;
 
 	*r = (struct http_request){ .host = NONE };
-	while (slice_starts(input, S("\r\n")))  /* RFC 9112 2.2 */
-		input = slice_skip(input, 2);
-	head = slice_head(input, HTTP_HEAD_MOST);
+	while (slice_starts(head, S("\r\n")))   /* RFC 9112 2.2; they count, or there is no end of them */
+		head = slice_skip(head, 2), input = slice_skip(input, 2);
 	n = head_length(head);
 	if (has_bare_lf(n > 0 ? slice_head(head, n) : head)) {
 		*status = 400;
 		return HTTP_REFUSED;
 	}
-	if (n == 0 && input.n < HTTP_HEAD_MOST)
+	if (n == 0 && !all)
 		return HTTP_MORE;
 	*status = n == 0 ? 431 : read_head(slice_head(input, n), &h);
 	if (*status != 0)

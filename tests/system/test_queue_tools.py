@@ -55,6 +55,33 @@ def test_export_writes_what_was_received_and_the_row(waiting):
     assert again.returncode != 0 and "File exists" in again.stderr
 
 
+def stream(program, recipient, count):
+    with program.client() as client:
+        for _ in range(count):
+            client.sendmail("a@far.test", [recipient], letter("m"))
+
+
+@pytest.mark.parametrize("commands", [["retry"], ["hold", "release"]], ids="+".join)
+def test_commands_in_a_stream_of_aliased_mail_change_nothing_that_is_done(place, commands):
+    """What became of a recipient may be on its way to the disk: nothing older is written behind it."""
+    site = SITE.replace("users ", "alias both -> ann, ben; users ben, ", 1)
+    with Sink() as far, Chainmail(place, site, program=PLAIN, via=far.port) as program:
+        senders = [threading.Thread(target=stream, args=(program, "both@local.test", 100)) for _ in range(2)]
+        for sender in senders:
+            sender.start()
+        while any(sender.is_alive() for sender in senders):
+            for command in commands:
+                queue(program, command, "all")
+        for sender in senders:
+            sender.join()
+        queue(program, commands[-1], "all")
+        until(lambda: program.queue() == [], "an empty queue")
+        program.stop()
+        program.start()
+        until(lambda: program.queue() == [], "an empty queue, as the disk has it")
+        assert (len(program.maildir("ann")), len(program.maildir("ben"))) == (200, 200)
+
+
 def test_drain_tries_everything_once(waiting):
     got = queue(waiting, "drain")
     if not waiting.up:
@@ -366,6 +393,38 @@ def test_a_backup_that_fails_may_be_made_again(four, tmp_path):
         assert run(four, "backup", tmp_path / "saved").stdout == "backup: 4 messages\n"
 
 
+DIRECTORY_FAILS = r"""
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <dlfcn.h>
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+struct dirent *readdir(DIR *dir)
+{
+    struct dirent *(*real)(DIR *) = (struct dirent *(*)(DIR *))dlsym(RTLD_NEXT, "readdir");
+    char link[64], path[4096] = "";
+
+    snprintf(link, sizeof link, "/proc/self/fd/%d", dirfd(dir));
+    if (readlink(link, path, sizeof path - 1) > 0 && strstr(path, "/state/queue/seg") != NULL)
+        return errno = EIO, NULL;
+    return real(dir);
+}
+"""
+
+
+def test_a_directory_that_is_not_read_to_its_end_is_named(four, tmp_path):
+    (tmp_path / "fails.c").write_text(DIRECTORY_FAILS)
+    subprocess.run(["cc", "-shared", "-fPIC", "-o", tmp_path / "fails.so", tmp_path / "fails.c", "-ldl"], check=True,
+                   timeout=60)
+    with four:
+        got = subprocess.run([PLAIN, "backup", tmp_path / "saved", "-c", four.file], capture_output=True, text=True,
+                             timeout=60, check=False, env={**os.environ, "LD_PRELOAD": str(tmp_path / "fails.so")})
+    assert got.returncode == EX_DATAERR and "cannot read all of queue/seg: Input/output error" in got.stderr, got
+
+
 def test_caches_that_cannot_be_read_are_named_and_the_mail_is_saved(four, tmp_path):
     shutil.rmtree(four.directory / "state" / "caches")
     (four.directory / "state" / "caches").write_text("no directory")
@@ -408,12 +467,26 @@ def test_a_list_that_was_cut_is_none_and_without_one_a_backup_stands_for_itself(
     assert run(four, "backup", saved).returncode == 0
     shutil.rmtree(four.directory / "state" / "queue")
     text = (saved / "holds").read_text()
-    (saved / "holds").write_text(text[:text.index("lacks")])
-    got = run(four, "restore", saved)
-    assert got.returncode == EX_UNAVAILABLE and "ends too early" in got.stderr
+    for cut in text[:text.index("lacks")], text[:text.index("4", text.index("messages"))], text[:-1]:
+        (saved / "holds").write_text(cut)
+        got = run(four, "restore", saved)
+        assert got.returncode == EX_UNAVAILABLE and "ends too early" in got.stderr, (cut, got)
     (saved / "holds").unlink()
     got = run(four, "restore", saved)
     assert (got.returncode, got.stdout) == (0, "restore: 4 messages\n") and "of an older program" in got.stderr
+
+
+def test_what_could_not_be_read_when_it_was_listed_is_not_what_was_saved(four, tmp_path):
+    saved = tmp_path / "saved"
+    assert run(four, "backup", saved).returncode == 0
+    shutil.rmtree(four.directory / "state" / "queue")
+    (saved / "secrets").unlink()
+    (saved / "secrets").mkdir()                                 # nobody reads that as a file, root neither
+    text = (saved / "holds").read_text()
+    (saved / "holds").write_text(re.sub(r"(?m)^secrets .*", "secrets cannot be read", text))
+    got = run(four, "restore", saved)
+    assert got.returncode == EX_DATAERR and "secrets is not what was saved" in got.stderr, got
+    assert four.queue() == []
 
 
 def test_a_running_program_is_not_restored(waiting, tmp_path):

@@ -284,6 +284,9 @@ def test_each_port_has_its_tlsa(place, far):
     names = [line.split()[0] for line in got.stdout.splitlines() if " TLSA " in line and not line.startswith(";")]
     assert names == ["_2525._tcp.mx.local.test.", "_4650._tcp.mx.local.test."], got.stdout
     assert "; No listener has port 25" in got.stdout
+    program.configure("hostname mx.local.test\nstate {dir}/state\nlisten mx { on 127.0.0.1:2525 }\n")
+    got = chainmail(program, "dns-records")                     # without TLS nothing is said of it
+    assert (got.returncode, got.stdout.count("\n")) == (0, 1) and "TLSA" not in got.stdout
 
 
 def test_certificates_are_taken_as_they_come(place, far):

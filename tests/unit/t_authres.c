@@ -460,6 +460,10 @@ static const struct { const char *value; bool ours; } received_spf_cases[] = {
 	{ "pass envelope-from=\"receiver=mx.example.net\"; receiver=other.test", false },
 	{ "pass receiver=other.test; receiver=mx.example.net", true },
 	{ "pass (x; receiver=mx.example.net", true },
+	{ "pass receiver(x; =mx.example.net", true },                           /* a comment that stays open */
+	{ "pass receiver=other.test; helo=\"\\\"\\\"x", true },                  /* quotes that do */
+	{ "pass receiver=a.test; receiver=b.test; receiver=c.test; receiver=d.test", false },
+	{ "pass receiver=a.test; receiver=b.test; receiver=c.test; receiver=d.test; receiver=e.test", true },
 	{ "pass receivers=mx.example.net", false },
 	{ "pass (a: b) \"open; helo=x", true },                         /* what may it hide? */
 	{ "pass (a: b) \"\\\"; helo=x", true },

@@ -74,12 +74,42 @@ each_warning_is_said_once(void **state)
 	buf_free(&said);
 }
 
+/* MX, submission and the web door show the same file: whoever renews it does so once. */
+static void
+what_several_doors_show_is_said_once(void **state)
+{
+	static struct identity_conf same = { .cert = S_INIT("/c/cert.pem") };
+	static struct listen_conf doors[CERTIFICATES_MOST + 1];
+	struct conf all = { .listen = doors, .web = { .tls = &shown, .tls_count = 1 } };
+	struct clock clock = clock_virtual(TLSPAIR_NOW);
+	struct log log = { &clock, LOG_DEBUG, false, note, NULL, NULL };
+	struct issued one = issue(&(struct wish){ .names = "DNS:mx.a.test", .from = -1, .to = 20 });
+	struct files files = { 0 };
+	struct certificates c;
+
+	(void)state;
+	said = BUF(4096);
+	lines = 0;
+	for (; all.listen_count < COUNT(doors); all.listen_count++)
+		doors[all.listen_count] = (struct listen_conf){ .tls = &same, .tls_count = 1 };
+	issued_pem(&one, &files_add(&files, same.cert, FILE_TLS_CERTIFICATE)->bytes);
+	issued_pem(&one, &files_add(&files, shown.cert, FILE_WEB_CERTIFICATE)->bytes);
+	certificates_begin(&c, &all, &files);
+	certificates_warn(&c, TLSPAIR_NOW + 19 * DAY, &log);
+	assert_int_equal(lines, 2);
+	assert_non_null(memmem(said.p, said.n, "web.pem", 7));
+	files_free(&files);
+	issued_free(&one);
+	buf_free(&said);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(warnings_have_their_days),
 		cmocka_unit_test(each_warning_is_said_once),
+		cmocka_unit_test(what_several_doors_show_is_said_once),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -589,6 +589,59 @@ test_refused_changes(void **state)
 	world_compare(&w);
 }
 
+/*
+ * What became of a recipient is on its way to the disk when somebody changes the message:
+ * nothing older is written behind it.
+ */
+static void
+test_changes_behind_what_is_on_its_way(void **state)
+{
+	static const char *const verbs[] = { "retry", "hold", "release" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(verbs); i++) {
+		size_t first = w.count;
+		uint64_t id = world_store(&w, "s@sender.test", "taken@far.test x@other.test");
+
+		allow_bytes(0);
+		world_answer(&w, first, "250 ok");
+		world_answer(&w, first + 1, "451 4.3.0 not now");
+		world_run(&w, 20);
+		assert_case(ask_id(verbs[i], id) == -1, i, verbs[i]);
+		allow_bytes(RLIM_INFINITY);
+		for (size_t n = first + 2; n < w.count; n++)
+			world_answer(&w, n, "451 4.3.0 not now");
+		world_run(&w, 2 * SECOND);
+		world_compare(&w);
+		assert_int_equal(ask_id("hold", id), 1);
+	}
+}
+
+/* The same of a failure by command: whoever has it is not told of as one who has not. */
+static void
+test_bounce_behind_what_is_on_its_way(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "taken@far.test x@other.test");
+	struct slice report;
+
+	(void)state;
+	world_answer(&w, 1, "451 4.3.0 not now");
+	world_run(&w, 20);
+	allow_bytes(0);
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 20);
+	assert_int_equal(ask_id("bounce", id), -1);
+	allow_bytes(RLIM_INFINITY);
+	world_run(&w, 20 * SECOND);
+	report = world_text(&w, world_own(&w));
+	assert_true(memmem(report.p, report.n, "x@other.test", 12) != NULL);
+	assert_true(memmem(report.p, report.n, "taken@far.test", 14) == NULL);
+	world_answer(&w, 2, "250 ok");
+	world_run(&w, 20);
+	world_compare(&w);
+	assert_int_equal(queue_messages(w.queue), 0);
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -600,7 +653,8 @@ main(void)
 		T(test_selection_of_open_ones),
 		T(test_long_list), T(test_question_within_a_list), T(test_show), T(test_retry), T(test_hold_and_release),
 		T(test_drop), T(test_drop_and_list_at_once), T(test_hold_all),
-		T(test_refused_changes),
+		T(test_refused_changes), T(test_changes_behind_what_is_on_its_way),
+		T(test_bounce_behind_what_is_on_its_way),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

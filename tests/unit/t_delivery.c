@@ -53,6 +53,7 @@ static struct world {
 	struct guest    *guests[40];
 	bool             raised;        /* 192.0.2.9 is dead otherwise */
 	size_t           connects;
+	size_t           barred;        /* this one of them cannot be begun; 0: none */
 	unsigned         asked;         /* the last octet of the newest address that was asked for */
 	char             tried[200];    /* all of them: " 11 12" */
 	const char      *greeting;      /* NULL: a friendly one */
@@ -225,6 +226,10 @@ map(void *arg, struct peer *p)
 		w.connects++;
 		w.asked = p->ip.bytes[3];
 		snprintf(w.tried + n, sizeof w.tried - n, " %u", w.asked);
+	}
+	if (w.barred != 0 && w.connects == w.barred) {
+		*p = (struct peer){ .path = "/nowhere/x.sock" };
+		return;
 	}
 	p->port = p->port != SMTP ? w.web_port : p->ip.bytes[3] != 9 || w.raised ? w.smtp_port : 1;
 	assert_true(ip_parse(S("127.0.0.1"), &p->ip));
@@ -896,8 +901,27 @@ a_host_that_does_not_answer_is_left_alone(void **state)
 	close_house(&h);
 }
 
+/* In clear text is one host asked, whose TLS broke, and no other: also when he cannot be asked any more. */
+static void
+the_next_host_gets_tls_again(void **state)
+{
+	struct house h;
+
+	(void)state;
+	open_house(&h, "a.test MX 10 mx.a.test\na.test MX 20 mx2.a.test\nmx.a.test A 192.0.2.1\n"
+	    "mx2.a.test A 192.0.2.2\n");
+	w.mute = "HANDSHAKE", w.mute_below = 1, w.barred = 2;
+	assert_true(slice_starts(deliver(&h, false), S("2.0.0")));
+	assert_string_equal(w.tried, " 1 1 2");
+	assert_slice(h.result.tls, "TLSv1.3");
+	close_house(&h);
+}
+
 #define MX_FIVE "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\na.test MX 30 mx3.a.test\n" \
     "a.test MX 40 mx4.a.test\na.test MX 50 mx5.a.test\nmx1.a.test A 192.0.2.11\nmx2.a.test A 192.0.2.12\n" \
+    "mx3.a.test A 192.0.2.13\nmx4.a.test A 192.0.2.14\nmx5.a.test A 192.0.2.15\n"
+#define MX_EVEN "a.test MX 10 mx1.a.test\na.test MX 10 mx2.a.test\na.test MX 10 mx3.a.test\n" \
+    "a.test MX 10 mx4.a.test\na.test MX 10 mx5.a.test\nmx1.a.test A 192.0.2.11\nmx2.a.test A 192.0.2.12\n" \
     "mx3.a.test A 192.0.2.13\nmx4.a.test A 192.0.2.14\nmx5.a.test A 192.0.2.15\n"
 #define MX_TWELVE "a.test MX 10 mx1.a.test\na.test MX 20 mx2.a.test\n" \
     "mx1.a.test A 192.0.2.11\nmx1.a.test A 192.0.2.12\nmx1.a.test A 192.0.2.13\nmx1.a.test A 192.0.2.14\n" \
@@ -972,6 +996,29 @@ an_attempt_has_an_end(void **state)
 	assert_true(slice_starts(deliver(&h, false), S("4.4.1 nobody answered there")));
 	assert_non_null(memmem(h.result.story.p, h.result.story.n, "not-tried mx=mx.a.test why=", 27));
 	close_house(&h);
+}
+
+/* Equal hosts stand in an order drawn by lot, but in the same one until all had their turn. */
+static void
+equal_hosts_have_their_turn_too(void **state)
+{
+	static const char order[] = " 11 12 13 14 15";
+	struct house h;
+
+	(void)state;
+	for (int round = 0; round < 5; round++) {
+		w.tried[0] = '\0';
+		w.mute = "EHLO", w.mute_below = 15;
+		open_house(&h, MX_EVEN);
+		for (int i = 0; i < 3; i++) {
+			hand_over(&h, false);
+			run_for(10 * MINUTE);
+		}
+		assert_int_equal(strlen(w.tried), strlen(order) + 3);   /* and the first of them once more */
+		for (const char *one = order; *one != '\0'; one += 3)
+			assert_non_null(memmem(w.tried, strlen(w.tried), one, 3));
+		close_house(&h);
+	}
 }
 
 /* It is as good as one that broke: counted, named, and without a policy the mail goes in clear (F6.6). */
@@ -1183,6 +1230,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_host_that_refuses_is_told_of, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_host_that_does_not_answer_is_left_alone, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_attempt_has_an_end, setup, teardown),
+		cmocka_unit_test_setup_teardown(equal_hosts_have_their_turn_too, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_next_host_gets_tls_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_handshake_that_hangs_has_failed, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_session_without_a_policy_is_counted, setup, teardown),
 		cmocka_unit_test_setup_teardown(an_enforced_policy_is_fetched_kept_and_obeyed, setup, teardown),

@@ -385,8 +385,8 @@ evaluations(void **state)
 static void
 a_flawed_from_is_a_permerror(void **state)
 {
-	static const enum from_flaw flaws[] = { FROM_NONE, FROM_FIELDS, FROM_DOMAINS, FROM_MANY,
-	    FROM_UNPARSABLE };
+	static const enum from_flaw flaws[] = { FROM_NONE, FROM_NOBODY, FROM_FIELDS, FROM_DOMAINS,
+	    FROM_MANY, FROM_UNPARSABLE };
 
 	(void)state;
 	for (size_t i = 0; i < COUNT(flaws); i++) {

@@ -341,6 +341,32 @@ answers_from_the_wire(void **state)
 	assert_slice(f->records[0].data, "z");
 }
 
+/* 600 of them: what has no place is left out, as it is of an answer from a zone. */
+static void
+of_a_long_answer_some_records_are_kept(void **state)
+{
+	static const char head[] = HEAD("\x80", "\0"), address[] = "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xc0\0\2\1";
+	struct buf packet = BUF(1 << 16);
+	const struct fact *f;
+
+	(void)state;
+	buf_add(&packet, S(head));
+	packet.p[6] = 600 >> 8;
+	packet.p[7] = 600 & 255;
+	for (int i = 0; i < 600; i++)
+		buf_add(&packet, S(address));
+	fact(&facts, S("x.test"), RR_A);
+	wire_read(&facts, facts_next_wanted(&facts), buf_slice(&packet));
+	f = fact(&facts, S("x.test"), RR_A);
+	assert_int_equal(f->answer, ANSWER_FOUND);
+	assert_int_equal(f->count, 512);
+	assert_int_equal(f->left_out, 88);
+	fact(&facts, S("x.test"), RR_TXT);      /* one may stand behind the 512th */
+	wire_read(&facts, facts_next_wanted(&facts), buf_slice(&packet));
+	assert_int_equal(fact(&facts, S("x.test"), RR_TXT)->answer, ANSWER_BROKEN);
+	buf_free(&packet);
+}
+
 static void
 records_can_be_shown(void **state)
 {
@@ -486,6 +512,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_record_of_a_case_is_the_case, setup, teardown),
 		cmocka_unit_test_setup_teardown(data_of_a_record_as_text_and_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(answers_from_the_wire, setup, teardown),
+		cmocka_unit_test_setup_teardown(of_a_long_answer_some_records_are_kept, setup, teardown),
 		cmocka_unit_test(records_can_be_shown),
 		cmocka_unit_test_setup_teardown(odd_bytes_of_a_label_are_escaped, setup, teardown),
 		cmocka_unit_test_setup_teardown(broken_packets_are_broken_answers, setup, teardown),

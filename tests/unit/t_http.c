@@ -144,6 +144,10 @@ what_never_ends_is_refused(void **state)
 	memcpy(text, "GET /", 5);
 	memcpy(text + HTTP_TARGET_MOST + 100, " HTTP/1.1\r\n" HEAD "\r\n", sizeof " HTTP/1.1\r\n" HEAD "\r\n");
 	assert_int_equal(reading_of(slice_of(text, HTTP_TARGET_MOST + 200), &r), 414);
+	for (size_t i = 0; i < HTTP_HEAD_MOST; i++)     /* empty lines before it count too (RFC 9112 2.2) */
+		text[i] = "\r\n"[i % 2];
+	assert_int_equal(reading_of(slice_of(text, HTTP_HEAD_MOST - 1), &r), HTTP_MORE);
+	assert_int_equal(reading_of(slice_of(text, HTTP_HEAD_MOST), &r), 431);
 	test_free(text);
 }
 

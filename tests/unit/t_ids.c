@@ -84,6 +84,28 @@ a_later_program_gives_later_names(void **state)
 	}
 }
 
+/* There is no room for another file, and segments that are there still take mail. */
+static void
+a_crash_on_a_full_disk_gives_no_name_again(void **state)
+{
+	struct clock clock = clock_virtual(NOON);
+	uint64_t newest = 0;
+	char path[80];
+	struct lease l;
+	struct ids ids;
+
+	(void)state;
+	begin(&l, &clock);
+	lease_end(&l);
+	snprintf(path, sizeof path, "%s/ids.new", dir);
+	assert_true(dir_make(path, 0700, NULL));
+	for (int start = 0; start < 4; start++) {
+		begin(&l, &clock);
+		ids_begin(&ids, &clock, 3, l.bound);
+		give(&ids, NAMES, &newest);
+	}
+}
+
 /* One process dies, another gets its slot while the clock stands or goes back. */
 static void
 who_gets_a_slot_goes_on_behind_the_one_before(void **state)
@@ -222,16 +244,72 @@ nonsense_in_the_bound_breaks_nobody(void **state)
 	}
 }
 
+/* Nor does the master write it down for those who come after: their time is the clock's. */
+static void
+nonsense_in_the_bound_ends_with_the_program(void **state)
+{
+	static const int64_t nonsense[] = { INT64_MAX, INT64_MIN, -1, INT64_C(1) << 41 };
+	struct clock clock = clock_virtual(NOON);
+	struct lease l;
+	struct ids ids;
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(nonsense); i++) {
+		begin(&l, &clock);
+		atomic_store(&l.bound->newest, nonsense[i]);
+		atomic_store(&l.bound->end, nonsense[i]);
+		clock.now += DAY;
+		assert_true(lease_renew(&l, &clock, NULL));
+		assert_true(written() > ids_now(&clock));
+		lease_end(&l);
+		clock.now += DAY;
+		begin(&l, &clock);
+		ids_begin(&ids, &clock, 3, l.bound);
+		assert_true(ids_time(ids_next(&ids)) == clock.now);
+		lease_end(&l);
+	}
+}
+
+/* No name has such a time, so nobody wrote it. */
+static const char *const rotten[] = {
+	"", "-1\n", "2199023255552\n", "9223372036854775807\n", "99999999999999999999\n",
+	"1000000000000000000000000000000000000000\n",
+};
+
+static void
+what_rotted_is_as_what_is_not_there(void **state)
+{
+	struct clock clock = clock_virtual(NOON);
+	char path[80];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/ids", dir);
+	for (size_t i = 0; i < COUNT(rotten); i++) {
+		struct lease l;
+		struct ids ids;
+
+		assert_true(file_replace(path, slice(rotten[i]), 0600, NULL));
+		begin(&l, &clock);
+		ids_begin(&ids, &clock, 3, l.bound);
+		assert_case(ids_time(ids_next(&ids)) == clock.now, i, rotten[i]);
+		assert_true(written() < ids_now(&clock) + DAY);
+		lease_end(&l);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(a_later_program_gives_later_names, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_crash_on_a_full_disk_gives_no_name_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(who_gets_a_slot_goes_on_behind_the_one_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(no_name_passes_the_end_on_the_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(without_a_disk_names_go_on, setup, teardown),
 		cmocka_unit_test_setup_teardown(names_pass_those_that_live, setup, teardown),
 		cmocka_unit_test(nonsense_in_the_bound_breaks_nobody),
+		cmocka_unit_test_setup_teardown(nonsense_in_the_bound_ends_with_the_program, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_rotted_is_as_what_is_not_there, setup, teardown),
 	};
 
 	return cmocka_run_group_tests_name("ids", tests, NULL, NULL);

@@ -61,6 +61,7 @@ static const struct {
 	{ "permerror", "from-nobody", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-fields", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-domains", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
+	{ "permerror", "from-many", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-unparsable", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "permerror", "from-fields sealer", "reject 550 5.6.0", "reject 550 5.6.0", "reject 550 5.6.0" },
 	{ "fail none>none", "from-addresses", "accept", "accept", "accept" },           /* RFC 5322 3.6.2 */

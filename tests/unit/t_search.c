@@ -29,15 +29,18 @@ the_next_one_begins_there(void **state)
 
 	(void)state;
 	assert_int_equal(left_off_at(&l, S("a.test"), 20), 0);
-	left_off_note(&l, S("a.test"), 3);
-	left_off_note(&l, S("b.test"), 19);
+	left_off_note(&l, S("a.test"), 3, 7);
+	left_off_note(&l, S("b.test"), 19, 7);
 	assert_int_equal(left_off_at(&l, S("a.test"), 20), 3);
 	assert_int_equal(left_off_at(&l, S("b.test"), 20), 19);
 	assert_int_equal(left_off_at(&l, S("b.test"), 7), 5);   /* it has fewer hosts by now */
 	assert_int_equal(left_off_at(&l, S("b.test"), 0), 0);
-	left_off_note(&l, S("c.test"), 0);
-	left_off_note(&l, S("a.test"), 0);
+	assert_int_equal(left_off_seed(&l, S("a.test"), 99), 7);
+	assert_int_equal(left_off_seed(&l, S("c.test"), 99), 99);
+	left_off_note(&l, S("c.test"), 0, 7);
+	left_off_note(&l, S("a.test"), 0, 7);
 	assert_int_equal(left_off_at(&l, S("a.test"), 20), 0);
+	assert_int_equal(left_off_seed(&l, S("a.test"), 99), 99);       /* drawn anew, as ever */
 	assert_int_equal(left_off_at(&l, S("b.test"), 20), 19);
 }
 
@@ -53,7 +56,7 @@ strangers_begin_with_the_first(void **state)
 	for (unsigned i = 0; i < 4 * LEFT_OFF_MOST; i++) {
 		snprintf(name, sizeof name, "d%u.test", i);
 		assert_case(left_off_at(&l, slice(name), 100) == 0, i, name);
-		left_off_note(&l, slice(name), 1 + i % 50);
+		left_off_note(&l, slice(name), 1 + i % 50, 7);
 		assert_case(left_off_at(&l, slice(name), 100) == 1 + i % 50, i, name);
 	}
 	for (unsigned i = 0; i < 4 * LEFT_OFF_MOST; i++) {

@@ -989,7 +989,7 @@ test_adoption_of_nothing(void **state)
 static bool
 change_it(void *arg, const struct found *f)
 {
-	queue_change(w.queue->spool, *(const enum queue_verb *)arg, f);
+	queue_change(w.queue->spool, *(const enum queue_verb *)arg, f, NULL);
 	return true;
 }
 
@@ -1551,7 +1551,8 @@ main(void)
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
-		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits), T(test_rules_hold), T(test_a_report_waits_for_the_recipients),
+		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
+		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
 		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
 		T(test_long_names_in_several_reports), T(test_random_lives),
 	};

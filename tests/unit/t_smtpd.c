@@ -921,6 +921,12 @@ test_texts(void **state)
 		{ "From: a@b.test\r\n\r\n\0\r\n", "550 5.6.0", false },
 		{ "", NULL, true },
 		{ "\r\nbody only\r\n", NULL, true },
+		/* a client of ours is not judged, but told what nobody could sign for */
+		{ "From: a@b.test\r\nFrom: a@b.test\r\n", "550 5.6.0", false },
+		{ "From: a@b.test, a@c.test\r\n", "550 5.6.0", false },
+		{ "From: Nobody:;\r\n", "550 5.6.0", false },
+		{ "From: a@b.test, c@b.test\r\n", NULL, true },
+		{ "From:\r\n", NULL, true },
 	};
 	static const size_t nul = 3;
 
@@ -983,6 +989,31 @@ test_tls_required_no(void **state)
 		say(&c, text);
 		run(100);
 		assert_case(stores[0].envelope.tls_optional == cases[i].optional, i, cases[i].field);
+		leave(&c);
+	}
+}
+
+/* What says so itself; people's mail says nothing. */
+static void
+test_bulk(void **state)
+{
+	static const struct { const char *field; bool bulk; } cases[] = {
+		{ "Precedence: bulk\r\n", true }, { "PRECEDENCE : List \r\n", true },
+		{ "Precedence: junk\r\n", true }, { "Precedence: first-class\r\n", false },
+		{ "List-Id: <a.list.test>\r\n", true }, { "List-Idea: x\r\n", false }, { "", false },
+	};
+
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct client c;
+		char text[200];
+
+		teardown(state);
+		setup(state);
+		connect_from(&c, "192.0.2.1");
+		snprintf(text, sizeof text, HELLO MAIL "DATA\r\nFrom: s@sender.test\r\n%s\r\n.\r\n", cases[i].field);
+		say(&c, text);
+		run(100);
+		assert_case(stores[0].envelope.bulk == cases[i].bulk, i, cases[i].field);
 		leave(&c);
 	}
 }
@@ -1056,7 +1087,6 @@ test_drain(void **state)
 
 /* --- intake alone ------------------------------------------------------------------------------------------------ */
 
-/* Pieces of every length make the same message. */
 /* What we put in front of it later must not make it a message that we cannot read ourselves. */
 static void
 test_intake_counts_fields(void **state)
@@ -1087,6 +1117,7 @@ test_intake_counts_fields(void **state)
 	buf_free(&text);
 }
 
+/* Pieces of every length make the same message. */
 static void
 test_intake_pieces(void **state)
 {
@@ -1248,7 +1279,7 @@ main(void)
 		T(test_no_queue_yet), T(test_client_goes), T(test_large_message), T(test_no_space),
 		T(test_file_goes_with_its_queue), T(test_file_is_given_back), T(test_too_large),
 		T(test_recipients), T(test_rates), T(test_rate_spans), T(test_connections), T(test_texts),
-		T(test_forged_results), T(test_received_spf), T(test_tls_required_no), T(test_idle), T(test_drain),
+		T(test_forged_results), T(test_received_spf), T(test_tls_required_no), T(test_bulk), T(test_idle), T(test_drain),
 		T(test_witness), T(test_witness_of_a_flood), T(test_witness_without_a_queue),
 		T(test_intake_counts_fields), T(test_intake_pieces), T(test_intake_header_too_large), T(test_intake_hashes),
 		T(test_intake_file), T(test_intake_full_disk),

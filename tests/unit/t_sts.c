@@ -782,6 +782,13 @@ static const struct { const char *address; bool here, outside; } reaches[] = {
 	{ "172.31.255.255", false, false },
 	{ "172.32.0.1", true, true },
 	{ "192.168.0.1", false, false },
+	{ "192.0.0.8", false, false },                          /* RFC 6890 2.2.2 */
+	{ "192.0.1.1", true, true },
+	{ "198.18.0.1", false, false },
+	{ "198.19.255.255", false, false },
+	{ "198.20.0.1", true, true },
+	{ "64:ff9b:1::a00:1", false, false },                   /* RFC 8215 */
+	{ "64:ff9b:2::a00:1", true, true },
 	{ "fc00::1", false, false },
 	{ "fd12:3456::1", false, false },
 	{ "fec0::1", false, false },

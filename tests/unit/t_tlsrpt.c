@@ -318,7 +318,12 @@ static const struct { const char *json; bool ok; const char *text, *notes; } rec
 	{ "{\"policies\":[]}", false, "", "" },
 	{ "\xef\xbb\xbf{\"policies\":{}}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
 	{ "{\"policies\":{}}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
-	{ "{\"policies\":[{\"summary\":7}]}", true, "(no organization)\n(no domain)  0 good, 0 failed\n", "" },
+	{ "{\"policies\":[{\"summary\":7}]}", true, "(no organization)\n(no domain)  0 good, 0 failed\n",
+	  "summary is no object\n" },
+	{ "{\"organization-name\":7,\"contact-info\":null,\"policies\":[{\"policy\":{\"policy-domain\":\"a.test\","
+	  "\"policy-string\":5,\"mx-host\":[\"h\",1]},\"failure-details\":\"none\"}]}", true,
+	  "(no organization)\na.test  0 good, 0 failed\n", "organization-name is no text\n"
+	  "failure-details of a.test is no list\npolicy-string of a.test is no list\nmx-host of a.test is no text\n" },
 	{ "{\"policies\":[{}],\"policies\":[{}]}", false, "", "" },                 /* RFC 7493 2.3 */
 	{ "{\"organization-name\":\"x\\u001b[2J\",\"policies\":[{\"policy\":{\"policy-type\":\"new\","
 	  "\"policy-string\":\"one\",\"policy-domain\":\"a.test\",\"mx-host\":\"h\"},\"summary\":"
@@ -358,6 +363,37 @@ reports_of_others(void **state)
 		}
 		buf_free(&text);
 	}
+}
+
+/* Whatever stands in them: a line for each, and none of them broken. */
+static void
+notes_have_room_for_long_names(void **state)
+{
+	struct buf json = BUF(1 << 20);
+	struct slice notes, line;
+	struct tlsrpt_report r;
+	size_t lines = 0;
+
+	(void)state;
+	buf_add(&json, S("{\"policies\":[{\"policy\":{\"policy-domain\":\""));
+	for (size_t i = 0; i < TLSRPT_WORD_MOST + 1; i++)
+		buf_add(&json, S("\\u0001"));
+	buf_add(&json, S("\"},\"failure-details\":[1"));
+	for (size_t i = 1; i < TLSRPT_NOTES_MOST + 5; i++)
+		buf_add(&json, S(",1"));
+	buf_add(&json, S("]}]}"));
+	assert_true(tlsrpt_report_read(&r, buf_slice(&json), arena, NULL));
+	notes = r.notes;
+	while (slice_cut(&notes, '\n', &line)) {
+		const char *end = lines == 0 ? "policy-domain is cut after 2000 octets" : "\\x01 is none at place ";
+
+		lines += line.n > 0;
+		assert_case(line.n == 0 || lines > TLSRPT_NOTES_MOST ||
+		    memmem(line.p, line.n, end, strlen(end)) != NULL, lines, "a note");
+	}
+	assert_int_equal(lines, TLSRPT_NOTES_MOST + 1);
+	assert_true(slice_endsi(r.notes, S("and 6 more like these\n")));
+	buf_free(&json);
 }
 
 static void
@@ -544,6 +580,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_was_written_is_read, setup, teardown),
 		cmocka_unit_test_setup_teardown(odd_bytes_stay_json, setup, teardown),
 		cmocka_unit_test_setup_teardown(reports_of_others, setup, teardown),
+		cmocka_unit_test_setup_teardown(notes_have_room_for_long_names, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_too_much_is_told, setup, teardown),
 		cmocka_unit_test_setup_teardown(addresses_in_uris, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_letter_as_rfc_8460_5_3_has_it, setup, teardown),

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: ISC */
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "base/clock.h"
+#include "base/file.h"
 #include "lab/written.h"
 #include "unit.h"
 
@@ -94,12 +98,73 @@ a_file_that_is_not_there_is_told(void **state)
 	files_free(&files);
 }
 
+/* What no text of a scenario can say goes as it is: a file is the message, to the octet. */
+static void
+a_file_is_sent_to_the_octet(void **state)
+{
+	static const char text[] = "Subject: x\n\na\0b\r\nc\rd\n";
+	const struct written_by by = { 42, 0, 1 };
+	char path[] = "/tmp/t_written.XXXXXX", send[100];
+	struct files files = { 0 };
+	struct arena *arena = arena_new(MEMORY);
+	struct scenario *sc;
+	struct written w;
+	struct error why;
+	int fd = mkstemp(path);
+
+	(void)state;
+	assert_int_not_equal(fd, -1);
+	assert_true(file_write(fd, slice_of(text, sizeof text - 1), &why));
+	close(fd);
+	snprintf(send, sizeof send, "x@a.test to y@b.test file \"%s\"", path);
+	sc = read_scenario(&files, send);
+	assert_true(written_make(&w, statement_find(sc->first, LAB_SEND), &by, arena, &why));
+	assert_true(slice_eq(w.text, S("Subject: x\r\n\r\na\0b\r\nc\rd\r\n")));
+	unlink(path);
+	arena_free(arena);
+	scenario_free(sc);
+	files_free(&files);
+}
+
+/* With the line ends of the wire it is longer: nothing of it is cut in silence. */
+static void
+a_file_that_is_too_long_is_told(void **state)
+{
+	const struct written_by by = { 42, 0, 1 };
+	char path[] = "/tmp/t_written.XXXXXX", send[100], *lines = test_malloc(WRITTEN_MOST - 1);
+	struct files files = { 0 };
+	struct arena *arena = arena_new(2 * (size_t)WRITTEN_MOST);
+	struct scenario *sc;
+	struct written w;
+	struct error why;
+	int fd = mkstemp(path);
+
+	(void)state;
+	memset(lines, 'a', WRITTEN_MOST - 1);
+	for (size_t i = 1; i < 10; i++)
+		lines[i * 1000] = '\n';
+	assert_int_not_equal(fd, -1);
+	assert_true(file_write(fd, slice_of(lines, WRITTEN_MOST - 1), &why));
+	close(fd);
+	snprintf(send, sizeof send, "x@a.test to y@b.test file \"%s\"", path);
+	sc = read_scenario(&files, send);
+	assert_false(written_make(&w, statement_find(sc->first, LAB_SEND), &by, arena, &why));
+	assert_string_equal(why.text, "the message is too long");
+	unlink(path);
+	test_free(lines);
+	arena_free(arena);
+	scenario_free(sc);
+	files_free(&files);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_message_is_written),
 		cmocka_unit_test(a_file_that_is_not_there_is_told),
+		cmocka_unit_test(a_file_is_sent_to_the_octet),
+		cmocka_unit_test(a_file_that_is_too_long_is_told),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
