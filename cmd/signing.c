@@ -129,8 +129,8 @@ check_lines(struct signing *s, const char *command)
 	const char *flaw = unfit_line(buf_slice(&s->message), &line);
 
 	if (flaw != NULL)
-		complaint("chainmail %s: line %u %s, which no SMTP server takes: nothing was signed", command, line,
-		    flaw);
+		complaint("chainmail %s: line %u %s, which no SMTP server takes: nothing was signed",
+		    command, line, flaw);
 	return flaw != NULL ? EX_DATAERR : 0;
 }
 
