@@ -301,27 +301,34 @@ verdict_results(const struct verdict *v, const struct verdict_question *q, struc
 
 /* --- what stays ------------------------------------------------------------------------------ */
 
-/* Version 1 had no `org`, and in `dmarc` a result of our own clients' mail too. */
-enum { RECORD_VERSION = 2 };
+/*
+ * Version 1 had no `org`, and in `dmarc` a result of our own clients' mail too; version
+ * 2 had `dmarc` where `proved` stands, with NONE for their mail and for no policy.
+ */
+enum { RECORD_VERSION = 3 };
 
 struct verdict_record
 verdict_record(const struct verdict *v, struct slice results)
 {
 	return (struct verdict_record){ .arc = v->arc.result, .sets = v->arc.count,
-	    .dmarc = v->dmarc.result,
+	    .proved = dmarc_author_proved(&v->dmarc),
 	    .asked = v->dmarc.policy_domain.n > 0 ? v->dmarc.policy : DMARC_P_NONE,
 	    .action = v->decision.action, .author = v->from.domain,
 	    .org = v->dmarc.walk.org, .results = results };
 }
 
+struct verdict_record
+verdict_record_own(void)
+{
+	return (struct verdict_record){ .arc = ARC_NONE, .asked = DMARC_P_NONE, .proved = true };
+}
+
 bool
 verdict_misuses(const struct verdict_record *r, struct slice own)
 {
-	bool unproven = r->dmarc != DMARC_NONE && r->dmarc != DMARC_PASS;
-
 	/* Where the walk found nothing, rather too much is taken for one organization. */
-	return unproven && r->author.n > 0 &&
-	    domain_within(own, r->org.n > 0 ? r->org : domain_tail(r->author, 2));
+	return !r->proved && (r->author.n == 0 ||
+	    domain_within(own, r->org.n > 0 ? r->org : domain_tail(r->author, 2)));
 }
 
 void
@@ -330,7 +337,7 @@ verdict_pack(const struct verdict_record *r, struct buf *b)
 	pack_u8(b, RECORD_VERSION);
 	pack_u8(b, r->arc);
 	pack_u8(b, (uint8_t)r->sets);
-	pack_u8(b, r->dmarc);
+	pack_u8(b, r->proved);
 	pack_u8(b, (uint8_t)r->asked);
 	pack_u8(b, r->action);
 	pack_slice(b, r->author);
@@ -338,26 +345,65 @@ verdict_pack(const struct verdict_record *r, struct buf *b)
 	pack_slice(b, r->org);
 }
 
+static bool
+proof_is_good(unsigned version, unsigned proof)
+{
+	return proof <= (version > 2 ? 1 : DMARC_PERMERROR);
+}
+
+/* Of older records: as it was taken then. */
+static bool
+was_proved(unsigned version, unsigned proof)
+{
+	return version > 2 ? proof : version == 1 || proof == DMARC_NONE || proof == DMARC_PASS;
+}
+
 bool
 verdict_unpack(struct verdict_record *r, struct slice bytes)
 {
 	struct unpack u = { .left = bytes };
 	unsigned version = unpack_u8(&u), arc = unpack_u8(&u), sets = unpack_u8(&u);
-	unsigned dmarc = unpack_u8(&u), asked = unpack_u8(&u), action = unpack_u8(&u);
+	unsigned proof = unpack_u8(&u), asked = unpack_u8(&u), action = unpack_u8(&u);
 
-	*r = (struct verdict_record){ .sets = sets };
+	*r = (struct verdict_record){ .sets = sets, .proved = was_proved(version, proof) };
 	r->author = unpack_slice(&u);
 	r->results = unpack_slice(&u);
 	if (version > 1)
 		r->org = unpack_slice(&u);
-	else
-		dmarc = DMARC_NONE;
 	if (!unpack_done(&u) || version < 1 || version > RECORD_VERSION || arc > ARC_FAIL ||
-	    dmarc > DMARC_PERMERROR || asked > DMARC_P_REJECT || action > POLICY_DEFER)
+	    !proof_is_good(version, proof) || asked > DMARC_P_REJECT || action > POLICY_DEFER)
 		return false;
 	r->arc = (enum arc_result)arc;
-	r->dmarc = (enum dmarc_result)dmarc;
 	r->asked = (enum dmarc_policy)asked;
 	r->action = (enum policy_action)action;
 	return true;
+}
+
+/* --- what stood there before ------------------------------------------------------------------ */
+
+static bool
+has_passed(const struct authres *saw, const char *method, const char *property, struct slice author)
+{
+	for (const struct authres_result *r = NULL; (r = authres_find(saw, method, r)) != NULL; ) {
+		struct slice domain = authres_value(r, property);
+
+		if (slice_find(domain, '@') < domain.n)
+			domain = slice_skip(domain, slice_find(domain, '@') + 1);
+		if (slice_eqi(r->result, S("pass")) && domain.n > 0 && domain_within(author, domain))
+			return true;
+	}
+	return false;
+}
+
+bool
+verdict_was_unproved(const struct authres *saw, struct slice author)
+{
+	const struct authres_result *dmarc = authres_find(saw, "dmarc", NULL);
+
+	if (dmarc == NULL || !slice_eqi(authres_value(dmarc, "header.from"), author))
+		return false;
+	if (slice_eqi(dmarc->result, S("pass")) || slice_eqi(dmarc->result, S("fail")))
+		return slice_eqi(dmarc->result, S("fail"));
+	return !has_passed(saw, "dkim", "header.d", author) &&
+	    !has_passed(saw, "spf", "smtp.mailfrom", author);
 }

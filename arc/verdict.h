@@ -83,23 +83,32 @@ void verdict_results(const struct verdict *, const struct verdict_question *, st
 struct verdict_record {
 	enum arc_result arc;            /* at arrival: cv= of a seal of ours */
 	unsigned        sets;
-	enum dmarc_result dmarc;        /* NONE also of mail of our own clients: it is not judged */
 	enum dmarc_policy asked;        /* p= that applies, after t= */
 	enum policy_action action;
-	struct slice    author;         /* the Author Domain, or empty */
+	bool            proved;         /* the author: by what passed, or one of our own clients sent it */
+	struct slice    author;         /* the Author Domain, or empty: none or several, never proved */
 	struct slice    org;            /* its Organizational Domain, or empty: not found out */
 	struct slice    results;        /* payload of Authentication-Results, our id in front */
 };
 
 struct verdict_record verdict_record(const struct verdict *, struct slice results);
+/* What an own message has: nobody is to be proved. */
+struct verdict_record verdict_record_own(void);
 /*
  * Nothing proved the author, and `own` could be aligned with him (RFC 9989 4.4): a
  * signature by that domain of ours, or an envelope sender in it, would make the next
- * receiver believe that the author wrote this.
+ * receiver believe that the author wrote this.  Where no author can be read, the next
+ * reader may find any there.
  */
 bool verdict_misuses(const struct verdict_record *, struct slice own);
 void verdict_pack(const struct verdict_record *, struct buf *);
 /* Slices point into the bytes. False: no record. */
 bool verdict_unpack(struct verdict_record *, struct slice);
+
+/*
+ * Results of ours that stand on a message when it comes by again: do they name this
+ * Author Domain, and nothing that proved it?
+ */
+bool verdict_was_unproved(const struct authres *, struct slice author);
 
 #endif

@@ -368,6 +368,26 @@ dmarc_evaluate(struct dmarc *d, const struct dmarc_question *q, struct facts *fa
 	return true;
 }
 
+/* No record is needed to know that it speaks for the author. */
+static bool
+is_above_author(const struct dmarc_identifier *id, struct slice author)
+{
+	return may_prove(id) && id->identity.evidence == DMARC_PROVEN &&
+	    domain_within(author, id->identity.domain);
+}
+
+bool
+dmarc_author_proved(const struct dmarc *d)
+{
+	bool proved = is_above_author(&d->spf, d->author);
+
+	if (d->author.n == 0 || d->result == DMARC_PASS || d->result == DMARC_FAIL)
+		return d->result == DMARC_PASS;
+	for (size_t i = 0; i < d->dkim_count; i++)
+		proved |= is_above_author(&d->dkim[i], d->author);
+	return proved;
+}
+
 const char *
 dmarc_result_name(enum dmarc_result result)
 {

@@ -108,6 +108,13 @@ struct dmarc {
  */
 bool dmarc_evaluate(struct dmarc *, const struct dmarc_question *, struct facts *);
 
+/*
+ * Behind it: does the Author Domain stand behind this message?  With a policy that is
+ * a pass; without one, or when it could not be looked up, what passed must be of the
+ * Author Domain itself or of one above it: that is known without asking.
+ */
+bool dmarc_author_proved(const struct dmarc *);
+
 const char *dmarc_result_name(enum dmarc_result);       /* as in RFC 8601 2.7 */
 
 /*

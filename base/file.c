@@ -147,6 +147,13 @@ file_rename(const char *from, const char *to, struct error *why)
 }
 
 bool
+file_exchange(const char *one, const char *other, struct error *why)
+{
+	return renameat2(AT_FDCWD, one, AT_FDCWD, other, RENAME_EXCHANGE) == 0 ||
+	    error_sys(why, "cannot exchange %s and %s", one, other);
+}
+
+bool
 file_remove(const char *path, struct error *why)
 {
 	return unlink(path) == 0 || errno == ENOENT || error_sys(why, "cannot remove %s", path);
@@ -177,6 +184,16 @@ dir_flush(const char *path, struct error *why)
 	ok = fsync(fd) == 0 || error_sys(why, "cannot flush %s", path);
 	close(fd);
 	return ok;
+}
+
+bool
+dir_flush_name(const char *path, struct error *why)
+{
+	char parent[PATH_BYTES];
+
+	if ((size_t)snprintf(parent, sizeof parent, "%s/..", path) >= sizeof parent)
+		return error_set(why, "the name %.60s is too long", path);
+	return dir_flush(parent, why);
 }
 
 static bool

@@ -36,6 +36,8 @@ void file_hasten(int fd, off_t at, off_t n);
 bool file_replace(const char *path, struct slice, mode_t, struct error *why);
 
 bool file_rename(const char *from, const char *to, struct error *why); /* not yet durable */
+/* Each has the other's name, in one step.  EINVAL in `why`: that file system cannot do it. */
+bool file_exchange(const char *one, const char *other, struct error *why);
 bool file_remove(const char *path, struct error *why);  /* what is not there is fine */
 
 /* Only one process has it, until the descriptor in *fd_r is closed; -1 there when it fails. */
@@ -43,6 +45,7 @@ bool dir_lock(const char *path, int *fd_r, struct error *why);
 /* A directory that is there afterwards, with its parents. */
 bool dir_make(const char *path, mode_t, struct error *why);
 bool dir_flush(const char *path, struct error *why);    /* names in it are durable */
+bool dir_flush_name(const char *path, struct error *why);       /* its own name is */
 /* Remove a whole tree; what is not there is fine. */
 bool dir_remove(const char *path, struct error *why);
 

@@ -10,6 +10,7 @@
  *
  * The queue keeps still while the copy is made: segments first, up to what was
  * acknowledged when it began, then the content, which none of them lacks then.
+ * When it is replaced meanwhile its link ends, and the copy begins again.
  * A backup is opened as any spool before it is called one.
  *
  * What cannot be copied is named and left out, bytes of a file that cannot be read
@@ -45,7 +46,10 @@
 #include "conf/secrets.h"
 #include "config.h"
 
-enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096, SECRETS_BYTES = 4096 };
+#define RESTORED "queue-restored"       /* a spool that is not in its place yet */
+
+enum { PATH_BYTES = 4096, PIECE = 1 << 20, BLOCK = 4096, SECRETS_BYTES = 4096,
+	TRIES_MOST = 5 };               /* of a copy while the queue is replaced */
 
 /* What became of it, besides true and false. */
 struct outcome {
@@ -276,7 +280,7 @@ struct backing_up {
 	struct error  *why;
 };
 
-/* The spool keeps still until we hang up. */
+/* The spool keeps still until we hang up, or until its queue does. */
 static bool
 copy_now(void *arg, json_t *row)
 {
@@ -289,29 +293,54 @@ copy_now(void *arg, json_t *row)
 	return false;
 }
 
+/* Nobody runs: it is ours as long as we have it. */
 static bool
-copy_of_the_house(struct house *h, const char *to, struct outcome *o, struct error *why)
+copy_at_rest(struct house *h, struct backing_up *b)
 {
-	struct backing_up b = { .copying = { "queue", to, 0, 0, o }, .why = why };
-	const struct answer_user user = { .row = copy_now, .arg = &b };
-	const struct queue_request ask = { .verb = QUEUE_BACKUP };
-	size_t count;
-	enum control_answer got = control_ask(h, queue_request_json(&ask), &user, &count, why);
+	struct spool *s = house_spool(h, b->why);
 	struct owner owner;
-	struct spool *s;
 
-	if (got != CONTROL_NOBODY)
-		return got == CONTROL_DONE && b.ok;
-	if ((s = house_spool(h, why)) == NULL)
+	if (s == NULL)
 		return false;
-	spool_keep_still(s, &b.copying.segment, &b.copying.bytes);
+	spool_keep_still(s, &b->copying.segment, &b->copying.bytes);
 	owner = owner_leave();
-	b.ok = copy_spool(&b.copying, why);
+	b->ok = copy_spool(&b->copying, b->why);
 	owner_return(owner);
 	spool_go_on(s);
 	spool_close(s);
 	owner_leave();
-	return b.ok;
+	return b->ok;
+}
+
+/* What was copied while another queue was at work already is no copy. */
+static bool
+begin_again(const char *to, struct outcome *o, struct error *why)
+{
+	complaint("chainmail %s: the queue was replaced meanwhile; the copy begins again", o->command);
+	o->lacks = 0;
+	return dir_remove(to, why);
+}
+
+/* A reload, a renewed certificate or new secrets replace the queue, and so does its death. */
+static bool
+copy_of_the_house(struct house *h, const char *to, struct outcome *o, struct error *why)
+{
+	const struct queue_request ask = { .verb = QUEUE_BACKUP };
+	size_t count;
+
+	for (int i = 0; i < TRIES_MOST; i++) {
+		struct backing_up b = { .copying = { "queue", to, 0, 0, o }, .ok = true, .why = why };
+		const struct answer_user user = { .row = copy_now, .arg = &b, .lasts = true };
+		enum control_answer got = control_ask(h, queue_request_json(&ask), &user, &count, why);
+
+		if (got == CONTROL_NOBODY)
+			return copy_at_rest(h, &b);
+		if (got != CONTROL_LOST || !b.ok)
+			return got == CONTROL_DONE && b.ok;
+		if (!begin_again(to, o, why))
+			return false;
+	}
+	return error_set(why, "the queue was replaced each time: %d copies were begun", TRIES_MOST);
 }
 
 /* What the caches do not tell is a lack, as of files. */
@@ -374,7 +403,8 @@ copy_house(struct house *h, const char *to, struct outcome *o, struct error *why
 	snprintf(state, sizeof state, "%s/state", to);
 	return copy_of_the_house(h, spool, o, why) && prove(h, spool, o, why) &&
 	    write_state(h, state, o, why) && copy_secrets(to, o, why) &&
-	    holdings_write(to, o->messages, o->lacks, why) && dir_flush(to, why);
+	    holdings_write(to, o->messages, o->lacks, why) && dir_flush(to, why) &&
+	    dir_flush_name(to, why);
 }
 
 /* All of it, or nothing: half of one would pass for a backup without a list, and keep the name. */
@@ -481,12 +511,12 @@ whole_enough(const struct outcome *o, struct error *why)
 	    "it is not whole and was not put in place; with --damaged what is left of it is");
 }
 
-/* The new spool takes its place in one step. */
+/* The new spool, beside the one that is there. */
 static bool
-take_place(struct house *h, const char *from, uint64_t saved, struct outcome *o, struct error *why)
+bring_spool(struct house *h, const char *from, uint64_t saved, struct outcome *o, struct error *why)
 {
 	char spool[PATH_BYTES], what[80];
-	const struct copying c = { spool, "queue-restored", UINT32_MAX, UINT64_MAX, o };
+	const struct copying c = { spool, RESTORED, UINT32_MAX, UINT64_MAX, o };
 
 	snprintf(spool, sizeof spool, "%s/queue", from);
 	if (!dir_remove(c.to, why) || !copy_spool(&c, why) || !prove(h, c.to, o, why))
@@ -501,9 +531,29 @@ take_place(struct house *h, const char *from, uint64_t saved, struct outcome *o,
 		dir_remove(c.to, NULL);
 		return false;
 	}
-	return dir_remove("queue", why) && file_rename(c.to, "queue", why) && dir_flush(".", why);
+	return true;
 }
 
+/*
+ * The queue that was here has no message.  Where a file system cannot exchange names it
+ * goes first: whoever is stopped between the two has no queue, and restores once more.
+ */
+static bool
+take_place(struct error *why)
+{
+	struct error flaw = { 0 };
+
+	if (file_exchange(RESTORED, "queue", &flaw))
+		return dir_flush(".", why) && dir_remove(RESTORED, why);
+	if (flaw.number != EINVAL)
+		return error_set(why, "%s", flaw.text);
+	return dir_remove("queue", why) && file_rename(RESTORED, "queue", why) && dir_flush(".", why);
+}
+
+/*
+ * The queue comes last, and with it all is done.  Before, nothing waits here: what was
+ * stopped or failed is begun again, and rows and secrets may be taken twice.
+ */
 static bool
 restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 {
@@ -512,8 +562,8 @@ restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 
 	snprintf(state, sizeof state, "%s/state", from);
 	return nothing_here(h, why) && compare(from, o, &saved, why) && whole_enough(o, why) &&
-	    take_place(h, from, saved, o, why) && restore_state(h, state, why) &&
-	    restore_secrets(from, why);
+	    bring_spool(h, from, saved, o, why) && restore_state(h, state, why) &&
+	    restore_secrets(from, why) && take_place(why);
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */

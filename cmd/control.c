@@ -171,6 +171,14 @@ on_gone(void *arg)
 
 static const struct link_user PROGRAM = { on_frame, on_gone };
 
+static bool
+hung_up(int fd)
+{
+	char c;
+
+	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 && errno != EAGAIN;
+}
+
 static void
 converse(struct asking *a, struct house *h, int fd, const char *request)
 {
@@ -180,6 +188,8 @@ converse(struct asking *a, struct house *h, int fd, const char *request)
 	link = link_new(&a->loop, fd, &PROGRAM, a);
 	link_send(link, FRAME_REQUEST, slice(request), -1);
 	loop_run(&a->loop);
+	if (a->answer == CONTROL_DONE && a->user->lasts && hung_up(link_fd(link)))
+		a->answer = CONTROL_LOST;
 	link_end(link);
 	loop_end(&a->loop);
 }

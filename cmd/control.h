@@ -33,11 +33,13 @@ struct answer_user {
 	/* Of both, false: that was enough, no end is waited for. */
 	void (*bytes)(void *arg, struct slice);         /* NULL: none are expected */
 	void  *arg;
+	/* What was answered holds only as long as the program does not hang up: else CONTROL_LOST. */
+	bool   lasts;
 };
 
 enum control_answer {
 	CONTROL_NOBODY,                 /* nobody runs */
-	CONTROL_LOST,                   /* the program ended before it had answered */
+	CONTROL_LOST,                   /* its queue ended, or was replaced, before it had answered */
 	CONTROL_FAILED,                 /* it says why not, or cannot be reached */
 	CONTROL_DONE,
 };

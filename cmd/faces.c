@@ -11,6 +11,7 @@
  *     postsuper -f ID             queue bounce ID
  *     postcat -q ID               queue show --text ID
  *     postcat -ehbq ID            the same with --envelope, --header, --body
+ *     newaliases                  nothing: files of aliases are read anew by themselves
  *
  * -c FILE names our configuration.  Names of Postfix's queues are refused: there
  * is one queue, and "-d ALL deferred" must not drop all of it.  So is postsuper -e:
@@ -239,12 +240,22 @@ postsuper(int argc, char **argv)
 	return worst;
 }
 
+/* Installers of packages call it behind each change of aliases. */
+static int
+newaliases(int argc, char **argv)
+{
+	(void)argc;
+	(void)argv;
+	puts("newaliases: nothing to do: the running program reads changed aliases by itself");
+	return 0;
+}
+
 int
 (*face_of(const char *name))(int, char **)
 {
 	static const struct { const char *name; int (*run)(int, char **); } faces[] = {
 		{ "mailq", mailq }, { "postqueue", postqueue }, { "postsuper", postsuper },
-		{ "postcat", postcat }, { "sendmail", face_sendmail },
+		{ "postcat", postcat }, { "newaliases", newaliases }, { "sendmail", face_sendmail },
 	};
 
 	for (size_t i = 0; i < sizeof faces / sizeof *faces; i++)

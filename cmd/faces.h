@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * faces -- the names by which other programs and people call a mail system:
- * mailq, postqueue, postsuper, postcat, sendmail.  A link of that name to
+ * mailq, newaliases, postqueue, postsuper, postcat, sendmail.  A link of that name to
  * chainmail is enough; each does what its words mean with our own commands.
  */
 #ifndef CMD_FACES_H

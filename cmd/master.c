@@ -227,11 +227,13 @@ static void
 buried(struct master *m, struct child *c, int status)
 {
 	bool early = clock_ticks(&m->clock) - c->started < SECOND;
+	bool told = c->draining || m->stopping, well = WIFEXITED(status) && WEXITSTATUS(status) == 0;
 
-	if (!c->draining && !m->stopping) {
+	if (!told || !well)
 		log_death(&m->log, c, status);
-		m->failures += early;
-	}
+	m->failures += !told && early;
+	if (m->stopping && !well)
+		m->exit_code = EX_SOFTWARE;     /* what it was still to do it did not do */
 	child_forget(c);
 	if (m->stopping)
 		stop_step(m);

@@ -264,6 +264,20 @@ export_open(struct asking *a, const char *id, const char *ending)
 	return f;
 }
 
+/* What is written there is to be found there, also when the power goes. */
+static void
+export_flush(struct asking *a)
+{
+	struct owner owner = owner_leave();
+	struct error why;
+
+	if (!dir_flush(a->export, &why) || !dir_flush_name(a->export, &why)) {
+		complaint("chainmail queue: %s", why.text);
+		a->code = EX_IOERR;
+	}
+	owner_return(owner);
+}
+
 /* The row, laid out for reading. */
 static void
 export_json(struct asking *a, const struct queue_row *row)
@@ -461,6 +475,8 @@ take_end(struct asking *a, size_t count, const char *error)
 		a->code = EX_BAD;
 	}
 	export_end(a);
+	if (a->export != NULL)
+		export_flush(a);
 	if (a->json || a->drain)
 		return;
 	if (a->export != NULL)
@@ -491,7 +507,7 @@ a_row(void *arg, json_t *row)
 static bool
 ask_program(struct asking *a)
 {
-	const struct answer_user user = { a_message, a_row, take_bytes, a };
+	const struct answer_user user = { .message = a_message, .row = a_row, .bytes = take_bytes, .arg = a };
 	struct error why = { 0 };
 	size_t count;
 	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user,
@@ -727,6 +743,19 @@ needs_selection(const struct asking *a)
 	    !r->all && r->from.n == 0 && r->to.n == 0;
 }
 
+/* What a script left empty by mistake is not everybody. */
+static bool
+read_address(const char *option, const char *given, struct slice *address)
+{
+	if (given == NULL)
+		return true;
+	*address = slice(given);
+	if (address->n == 0)
+		complaint("chainmail queue: %s needs an address or a domain; '<>' is the null sender",
+		    option);
+	return address->n > 0;
+}
+
 static bool
 read_words(struct asking *a, const struct words *words, struct arena *arena)
 {
@@ -759,11 +788,11 @@ int
 cmd_queue(int argc, char **argv)
 {
 	struct asking a = { .request = { .verb = QUEUE_LIST }, .text = BUF(QUEUE_ROW_MOST) };
-	const char *file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf", *from = "", *to = "";
+	const char *file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf", *from = NULL, *to = NULL;
 	const struct option_row rows[] = {
 		{ "-c", OPTION_TEXT, &file, "FILE", "the configuration" },
 		{ "--json", OPTION_FLAG, &a.json, NULL, "an object a line, with the keys of postqueue -j" },
-		{ "--from", OPTION_TEXT, &from, "ADDRESS", "only with this sender, or of this domain" },
+		{ "--from", OPTION_TEXT, &from, "ADDRESS", "only with this sender, or domain; '<>': none" },
 		{ "--to", OPTION_TEXT, &to, "ADDRESS", "only with this recipient, or of this domain" },
 		{ "--text", OPTION_FLAG, &a.request.text, NULL, "show: the whole message" },
 		{ "--envelope", OPTION_FLAG, &a.envelope, NULL, "show: from, to, and how it stands" },
@@ -778,8 +807,8 @@ cmd_queue(int argc, char **argv)
 	if (!options_read(argc, argv, "queue [VERB] [ID...|all]", rows, &words,
 	    sizeof words.word / sizeof *words.word))
 		return EX_USAGE;
-	a.request.from = slice(from);
-	a.request.to = slice(to);
+	if (!read_address("--from", from, &a.request.from) || !read_address("--to", to, &a.request.to))
+		return EX_USAGE;
 	a.request.text = a.request.text || a.body;
 	arena = arena_new(REQUEST_MOST);
 	if (read_words(&a, &words, arena))

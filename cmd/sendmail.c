@@ -4,9 +4,15 @@
  *
  * The message is handed over by SMTP to a listener of the configuration: no
  * right is needed that another client on this machine has not, and it passes the
- * same checks.  That listener should have `allow relay from 127.0.0.1`.  It is
- * all or nothing: when one recipient is refused nobody gets it, and the exit
- * code tells.  A message without From, Date or Message-ID gets one (RFC 6409 8).
+ * same checks.  That listener should have `allow relay from 127.0.0.1`.  A message
+ * without From, Date or Message-ID gets one (RFC 6409 8).
+ *
+ * A name without a domain, as cron's root, is one of conf_home(): the hostname where
+ * that is a domain of ours, else the first of ours.
+ *
+ * Recipients that the listener refuses for good do not keep the others from getting it:
+ * their sender gets a report, or postmaster where the listener refuses him as well.
+ * When all are refused, or one for now, nobody gets it, and the exit code tells.
  *
  *     -t          recipients are those of To, Cc and Bcc, and Bcc goes
  *     -i, -oi     a line with a dot alone is a line
@@ -15,7 +21,7 @@
  *     -N LIST     never, or some of success, failure and delay: reports (RFC 3461 4.1)
  *     -bp         the queue
  *     -q          everything in the queue is tried now
- *     -bi         nothing to do: aliases are read anew by themselves
+ *     -bi, -I     nothing to do: aliases are read anew by themselves
  *     -C FILE     the configuration; other options are taken and mean nothing
  */
 #include <sys/socket.h>
@@ -35,14 +41,18 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/rng.h"
+#include "base/text.h"
 #include "cmd/cmd.h"
 #include "cmd/faces.h"
 #include "conf/load.h"
 #include "config.h"
 #include "mail/address.h"
+#include "mail/cfws.h"
 #include "mail/date.h"
 #include "mail/header.h"
 #include "net/peer.h"
+#include "queue/envelope.h"
+#include "queue/report.h"
 
 enum { MESSAGE_MOST = 64 << 20, MEMORY = 32 << 20, RECIPIENTS = 1000, LINE = 2048, WAIT_MS = 300000 };
 
@@ -54,9 +64,12 @@ struct sending {
 	char          mode;             /* of -b */
 	bool          from_header, dots_stay, flush;
 	struct address sender;
+	struct mailbox found[RECIPIENTS];       /* in one field */
 	struct address to[RECIPIENTS];
 	size_t        count;
-	struct buf    message;          /* with CRLF and dots doubled */
+	struct report_recipient refused[RECIPIENTS];
+	size_t        refused_count;
+	struct buf    message;          /* with CRLF */
 	int           fd;
 	bool          dsn;              /* the listener offers DSN */
 	FILE         *answers;
@@ -68,6 +81,26 @@ fail(int code, const char *what, const char *why)
 {
 	complaint("sendmail: %s%s%s", what, why[0] != '\0' ? ": " : "", why);
 	return code;
+}
+
+/* --- where we are -------------------------------------------------------------------------- */
+
+static struct slice
+our_host(const struct sending *s)
+{
+	static char name[256];
+
+	if (s->conf != NULL && s->conf->hostname.n > 0)
+		return s->conf->hostname;
+	if (gethostname(name, sizeof name - 1) == -1)
+		snprintf(name, sizeof name, "localhost");
+	return slice(name);
+}
+
+static struct slice
+our_domain(const struct sending *s)
+{
+	return s->conf != NULL && s->conf->hostname.n > 0 ? conf_home(s->conf) : our_host(s);
 }
 
 /* --- the message -------------------------------------------------------------------------- */
@@ -100,21 +133,38 @@ add_recipient(struct sending *s, const struct address *a)
 {
 	if (s->count == RECIPIENTS)
 		return false;
-	s->to[s->count++] = *a;
+	s->to[s->count] = a->domain.n > 0 ? *a : address_make(a->local, our_domain(s), s->arena);
+	s->count++;
 	return true;
 }
 
 static bool
-add_recipients_of(struct sending *s, const struct field *f)
+add_mailboxes(struct sending *s, struct slice value)
 {
-	struct mailbox *found = arena_get(s->arena, RECIPIENTS * sizeof *found);
 	size_t n = 0;
 
-	if (found == NULL || !mailboxes_parse(f->value, s->arena, found, RECIPIENTS, &n))
+	if (!mailboxes_parse(value, s->arena, s->found, RECIPIENTS, &n) || n > RECIPIENTS)
 		return false;
 	for (size_t i = 0; i < n; i++)
-		if (!add_recipient(s, &found[i].address))
+		if (!add_recipient(s, &s->found[i].address))
 			return false;
+	return true;
+}
+
+/* "root, ann@example.org": on this machine a name alone may stand there as well. */
+static bool
+add_recipients_of(struct sending *s, struct slice value)
+{
+	struct slice word;
+
+	if (add_mailboxes(s, value))
+		return true;
+	while (slice_cut(&value, ',', &word)) {
+		struct address a = address_make(slice_trim(word), NONE, s->arena);
+
+		if (is_dot_atom(a.local) ? !add_recipient(s, &a) : !add_mailboxes(s, word))
+			return false;
+	}
 	return true;
 }
 
@@ -125,24 +175,9 @@ take_recipients(struct sending *s, const struct header *h)
 
 	for (size_t i = 0; i < h->count; i++)
 		for (size_t j = 0; j < sizeof names / sizeof *names; j++)
-			if (field_is(&h->fields[i], names[j]) && !add_recipients_of(s, &h->fields[i]))
+			if (field_is(&h->fields[i], names[j]) && !add_recipients_of(s, h->fields[i].value))
 				return false;
 	return true;
-}
-
-/* Dots in front of lines are doubled (RFC 5321 4.5.2). */
-static void
-add_text(struct buf *to, struct slice text)
-{
-	while (text.n > 0) {
-		size_t n = slice_find(text, '\n') + 1;
-		struct slice line = slice_head(text, n);
-
-		if (*line.p == '.')
-			buf_byte(to, '.');
-		buf_add(to, line);
-		text = slice_skip(text, line.n);
-	}
 }
 
 static void
@@ -186,26 +221,14 @@ make_message(struct sending *s, struct slice raw, struct error *why)
 	add_missing_fields(s, &h);
 	for (size_t i = 0; i < h.count; i++)
 		if (!s->from_header || !field_is(&h.fields[i], "Bcc"))
-			add_text(&s->message, h.fields[i].whole);
+			buf_add(&s->message, h.fields[i].whole);
 	if (!slice_starts(body, S("\r\n")))
 		buf_add(&s->message, S("\r\n"));
-	add_text(&s->message, body);
+	buf_add(&s->message, body);
 	return !s->message.full || error_set(why, "the message is too large");
 }
 
 /* --- who sends ------------------------------------------------------------------------------ */
-
-static struct slice
-our_domain(const struct sending *s)
-{
-	static char name[256];
-
-	if (s->conf != NULL && s->conf->hostname.n > 0)
-		return s->conf->hostname;
-	if (gethostname(name, sizeof name - 1) == -1)
-		snprintf(name, sizeof name, "localhost");
-	return slice(name);
-}
 
 static bool
 find_sender(struct sending *s)
@@ -356,25 +379,143 @@ end_of_rcpt(const struct sending *s, char *text, size_t size)
 	snprintf(text, size, ">%s%s", said ? " NOTIFY=" : "", said ? s->notify : "");
 }
 
+/* Dots in front of lines are doubled (RFC 5321 4.5.2); then the dot alone.  The code of the reply. */
+static int
+say_text(struct sending *s, struct slice text)
+{
+	struct buf b = BUF(2 * MESSAGE_MOST);
+	bool ok;
+
+	while (text.n > 0) {
+		struct slice line = slice_head(text, slice_find(text, '\n') + 1);
+
+		if (*line.p == '.')
+			buf_byte(&b, '.');
+		buf_add(&b, line);
+		text = slice_skip(text, line.n);
+	}
+	ok = !b.full && file_write(s->fd, buf_slice(&b), NULL);
+	buf_free(&b);
+	return ok ? say(s, ".", NONE, "") : 0;
+}
+
+static int
+say_data(struct sending *s, struct slice text)
+{
+	int code = say(s, "DATA", NONE, "");
+
+	return code == 354 ? say_text(s, text) : code;
+}
+
+/* --- those who do not get it ---------------------------------------------------------------- */
+
+static void
+note_refused(struct sending *s, const struct address *to, int code)
+{
+	struct slice text = arena_copy(s->arena, slice_skip(slice(s->line), 4));
+
+	s->refused[s->refused_count++] = (struct report_recipient){ .address = to->text,
+	    .action = REPORT_FAILED, .status = status_of_reply((unsigned)code, text) };
+}
+
+static uint64_t
+any_id(struct rng *rng)
+{
+	return (rng_next(rng) & ID_MOST) | 1;
+}
+
+/* RFC 3464: as the queue would have written it. */
+static void
+write_report(const struct sending *s, struct slice to, struct buf *text)
+{
+	struct clock clock = { 0 };
+	struct rng rng = rng_random();
+	int64_t now = clock_now(&clock);
+	struct report r = {
+		.hostname = our_host(s), .to = to, .id = any_id(&rng), .about = any_id(&rng),
+		.arrived = now, .now = now, .recipients = s->refused, .count = s->refused_count,
+		.original = buf_slice(&s->message), .full = true,
+	};
+
+	report_write(text, &r);
+}
+
+static bool
+send_report_to(struct sending *s, struct slice to)
+{
+	struct buf text = BUF(2 * REPORT_NAMES_MOST);
+	bool ok;
+
+	write_report(s, to, &text);
+	ok = !text.full && say(s, "MAIL FROM:<", NONE, ascii_only(buf_slice(&text)) ? ">"
+	    : "> BODY=8BITMIME") == 250 && say(s, "RCPT TO:<", to, ">") / 100 == 2 &&
+	    say_data(s, buf_slice(&text)) == 250;
+	if (!ok)
+		say(s, "RSET", NONE, "");
+	buf_free(&text);
+	return ok;
+}
+
+/* RFC 3461 4.1: failures, unless he said that he does not want to hear of them. */
+static bool
+wants_report(const struct sending *s)
+{
+	return s->notify == NULL || strcasestr(s->notify, "failure") != NULL;
+}
+
+/* The others have it; somebody must hear of these, or the caller does. */
+static int
+tell_refused(struct sending *s)
+{
+	struct slice postmaster = address_make(S("postmaster"), our_domain(s), s->arena).text;
+
+	for (size_t i = 0; i < s->refused_count; i++)
+		complaint("sendmail: %.*s: %u %.*s", FMT(s->refused[i].address), s->refused[i].status.reply,
+		    FMT(s->refused[i].status.text));
+	if (s->refused_count == 0 || !wants_report(s))
+		return 0;
+	if ((s->sender.text.n > 0 && send_report_to(s, s->sender.text)) || send_report_to(s, postmaster))
+		return 0;
+	return EX_NOUSER;
+}
+
+/* --- the conversation ------------------------------------------------------------------------- */
+
+/* 0: at least one of them was taken, and the others were refused for good. */
+static int
+name_recipients(struct sending *s)
+{
+	char end[64];
+	int code = 0;
+
+	end_of_rcpt(s, end, sizeof end);
+	for (size_t i = 0; i < s->count; i++) {
+		code = say(s, "RCPT TO:<", s->to[i].text, end);
+		if (code / 100 == 5)
+			note_refused(s, &s->to[i], code);
+		else if (code / 100 != 2)
+			return refused(s, code, s->to[i].text);
+		if (s->refused_count == s->count)
+			return refused(s, code, s->to[i].text);
+	}
+	return 0;
+}
+
 static int
 hand_over(struct sending *s)
 {
-	char end[64];
 	int code;
 
-	if ((code = reply(s)) != 220 || (code = say(s, "EHLO ", our_domain(s), "")) != 250 ||
+	if ((code = reply(s)) != 220 || (code = say(s, "EHLO ", our_host(s), "")) != 250 ||
 	    (code = say(s, "MAIL FROM:<", s->sender.text, ">")) != 250)
 		return refused(s, code, NONE);
-	end_of_rcpt(s, end, sizeof end);
-	for (size_t i = 0; i < s->count; i++)
-		if ((code = say(s, "RCPT TO:<", s->to[i].text, end)) / 100 != 2)
-			return refused(s, code, s->to[i].text);
-	if ((code = say(s, "DATA", NONE, "")) != 354)
+	if ((code = name_recipients(s)) != 0)
+		return code;
+	if ((code = say_data(s, buf_slice(&s->message))) != 250)
 		return refused(s, code, NONE);
-	if (!file_write(s->fd, buf_slice(&s->message), NULL) || (code = say(s, ".", NONE, "")) != 250)
-		return refused(s, code, NONE);
+	code = tell_refused(s);
 	say(s, "QUIT", NONE, "");
-	return 0;
+	return code;
 }
 
 /* -bs: what one says the other hears. */
@@ -441,7 +582,7 @@ read_mode(struct sending *s, const char *word)
 static bool
 read_options(struct sending *s, int argc, char **argv)
 {
-	for (int c; (c = next_option(argc, argv, "+itvUmnf:r:F:b:o:B:C:N:R:V:X:O:p:h:q::A:")) != -1;)
+	for (int c; (c = next_option(argc, argv, "+itvUmnGIf:r:F:b:o:B:C:L:N:R:V:X:O:p:h:q::A:")) != -1;)
 		switch (c) {
 		case 'i': s->dots_stay = true; break;
 		case 't': s->from_header = true; break;
@@ -450,6 +591,7 @@ read_options(struct sending *s, int argc, char **argv)
 		case 'C': s->file = optarg; break;
 		case 'o': s->dots_stay = s->dots_stay || strcmp(optarg, "i") == 0; break;
 		case 'q': s->flush = true; break;
+		case 'I': s->mode = 'i'; break;
 		case 'N':
 			if (!is_notify(s->notify = optarg)) {
 				fail(0, optarg, "-N takes never, or some of success,failure,delay");

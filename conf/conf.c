@@ -243,6 +243,14 @@ conf_free(struct conf *conf)
 	free(conf);
 }
 
+struct slice
+conf_home(const struct conf *conf)
+{
+	if (conf->domain_count == 0 || map_get(&conf->domains, conf->hostname) != NULL)
+		return conf->hostname;
+	return conf->domain[0].name;
+}
+
 const struct key_conf *
 conf_key(const struct conf *conf, struct slice domain, size_t turn)
 {

@@ -280,6 +280,13 @@ struct conf *conf_build(const struct statement *first, struct slice hostname, st
 /* What only the whole can tell: keys of foreign domains, doors for everybody, … (check.c) */
 void         conf_check(const struct conf *, struct flaws *);
 
+/*
+ * The domain of a name that comes without one from programs here, and of the postmaster
+ * who hears what nobody else can be told: the hostname where that is a domain of ours,
+ * else the first of ours; the hostname when there is none.
+ */
+struct slice conf_home(const struct conf *);
+
 /* A text with all defaults of a context, as statements. */
 void conf_defaults(const struct vocabulary *, const char *context, struct buf *);
 

@@ -5,7 +5,10 @@
  */
 #include "conf/show.h"
 
-enum { SHOWN = 20 };                    /* aliases and lists of a domain */
+enum {
+	SHOWN = 20,                     /* aliases and lists of a domain */
+	NAME_MEMORY = 16 << 10,
+};
 
 /* --- domains ----------------------------------------------------------------------- */
 
@@ -199,6 +202,21 @@ explain_listen(struct buf *b, const struct conf *conf, const struct listen_conf 
 	buf_add(b, S(".\n"));
 }
 
+/* Where what programs of this machine send to a name alone goes (cmd/sendmail.c). */
+static void
+explain_names(struct buf *b, const struct conf *conf, const struct routes *routes)
+{
+	struct arena *arena = arena_new(NAME_MEMORY);
+	struct address root = address_make(S("root"), conf_home(conf), arena);
+	enum route_kind kind = route_local(routes, &root, arena).kind;
+
+	if (conf->domain_count > 0)
+		buf_printf(b, "What programs of this machine send to a name alone, as cron to root, goes to "
+		    "that name at %.*s%s.\n", FMT(root.domain), kind == ROUTE_NO_USER || kind == ROUTE_REMOTE
+		    ? "; but root is nobody there" : "");
+	arena_free(arena);
+}
+
 static void
 explain_web(struct buf *b, const struct conf *conf)
 {
@@ -311,6 +329,7 @@ explain_conf(struct buf *b, const struct conf *conf, const struct routes *routes
 	for (size_t i = 0; i < conf->domain_count; i++)
 		explain_domain(b, conf, &conf->domain[i], routes);
 	explain_doors(b, conf);
+	explain_names(b, conf, routes);
 	explain_policy(b, conf, trust);
 	explain_delivery(b, &conf->delivery);
 }

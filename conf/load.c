@@ -56,6 +56,7 @@ list_matches(struct slice pattern, struct names *names, struct error *why)
 	struct dirent *entry;
 	char *path;
 	DIR *dir;
+	bool ok;
 
 	while (slash > 0 && pattern.p[slash - 1] != '/')
 		slash--;
@@ -67,14 +68,16 @@ list_matches(struct slice pattern, struct names *names, struct error *why)
 		free(path);
 		return false;
 	}
-	free(path);
-	while ((entry = readdir(dir)) != NULL)
+	errno = 0;
+	for (; (entry = readdir(dir)) != NULL; errno = 0)
 		if (file_matches(slice_skip(pattern, slash), slice(entry->d_name)))
 			names_add(names, directory, entry->d_name);
+	ok = errno == 0 || error_sys(why, "cannot read all of %s", path);
+	free(path);
 	closedir(dir);
 	if (names->n > 0)
 		qsort(names->name, names->n, sizeof(char *), by_bytes);
-	return true;
+	return ok;
 }
 
 /* --- the reader -------------------------------------------------------------------- */
@@ -144,6 +147,17 @@ absolute(const char *path, char to[PATH_MAX])
 		snprintf(to, PATH_MAX, "%s", path);
 }
 
+/* As Mailman's map, which only its own group may read. */
+static void
+hint_rights(struct flaws *flaws, struct slice name)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof path, "%.*s", FMT(name));
+	if (access(path, R_OK) == -1 && errno == EACCES)
+		flaw_hint(flaws, "let the user that runs this read it, or put him into a group that may");
+}
+
 static void
 read_outside_files(const struct conf *conf, const struct reader *reader, struct flaws *flaws)
 {
@@ -153,8 +167,10 @@ read_outside_files(const struct conf *conf, const struct reader *reader, struct 
 		struct error why;
 
 		if (reader->read(reader->arg, f->name, f->purpose, 0, &name, &bytes, &why) ==
-		    READ_FAILED && !f->usual)
+		    READ_FAILED && !f->usual) {
 			flaw_error(flaws, f->place, "%s", why.text);
+			hint_rights(flaws, f->name);
+		}
 	}
 }
 

@@ -67,32 +67,71 @@ tell_loop(struct check *c, const struct entry *e, const struct entry *again, str
 	buf_free(&path);
 }
 
-/* Depth first; a list begins a new message, whose loops List-Id stops. */
+static const struct target *
+leads_to(const struct entry *e)
+{
+	return e->list != NULL ? e->list->members : e->targets;
+}
+
+/* The alias or list that a target is, or NULL. */
+static struct entry *
+entry_behind(struct check *c, const struct entry *e, const struct target *t)
+{
+	const struct home *home = home_of(c->routes, &t->address);
+	struct entry *next;
+
+	if (home == NULL || (e->list == NULL && is_itself(e, t)))
+		return NULL;
+	next = home_resolve(c->routes, home, t->address.local);
+	return next != NULL && (next->targets != NULL || next->list != NULL) ? next : NULL;
+}
+
+static void check_loops(struct check *, struct entry *, unsigned depth);
+
+static void
+check_step(struct check *c, struct entry *e, const struct target *t, unsigned depth)
+{
+	struct entry *next = entry_behind(c, e, t);
+
+	if (next == NULL)
+		return;
+	if (next->state == ON_PATH) {
+		tell_loop(c, e, next, t->place);
+	} else if (depth + next->height >= EXPAND_DEPTH) {
+		flaw_error(c->flaws, t->place, "more than %d aliases and lists follow each other",
+		    EXPAND_DEPTH);
+		return;
+	} else if (next->state == UNSEEN) {
+		next->from = e;
+		check_loops(c, next, depth + 1);
+	}
+	if (next->height >= e->height)
+		e->height = next->height + 1;
+}
+
+/*
+ * Depth first.  A list may be a member of another one; in a ring each would post what
+ * it has posted (mail/listheader.h stops that, but nobody means it).  A list goes also
+ * to its moderator: moderated by itself it would ask itself.
+ */
 static void
 check_loops(struct check *c, struct entry *e, unsigned depth)
 {
 	e->state = ON_PATH;
-	for (const struct target *t = e->targets; t != NULL; t = t->next) {
-		const struct home *home = home_of(c->routes, &t->address);
-		struct entry *next = home == NULL || is_itself(e, t) ? NULL
-		                   : home_resolve(c->routes, home, t->address.local);
-
-		if (next == NULL || next->targets == NULL)
-			continue;
-		if (next->state == ON_PATH) {
-			tell_loop(c, e, next, t->place);
-		} else if (depth + next->height >= EXPAND_DEPTH) {
-			flaw_error(c->flaws, t->place, "more than %d aliases follow each other",
-			    EXPAND_DEPTH);
-			continue;
-		} else if (next->state == UNSEEN) {
-			next->from = e;
-			check_loops(c, next, depth + 1);
-		}
-		if (next->height >= e->height)
-			e->height = next->height + 1;
-	}
+	for (const struct target *t = leads_to(e); t != NULL; t = t->next)
+		check_step(c, e, t, depth);
+	if (e->list != NULL && e->list->moderator != NULL)
+		check_step(c, e, e->list->moderator, depth);
 	e->state = DONE;
+}
+
+/* It may be meant so for an hour; mail to it waits with its senders. */
+static void
+check_members(struct check *c, const struct entry *e)
+{
+	if (e->list != NULL && e->list->member_count == 0)
+		flaw_warning(c->flaws, e->place, "list \"%.*s\" has no members: its mail is put off",
+		    FMT(e->name));
 }
 
 /* RFC 5321 4.5.1: somebody must read what is sent to postmaster. */
@@ -112,11 +151,10 @@ routes_check(struct routes *routes, struct flaws *flaws)
 	struct check c = { routes, flaws };
 
 	for (struct entry *e = routes->first; e != NULL; e = e->next) {
-		const struct target *t = e->list != NULL ? e->list->members : e->targets;
-
-		for (; t != NULL; t = t->next)
+		for (const struct target *t = leads_to(e); t != NULL; t = t->next)
 			check_target(&c, e, t);
-		if (e->state == UNSEEN && e->list == NULL)
+		check_members(&c, e);
+		if (e->state == UNSEEN)
 			check_loops(&c, e, 0);
 	}
 	for (size_t i = 0; i < routes->home_count; i++)

@@ -116,10 +116,28 @@ id_in(struct slice value)
 bool
 listheader_loops(const struct header *h, const struct list_identity *l)
 {
-	for (size_t i = 0; i < h->count; i++)
-		if (field_is(&h->fields[i], "list-id") && slice_eqi(id_in(h->fields[i].value), l->id))
+	for (size_t i = 0; i < h->count; i++) {
+		const struct field *f = &h->fields[i];
+
+		if ((field_is(f, "list-id") && slice_eqi(id_in(f->value), l->id)) ||
+		    (field_is(f, "x-beenthere") && slice_eqi(slice_trim(f->value), l->address.text)))
 			return true;
+	}
 	return false;
+}
+
+bool
+listheader_answers(const struct header *h)
+{
+	const struct field *f = header_find(h, "auto-submitted");
+	struct slice word = f != NULL ? f->value : NONE;
+	size_t n = 0;
+
+	if (!cfws_skip(&word))
+		return false;
+	while (n < word.n && is_token_char(word.p[n]))
+		n++;
+	return slice_eqi(slice_head(word, n), S("auto-replied"));
 }
 
 /* --- the fields of a list ---------------------------------------------------------------- */
@@ -188,6 +206,15 @@ add_post(struct edit *e, const struct list_identity *l)
 }
 
 static void
+add_been_there(struct edit *e, const struct list_identity *l)
+{
+	struct buf b = BUF(FIELD_MOST);
+
+	buf_printf(&b, "X-BeenThere: %.*s\r\n", FMT(l->address.text));
+	edit_add_buf(e, &b);
+}
+
+static void
 set_sender(struct edit *e, const struct address *sender)
 {
 	struct buf b = BUF(FIELD_MOST);
@@ -209,6 +236,7 @@ listheader_write(struct edit *e, const struct list_identity *l)
 	add_uri(e, "List-Owner", l->owner);
 	add_uri(e, "List-Archive", l->archive);
 	edit_add(e, S("Precedence: list\r\n"));                 /* RFC 3834 2: nobody answers */
+	add_been_there(e, l);
 	if (l->sender.text.n > 0)
 		set_sender(e, &l->sender);
 }
@@ -340,24 +368,29 @@ add_phrase(struct name *n, struct slice left, struct arena *arena)
 	}
 }
 
-/* "Ann via Members" <members@list.test> */
 static void
-replace_from(struct edit *e, const struct field *at, const struct list_identity *l,
-    const struct mailbox *author)
+add_author(struct name *n, const struct mailbox *author, struct arena *arena)
+{
+	add_phrase(n, author->name, arena);
+	if (n->out.n + n->text.n == 0)
+		add_text(n, shortened(author->address.local, NAME_MOST));
+	add_text(n, S("via"));
+}
+
+/* "Ann via Members" <members@list.test>; of nobody: "Members" <members@list.test> */
+static void
+write_from(struct buf *b, const struct list_identity *l, const struct mailbox *author,
+    struct arena *arena)
 {
 	struct name n = { BUF(FIELD_MOST), BUF(FIELD_MOST), false };
-	struct buf b = BUF(FIELD_MOST);
 
-	add_phrase(&n, author->name, e->arena);
-	if (n.out.n + n.text.n == 0)
-		add_text(&n, shortened(author->address.local, NAME_MOST));
-	add_text(&n, S("via"));
+	if (author != NULL)
+		add_author(&n, author, arena);
 	add_text(&n, l->name.n > 0 ? l->name : shortened(l->address.local, LIST_NAME_MOST));
 	write_text(&n, false);
-	buf_printf(&b, "From: %.*s", FMT(buf_slice(&n.out)));
-	add_blank(&b, l->address.text.n + 2);
-	buf_printf(&b, "<%.*s>\r\n", FMT(l->address.text));
-	edit_replace_buf(e, at, &b);
+	buf_printf(b, "From: %.*s", FMT(buf_slice(&n.out)));
+	add_blank(b, l->address.text.n + 2);
+	buf_printf(b, "<%.*s>\r\n", FMT(l->address.text));
 	buf_free(&n.out);
 	buf_free(&n.text);
 }
@@ -390,24 +423,50 @@ keep_author(struct edit *e, struct slice value)
 		add_value(e, "Author", value);
 }
 
-bool
-listheader_from(struct edit *e, const struct list_identity *l, struct error *why)
+static bool
+is_from(const struct field *f)
+{
+	return field_is(f, "from");
+}
+
+static void
+replace_author(struct edit *e, const struct list_identity *l, const struct field *from,
+    const struct mailbox *author)
+{
+	struct slice value = slice_trim(from->value);
+	struct buf b = BUF(FIELD_MOST);
+
+	write_from(&b, l, author, e->arena);
+	edit_replace_buf(e, from, &b);
+	keep_author(e, value);
+}
+
+static void
+replace_nobody(struct edit *e, const struct list_identity *l, const struct field *from)
+{
+	struct buf b = BUF(FIELD_MOST);
+
+	if (from != NULL)
+		add_value(e, "X-Original-From", slice_trim(from->value));
+	edit_remove(e, is_from);
+	write_from(&b, l, NULL, e->arena);
+	edit_add_buf(e, &b);
+}
+
+void
+listheader_from(struct edit *e, const struct list_identity *l)
 {
 	const struct field *from = header_find(&e->header, "from");
 	struct mailbox author;
-	struct slice value;
 	size_t count;
 
-	if (header_count(&e->header, "from") != 1)
-		return error_set(why, "there is not one From field");
-	value = slice_trim(from->value);
-	if (!mailboxes_parse(value, e->arena, &author, 1, &count) || count == 0)
-		return error_set(why, "the From field names nobody");
-	replace_from(e, from, l, &author);
-	keep_author(e, value);
+	if (header_count(&e->header, "from") == 1 &&
+	    mailboxes_parse(slice_trim(from->value), e->arena, &author, 1, &count) && count > 0)
+		replace_author(e, l, from, &author);
+	else
+		replace_nobody(e, l, from);
 	/* RFC 5322 3.6.2: none when it would say the same as From. */
 	edit_remove(e, is_sender);
 	if (l->sender.text.n > 0 && !address_eq(&l->sender, &l->address))
 		set_sender(e, &l->sender);
-	return true;
 }

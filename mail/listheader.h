@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * listheader -- what a list says of itself in the header of a post: its name and
- * commands (RFC 2919, RFC 2369, RFC 8058), and, where the author's domain forbids
- * others to write in its name, its own address as author.
+ * commands (RFC 2919, RFC 2369, RFC 8058), through which lists it went, and, where
+ * the author's domain forbids others to write in its name, its own address as author.
  *
  * Everything here works on an edit (edit.h), whose `full` is looked at in the end.
  */
@@ -32,15 +32,23 @@ void mailto_add(struct buf *, const struct address *);
 bool list_check(const struct list_identity *, struct error *why);
 
 /*
- * Whether this post has already been through the list: then it must not go
- * through it again.
+ * Whether this post has already been through the list: then it must not go through
+ * it again.  Another list between the two puts its own List-Id in place of ours
+ * (RFC 2919 3), therefore each list adds an X-BeenThere, which all of them leave alone;
+ * Mailman knows the name too.  So no ring of lists goes round, on whatever hosts they are.
  */
 bool listheader_loops(const struct header *, const struct list_identity *);
 
 /*
+ * Whether a program wrote this as an answer (RFC 3834 5: Auto-Submitted: auto-replied).
+ * No list posts it: each member's program that answers would have another one to answer.
+ */
+bool listheader_answers(const struct header *);
+
+/*
  * Leave out what the poster, or another list, said in these fields (List-*,
  * Precedence, Return-Path, X-Original-From; Sender if the list has its own), and
- * add ours at the end.
+ * add ours at the end, X-BeenThere with the list's address behind those of other lists.
  */
 void listheader_write(struct edit *, const struct list_identity *);
 
@@ -63,9 +71,10 @@ struct slice one_click_path(struct slice uri);
  *     X-Original-From, Author: the author (RFC 9057), byte for byte
  *
  * The name is taken over whatever it holds; encoded words stay as they are.  A
- * Sender of the poster's would name the wrong one and goes.  False, and nothing
- * changed, when there is not one From with an address in it.
+ * Sender of the poster's would name the wrong one and goes.  Where there is not one
+ * From with an address in it, the list alone is the author: all of them go, the first
+ * stays as X-Original-From, and nobody is to be answered who cannot be read.
  */
-bool listheader_from(struct edit *, const struct list_identity *, struct error *why);
+void listheader_from(struct edit *, const struct list_identity *);
 
 #endif

@@ -7,9 +7,9 @@
 
 enum {
 	/* Letters of base64, and the other parts: no number in them is longer than 20 digits. */
-	SEALED_MOST = TICKET_RESULTS_MOST / 3 * 4 + 200,
+	SEALED_MOST = (TICKET_RESULTS_MOST + 2 * TICKET_AUTHOR_MOST) / 3 * 4 + 200,
 	VALUE_MOST = 2 * SEALED_MOST,           /* with all its white space */
-	MESSAGE_ID_MOST = 998,
+	MESSAGE_ID_MOST = 256 << 10,            /* as long as a header may be */
 	LINE_LETTERS = 70,
 	SECOND = 1000,
 	MINUTE = 60 * SECOND,
@@ -41,32 +41,41 @@ add_without_space(struct buf *b, struct slice s)
 			buf_byte(b, s.p[i]);
 }
 
-/* "v=1;id=…;t=…;arc=…;ar=…" */
+static void
+add_value(struct buf *b, const char *name, struct slice value, size_t most)
+{
+	buf_printf(b, ";%s=", name);
+	if (value.n <= most)
+		base64_add(b, value);
+}
+
+/* "v=2;id=…;t=…;arc=…;from=…;proved=…;ar=…" */
 static void
 add_sealed(struct buf *b, const struct ticket *t)
 {
 	char id[ID_TEXT + 1];
 
 	id_text(t->id, id);
-	buf_printf(b, "v=1;id=%s;t=%lld;arc=%.*s;ar=", id, (long long)(t->arrived / SECOND),
-	    FMT(t->arc));
-	base64_add(b, t->results);
+	buf_printf(b, "v=2;id=%s;t=%lld;arc=%.*s", id, (long long)(t->arrived / SECOND), FMT(t->arc));
+	add_value(b, "from", t->from, TICKET_AUTHOR_MOST);
+	add_value(b, "proved", t->proved, TICKET_AUTHOR_MOST);
+	add_value(b, "ar", t->results, TICKET_RESULTS_MOST);
 }
 
-/* False when the message has no Message-ID, or two: then it is not known which one it is. */
+/* False when the message has no Message-ID.  Of several the first is as good as any: all are a stranger's. */
 static bool
 make_mac(struct slice key, struct slice sealed, const struct header *h,
     unsigned char mac[HMAC_BYTES])
 {
 	const struct field *id = header_find(h, "message-id");
 	struct buf text = BUF(SEALED_MOST + MESSAGE_ID_MOST + 1);
-	bool good = id != NULL && header_count(h, "message-id") == 1;
+	bool good = id != NULL;
 
 	if (good) {
 		buf_add(&text, sealed);
 		buf_byte(&text, '\n');
 		add_without_space(&text, id->value);
-		good = !text.full && text.n > sealed.n + 1;
+		good = !text.full;
 	}
 	if (good)
 		hmac_sha256(key, buf_slice(&text), mac);
@@ -112,8 +121,6 @@ ticket_add(struct buf *b, const struct ticket *t, const struct header *h, struct
 	bool good;
 
 	bug_if(!is_arc_word(t->arc) || keys.count == 0 || t->arrived < 0);
-	if (t->results.n > TICKET_RESULTS_MOST)
-		return false;
 	add_sealed(&sealed, t);
 	good = make_mac(keys.each[0], buf_slice(&sealed), h, mac);
 	if (good) {
@@ -137,27 +144,38 @@ take_part(struct slice *s, const char *name, struct slice *value)
 	return true;
 }
 
+static bool
+take_value(struct slice *s, const char *name, size_t most, struct arena *arena, struct slice *value)
+{
+	struct buf bytes = BUF(most);
+	struct slice text;
+	bool good = take_part(s, name, &text) && base64_decode(&bytes, text);
+
+	*value = good ? arena_copy(arena, buf_slice(&bytes)) : NONE;
+	buf_free(&bytes);
+	return good && value->p != NULL;
+}
+
 /* The parts in the order in which we write them; `text` is without white space. */
 static bool
 parse(struct slice text, struct arena *arena, struct slice *sealed, struct slice *mac,
     struct ticket *t)
 {
-	struct slice left = text, version, id, seconds, results;
-	struct buf bytes = BUF(TICKET_RESULTS_MOST);
+	struct slice left = text, version, id, seconds;
 	uint64_t number = 0;
 	bool good;
 
 	good = take_part(&left, "v=", &version) && take_part(&left, "id=", &id) &&
 	    take_part(&left, "t=", &seconds) && take_part(&left, "arc=", &t->arc) &&
-	    take_part(&left, "ar=", &results);
+	    take_value(&left, "from=", TICKET_AUTHOR_MOST, arena, &t->from) &&
+	    take_value(&left, "proved=", TICKET_AUTHOR_MOST, arena, &t->proved) &&
+	    take_value(&left, "ar=", TICKET_RESULTS_MOST, arena, &t->results);
 	*sealed = slice_head(text, text.n - left.n - (good ? 1 : 0));
-	good = good && take_part(&left, "h=", mac) && left.n == 0 && slice_eq(version, S("1")) &&
+	good = good && take_part(&left, "h=", mac) && left.n == 0 && slice_eq(version, S("2")) &&
 	    id_parse(id, &t->id) && slice_number(seconds, INT64_MAX / SECOND, &number) &&
-	    is_arc_word(t->arc) && base64_decode(&bytes, results);
+	    is_arc_word(t->arc);
 	t->arrived = (int64_t)number * SECOND;
-	t->results = arena_copy(arena, buf_slice(&bytes));
-	buf_free(&bytes);
-	return good && t->results.p != NULL;
+	return good;
 }
 
 static bool
@@ -222,7 +240,7 @@ ticket_read(const struct header *h, struct secrets keys, int64_t now, struct are
 		return TICKET_MALFORMED;
 	}
 	text = bare_value(f, arena);
-	if (text.p == NULL || header_count(h, "message-id") != 1 ||
+	if (text.p == NULL || header_find(h, "message-id") == NULL ||
 	    !parse(text, arena, &sealed, &mac, &t))
 		return TICKET_MALFORMED;
 	if (!mac_holds(mac, sealed, h, keys))

@@ -18,7 +18,8 @@
 #include "net/loop.h"
 
 enum {
-	LINK_FRAME_MOST = 4 << 20, LINK_UNSENT_MOST = 256 << 20,
+	LINK_FRAME_MOST = 17 << 20,     /* the largest envelope and a small message */
+	LINK_UNSENT_MOST = 256 << 20,
 	LINK_READ = 64 << 10,           /* octets at once */
 	LINK_PATIENCE_MS = 10000,       /* for an end that others wait for */
 };

@@ -268,7 +268,7 @@ forget_one(struct queue *q, struct slice domain, struct link *link)
 	struct error why = { 0 };
 	bool ok = !found || (kv_delete(q->caches->sts, domain, &why) && kv_commit(q->kv, KV_SYNC, &why));
 
-	delivery_tell(q, domain, FRAME_STS_FORGET, domain);
+	deliveries_tell_all(q, FRAME_STS_FORGET, domain);
 	end_with(link, found, ok ? NULL : why.text);
 	buf_free(&entry);
 }

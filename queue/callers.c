@@ -584,7 +584,7 @@ answer_about_messages(struct caller *c, struct answering *a)
 	a->selection.most = STEP_MESSAGES;
 	c->under_way = a;
 	if (a->request.verb == QUEUE_RETRY)
-		deliveries_try_all(a->queue);
+		deliveries_tell_all(a->queue, FRAME_TRY_ALL, NONE);
 	begin_when_ready(c);
 }
 

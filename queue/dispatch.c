@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "arc/verdict.h"
+#include "auth/from.h"
 #include "base/bug.h"
 #include "base/text.h"
 #include "conf/events.h"
@@ -99,13 +100,16 @@ deliverers(const struct queue *q)
 	return n;
 }
 
-/* One destination always to the same deliverer: he has its connections. */
+/* One destination always to the same deliverer: he has its connections.  NULL: nobody takes orders. */
 static struct delivery_link *
 link_for(const struct queue *q, struct slice destination)
 {
-	size_t pick = (size_t)(slice_hash(destination) % deliverers(q));
+	size_t many = deliverers(q), pick;
 	struct delivery_link *d;
 
+	if (many == 0)
+		return NULL;
+	pick = (size_t)(slice_hash(destination) % many);
 	for (d = q->deliveries; d->leaving || pick > 0; d = d->next)
 		pick -= !d->leaving;
 	return d;
@@ -270,6 +274,18 @@ add_return_path(const struct work *w, struct buf *b)
 	    FMT(w->recipients[0]->address));
 }
 
+/* A ticket is bound to one.  Made of our ID it is the same at every attempt (RFC 5321 6.4). */
+static struct slice
+with_message_id(const struct work *w, struct slice head, struct buf *b)
+{
+	size_t at = b->n;
+	char id[ID_TEXT + 1];
+
+	id_text(w->stored.envelope.id, id);
+	buf_printf(b, "Message-ID: <%s@%.*s>\r\n", id, FMT(w->queue->options.conf->hostname));
+	return arena_printf(w->arena, "%.*s%.*s", FMT(slice_skip(buf_slice(b), at)), FMT(head));
+}
+
 /* A list manager gets our verdict with the post, and brings it back (mail/ticket.h). */
 static void
 add_ticket(const struct work *w, struct slice head, struct buf *b)
@@ -282,7 +298,12 @@ add_ticket(const struct work *w, struct slice head, struct buf *b)
 	if (w->queue->secrets.tickets.count == 0 || !verdict_unpack(&v, e->verdict) ||
 	    !header_parse(&header, head, w->arena, NULL))
 		return;
+	if (header_find(&header, "Message-ID") == NULL &&
+	    !header_parse(&header, with_message_id(w, head, b), w->arena, NULL))
+		return;
 	t.arc = slice(arc_result_name(v.arc));
+	t.from = from_read(&header, w->arena).address;
+	t.proved = v.proved ? v.author : NONE;
 	t.results = v.results;
 	ticket_add(b, &t, &header, w->queue->secrets.tickets);
 }
@@ -318,6 +339,7 @@ send_order(void *arg, struct slice head)
 {
 	struct work *w = arg;
 	struct queue *q = w->queue;
+	struct delivery_link *to;
 	struct order o;
 	struct buf packed = BUF(ORDER_MOST);
 	int fd;
@@ -328,7 +350,7 @@ send_order(void *arg, struct slice head)
 	}
 	if (w->doubted)
 		w->task->message->alarmed = false;
-	if (deliverers(q) == 0) {               /* the deliverer died meanwhile */
+	if ((to = link_for(q, w->task->destination->key)) == NULL) {    /* the deliverer died meanwhile */
 		task_wait(&q->schedule, w->task, 0);
 		free_work(w);
 		queue_work_over(q);
@@ -341,7 +363,7 @@ send_order(void *arg, struct slice head)
 		settle_here(w, STATUS(0, 5, 3, 4, "the message is too large to be handed over"));
 		return;
 	}
-	w->link = link_for(q, w->task->destination->key);
+	w->link = to;
 	fd = w->stored.fd != -1 ? fcntl(w->stored.fd, F_DUPFD_CLOEXEC, 0) : -1;
 	link_send(w->link->link, FRAME_ORDER, buf_slice(&packed), fd);  /* without it he knows: it was lost */
 	buf_free(&packed);
@@ -689,20 +711,20 @@ bool
 delivery_tell(struct queue *q, struct slice domain, unsigned kind, struct slice payload)
 {
 	struct buf key = BUF(300);
-	bool somebody = q->deliveries != NULL;
+	struct delivery_link *d;
 
 	buf_printf(&key, "mx %.*s", FMT(slice_head(domain, DOMAIN_MAX)));       /* as in go_remote() */
-	if (somebody)
-		link_send(link_for(q, buf_slice(&key))->link, kind, payload, -1);
+	if ((d = link_for(q, buf_slice(&key))) != NULL)
+		link_send(d->link, kind, payload, -1);
 	buf_free(&key);
-	return somebody;
+	return d != NULL;
 }
 
 void
-deliveries_try_all(struct queue *q)
+deliveries_tell_all(struct queue *q, unsigned kind, struct slice payload)
 {
 	for (struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
-		link_send(d->link, FRAME_TRY_ALL, NONE, -1);
+		link_send(d->link, kind, payload, -1);
 }
 
 static void

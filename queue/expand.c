@@ -139,13 +139,12 @@ log_refusal(const struct expansion_work *w, const struct recipient *from)
 	log_end(&l);
 }
 
-/* What it stands for is too much for one message: a failure, of which the sender hears. */
+/* A failure, of which the sender hears. */
 static void
-fail_for_good(struct expansion_work *w, const char *text)
+fail_for_good(struct expansion_work *w, struct status status)
 {
 	w->state = (struct recipient_state){ .recipient = w->recipient, .stage = RECIPIENT_FAILED,
-	    .tried = clock_now(w->queue->loop->clock), .attempts = w->attempts + 1,
-	    .last = { .class = 5, .subject = 5, .detail = 3, .text = slice(text) } };
+	    .tried = clock_now(w->queue->loop->clock), .attempts = w->attempts + 1, .last = status };
 	log_refusal(w, w->from);
 	spool_state(w->queue->spool, w->id, &w->state, expanded, w);
 }
@@ -159,7 +158,7 @@ expanded(void *arg, struct status status)
 
 	if (status_permanent(status) && w->state.count > 0 && m != NULL) {
 		give_numbers_back(w, m);
-		fail_for_good(w, "the addresses it stands for are too much text");
+		fail_for_good(w, STATUS(0, 5, 5, 3, "the addresses it stands for are too much text"));
 		return;
 	}
 	if (!status_good(status)) {
@@ -220,6 +219,8 @@ posted(void *arg, struct status status)
 	w->posted = status_good(status);
 	if (w->posted)
 		spool_state(w->queue->spool, w->id, &w->state, expanded, w);
+	else if (status_permanent(status))
+		fail_for_good(w, status);
 	else
 		try_later(w);
 }
@@ -312,7 +313,8 @@ expand_alias(struct expansion_work *w, struct message *m, const struct recipient
 	bool reached = route_expand(w->queue->options.routes, a, w->arena, &x) && x.count > 0;
 
 	if (reached && too_many(w, &x, m)) {
-		fail_for_good(w, "too many recipients: with these the message has more than 100,000");
+		fail_for_good(w, STATUS(0, 5, 5, 3,
+		    "too many recipients: with these the message has more than 100,000"));
 		return;
 	}
 	if (!reached || !make_recipients(w, &x, m, from)) {

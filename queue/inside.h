@@ -248,10 +248,10 @@ void delivery_links_take(struct queue *);
 void works_end(struct queue *);
 /* A message is dropped: whatever a deliverer says of it will not be heard. */
 void works_forget(struct queue *, uint64_t id);
-/* A word to the deliverer of that domain; false: there is none now. */
+/* A word to the deliverer of that domain; false: nobody takes orders now. */
 bool delivery_tell(struct queue *, struct slice domain, unsigned kind, struct slice payload);
-/* Somebody wants a try now: hosts that did not answer a moment ago are no exception. */
-void deliveries_try_all(struct queue *);
+/* A word to all deliverers, also to those who are leaving or have not told yet what they do. */
+void deliveries_tell_all(struct queue *, unsigned kind, struct slice payload);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
 
@@ -325,7 +325,10 @@ void header_leaving(const struct envelope *, struct slice header, struct buf *to
 
 /* --- lists.c ------------------------------------------------------------------------------ */
 
-/* Make the list's post from a message; `done` with a good status when it is stored. */
+/*
+ * Make the list's post from a message; `done` with a good status when it is stored, or
+ * when nothing is to be posted.  A permanent one is for the sender: no post will be made.
+ */
 void list_post(struct queue *, const struct stored *, uint32_t recipient, const struct list *,
     void (*done)(void *arg, struct status), void *arg);
 

@@ -159,8 +159,8 @@ make(struct post *p)
 	if (!decorate_begin(&p->decorate, &p->what, &p->header, p->arena, &p->why) ||
 	    !each_piece(p, look_at) || !decorate_plan(&p->decorate, &p->edit, &p->why))
 		return false;
-	if (needs_our_name(p) && !listheader_from(&p->edit, &p->id, &p->why))
-		return false;
+	if (needs_our_name(p))
+		listheader_from(&p->edit, &p->id);
 	if (p->edit.full)
 		return error_set(&p->why, "the header is too much for this machine");
 	own_begin(p->queue, &p->own);
@@ -213,6 +213,8 @@ name_members(struct post *p)
 
 	if (to == NULL)
 		return error_set(&p->why, "the list has too many members");
+	if (l->member_count == 0)       /* a file that is empty, or just being written, is nobody's wish */
+		return error_set(&p->why, "%.*s has no members now", FMT(l->conf->address.address.text));
 	find_skipped(p, &skipped);
 	p->envelope.recipients = to;
 	known = leaving_gather(p->queue, l->conf, p->arena, &skipped, &p->why);
@@ -258,7 +260,10 @@ log_post(const struct post *p)
 	log_end(&l);
 }
 
-/* Nothing is posted, and nobody needs to be told but the reader of the log. */
+/*
+ * Nothing is posted, and nobody needs to be told but the reader of the log: it was posted
+ * before, or all members have left or wrote it themselves.
+ */
 static void
 drop(const struct post *p, const char *reason, void (*done)(void *, struct status), void *arg)
 {
@@ -289,7 +294,7 @@ look_at_message(struct post *p)
 {
 	p->id = listing_identity(p->list->conf, p->arena);
 	if (!verdict_unpack(&p->verdict, p->stored->envelope.verdict))
-		p->verdict = (struct verdict_record){ .asked = DMARC_P_NONE };
+		p->verdict = verdict_record_own();
 	if (!read_header(p))
 		return false;
 	p->author = from_read(&p->header, p->arena).address;
@@ -309,6 +314,9 @@ list_post(struct queue *q, const struct stored *stored, uint32_t recipient, cons
 	known = is_whole(&p) && look_at_message(&p);
 	if (known && listheader_loops(&p.header, &p.id)) {
 		drop(&p, "list-loop", done, arg);
+	} else if (known && listheader_answers(&p.header)) {
+		queue_later_status(q, STATUS(0, 5, 7, 2, "an automatic answer is not posted to a list"),
+		    done, arg);
 	} else if (known && p.envelope.count == 0) {
 		drop(&p, "no-member", done, arg);
 	} else if (known && make(&p)) {

@@ -147,26 +147,38 @@ listener_of(const struct queue *q, struct slice name)
 	return NULL;
 }
 
-/*
- * Whose message is it?  What our own clients send is signed for its author, or for
- * whom their door says; a list's post for the list, a report for this host.  What
- * only passes through is not ours to sign, and nothing is that would make an author
- * of ours look proved who was not when the message arrived.
- */
+/* Of mail of our own clients: whom their door says, or else the author. */
 static struct slice
-signing_domain(struct outgoing *o, const struct envelope *e)
+client_domain(struct outgoing *o, const struct envelope *e)
 {
 	const struct listen_conf *listener = listener_of(o->queue, e->listener);
 	struct header header;
 
-	if (listener != NULL && listener->sign_dkim.n > 0 && e->relayed)
-		return verdict_misuses(&o->verdict, listener->sign_dkim) ? NONE : listener->sign_dkim;
+	if (listener != NULL && listener->sign_dkim.n > 0)
+		return listener->sign_dkim;
+	return header_parse(&header, buf_slice(&o->base), o->arena, NULL)
+	    ? from_read(&header, o->arena).domain : NONE;
+}
+
+/*
+ * Whose message is it?  What our own clients send is signed for its author, or for
+ * whom their door says; a list's post for the list, a report for this host.  What
+ * only passes through is not ours to sign, and nothing is that would make an author
+ * of ours look proved who was not when the message arrived, whatever became of the
+ * door meanwhile.
+ */
+static struct slice
+signing_domain(struct outgoing *o, const struct envelope *e)
+{
+	struct slice domain;
+
 	if (e->parent != 0 || e->listener.n == 0)
 		return e->sender.n > 0 ? slice_skip(e->sender, slice_find(e->sender, '@') + 1)
 		                       : o->queue->options.conf->hostname;
-	if (!e->relayed || !header_parse(&header, buf_slice(&o->base), o->arena, NULL))
+	if (!e->relayed)
 		return NONE;
-	return from_read(&header, o->arena).domain;
+	domain = client_domain(o, e);
+	return verdict_misuses(&o->verdict, domain) ? NONE : domain;
 }
 
 static void
@@ -485,7 +497,7 @@ choose_signers(struct outgoing *o, const struct stored *s, const struct place_to
 {
 	if (s->envelope.verdict.n == 0 ||
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
-		o->verdict = (struct verdict_record){ .arc = ARC_NONE };
+		o->verdict = verdict_record_own();
 	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
 	if ((o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s))
 		o->signer_count = 0, o->sealer = NULL;

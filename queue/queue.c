@@ -65,8 +65,10 @@ spool_says(void *arg, enum spool_news news, const char *sentence)
 		const char *what;
 		void      (*say)(struct queue *, const char *, const char *);
 	} words[] = {
-		[SPOOL_TROUBLE] = { "spool-trouble", queue_disk_alarm }, [SPOOL_WELL] = { "spool-well", queue_note },
-		[SPOOL_DAMAGE] = { "spool-damage", queue_alarm }, [SPOOL_NOTE] = { "spool", queue_note },
+		[SPOOL_TROUBLE] = { "spool-trouble", queue_disk_alarm },
+		[SPOOL_WELL] = { "spool-well", queue_note },
+		[SPOOL_DAMAGE] = { "spool-damage", queue_alarm },
+		[SPOOL_NOTE] = { "spool", queue_note },
 	};
 	struct queue *q = arg;
 

@@ -81,6 +81,8 @@ subject_of(const struct report *r)
 {
 	bool failed = false, delayed = false;
 
+	if (r->lost)
+		return "A report to a sender of this house could not be delivered";
 	for (size_t i = 0; i < r->count; i++) {
 		failed = failed || r->recipients[i].action == REPORT_FAILED;
 		delayed = delayed || r->recipients[i].action == REPORT_DELAYED;
@@ -191,7 +193,9 @@ tell_people(struct buf *b, const struct report *r, bool utf8)
 	date_text(r->arrived, arrived);
 	date_text(r->until, until);
 	buf_printf(b, "This is the mail system at %.*s.\r\n\r\n", FMT(r->hostname));
-	buf_printf(b, "Your message of %s (%s):\r\n\r\n", arrived, about);
+	buf_printf(b, r->lost ? "Its report of %s (%s) did not reach a sender of this house.\r\n"
+	    "What it says, and about which message, stands below:\r\n\r\n"
+	    : "Your message of %s (%s):\r\n\r\n", arrived, about);
 	for (size_t i = 0; i < r->count; i++) {
 		tell_recipient(b, &r->recipients[i], utf8);
 		if (r->recipients[i].action == REPORT_DELAYED)

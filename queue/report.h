@@ -35,6 +35,7 @@ struct report {
 	int64_t      until;             /* of delayed ones: tried until then */
 	const struct report_recipient *recipients;
 	size_t       count;
+	bool         lost;              /* about a report of ours, for postmaster: nobody else hears of it */
 	struct slice original;          /* the message as it was received, header first; empty: lost */
 	bool         full;              /* attach all of it, if it is not too large */
 };

@@ -15,7 +15,6 @@
 enum {
 	ENDING_WORDS = 64 << 20,        /* of servers, about all recipients of a message */
 	ENDING_FIRST = 16,              /* recipients that there is room for at first */
-	LATE_MOST = 200,                /* named in one warning */
 	LATE_MS = 2000,                 /* who becomes late within that goes into it too */
 };
 
@@ -422,8 +421,7 @@ warn_of(void *arg, const struct late *l)
 	const struct recipient_state state = { .recipient = l->number, .last = l->status,
 	    .tried = l->tried };
 
-	if (e->count < LATE_MOST)
-		ending_add(e, REPORT_DELAYED, state, l->host);
+	ending_add(e, REPORT_DELAYED, state, l->host);
 }
 
 /* Nobody may be left who waits. */
@@ -445,8 +443,9 @@ warn_now(void *arg)
 }
 
 /*
- * One report about all that are late by now (RFC 5321 4.5.4.1), whatever they wait for;
- * what is being tried at the same time has a moment to end.
+ * One report about all that are late by now (RFC 5321 4.5.4.1), whatever they wait for,
+ * or several when they are many (REPORT_RECIPIENTS_MOST); what is being tried at the
+ * same time has a moment to end.
  */
 static void
 maybe_warn(const struct settling *x)

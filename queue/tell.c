@@ -5,6 +5,10 @@
  * A report is a message of ours with the null sender; it is stored like any
  * other.  None is ever made about a message whose sender is null, and none for
  * a recipient whose sender said NOTIFY=NEVER or left this kind out.
+ *
+ * One exception (RFC 5321 6.1): a report of ours to an address of this house that does
+ * not arrive, as to the sender of cron's mail, goes to our postmaster.  What he does not
+ * get either goes nowhere; and a sender elsewhere, mostly a forged one, is not his business.
  */
 #include <stdlib.h>
 
@@ -24,6 +28,7 @@ struct telling {
 	struct stored stored;           /* of `opened` */
 	bool          doubted;          /* it was unreadable before */
 	const struct recipient **recipients;    /* those it is about */
+	struct slice  to;               /* the sender; or postmaster */
 	struct report report;
 	struct buf    text;
 	struct envelope envelope;
@@ -60,10 +65,40 @@ finish_later(struct telling *t, struct status status)
 
 /* --- who is told ------------------------------------------------------------------ */
 
+/* Of this house, also by its hostname alone. */
+static bool
+is_ours(const struct conf *conf, const struct address *a)
+{
+	return map_get(&conf->domains, a->domain) != NULL || slice_eq(a->domain, conf->hostname);
+}
+
+/* A report of which only postmaster can be told, and somebody is postmaster here: to him. */
+static bool
+tell_postmaster(struct telling *t, const struct told *about)
+{
+	const struct queue_options *o = &t->queue->options;
+	const struct envelope *e = &t->stored.envelope;
+	struct address to, postmaster;
+	enum route_kind kind;
+
+	if (e->sender.n > 0 || e->parent == 0 || e->count != 1 || about->action != REPORT_FAILED ||
+	    !address_parse(e->recipients[0].address, t->arena, &to) || !is_ours(o->conf, &to) ||
+	    slice_eqi(to.local, S("postmaster")))
+		return false;
+	postmaster = address_make(S("postmaster"), conf_home(o->conf), t->arena);
+	kind = postmaster.text.n > 0 ? route_local(o->routes, &postmaster, t->arena).kind : ROUTE_NO_USER;
+	if (kind == ROUTE_REMOTE || kind == ROUTE_NO_USER)
+		return false;
+	t->to = postmaster.text;
+	return true;
+}
+
 /* RFC 3461 4.1, 5.2: who asked for nothing hears of failures and delays. */
 static bool
-wants_to_know(const struct recipient *r, const struct told *t)
+wants_to_know(const struct telling *telling, const struct recipient *r, const struct told *t)
 {
+	if (telling->report.lost)
+		return true;
 	switch (t->action) {
 	case REPORT_FAILED:
 		return r->notify == 0 || (r->notify & NOTIFY_FAILURE) != 0;
@@ -95,7 +130,7 @@ choose(struct telling *t, const struct told *about, size_t n)
 	for (size_t i = 0; i < n && to != NULL; i++) {
 		const struct recipient *r = t->recipients[i];
 
-		if (!wants_to_know(r, &about[i]))
+		if (!wants_to_know(t, r, &about[i]))
 			continue;
 		to[count] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
 		    about[i].status, about[i].host, about[i].tried };
@@ -156,7 +191,7 @@ fill_report(struct telling *t)
 	struct report *r = &t->report;
 
 	r->hostname = q->options.conf->hostname;
-	r->to = e->sender;
+	r->to = t->to;
 	r->envid = e->envid;
 	r->id = ids_next(&q->ids);
 	r->about = e->id;
@@ -174,7 +209,7 @@ fill_envelope(struct telling *t)
 {
 	const struct envelope *about = &t->stored.envelope;
 
-	t->recipient = (struct recipient){ .address = about->sender, .notify = NOTIFY_NEVER,
+	t->recipient = (struct recipient){ .address = t->to, .notify = NOTIFY_NEVER,
 	    .parent = NO_RECIPIENT };                       /* RFC 3461 6.1 */
 	t->envelope = (struct envelope){
 		.id = t->report.id, .arrival = t->report.now, .recipients = &t->recipient, .count = 1,
@@ -295,7 +330,9 @@ tell_sender(struct queue *q, uint64_t id, const struct told *about, size_t n,
 	t->told = n = n < REPORT_RECIPIENTS_MOST ? n : REPORT_RECIPIENTS_MOST;
 	if (!find_recipients(t, id, about, n))
 		return;
-	t->report.count = t->stored.envelope.sender.n > 0 ? choose(t, about, n) : 0;
+	t->to = t->stored.envelope.sender;
+	t->report.lost = tell_postmaster(t, about);
+	t->report.count = t->to.n > 0 ? choose(t, about, n) : 0;
 	if (t->report.count == 0) {
 		tell_nobody(t, about);
 		return;

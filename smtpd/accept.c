@@ -45,6 +45,7 @@ struct accept {
 	struct slice               message_id;  /* that it gets from us; else empty */
 	struct status              status;
 	struct buf                 trace, results, packed;
+	struct recipient          *recipients;  /* of the envelope */
 	struct storing            *storing;
 	struct later               go;
 	void                     (*done)(void *arg, struct status);
@@ -89,6 +90,7 @@ free_accept(struct accept *a)
 	buf_free(&a->trace);
 	buf_free(&a->results);
 	buf_free(&a->packed);
+	free(a->recipients);
 	free(a);
 }
 
@@ -217,15 +219,17 @@ write_received_spf(struct accept *a)
 }
 
 /*
- * From a client of ours, for whom we sign.  A list manager's posts are his, and what is
- * not signed can be completed by whoever comes next.
+ * From a client of ours, and signed for the door's domain or the author's.  A list
+ * manager's posts are his, and what is not signed can be completed by whoever comes next.
  */
 static bool
 is_submitted(const struct accept *a)
 {
 	const struct listen_conf *door = a->client.listener;
+	struct slice author = a->intake->verdict->from.domain;
 
-	return a->client.relay && door->sign_dkim.n > 0 && !door->seal_arc;
+	return a->client.relay && !door->seal_arc && (door->sign_dkim.n > 0 ||
+	    (author.n > 0 && conf_signs(a->smtpd->options.conf, author)));
 }
 
 /*
@@ -312,18 +316,16 @@ leave_out(struct accept *a, struct envelope *e)
 	return true;
 }
 
-static bool
+/* Those of the transaction; RECIPIENTS_MOST. */
+static void
 name_recipients(struct accept *a, struct envelope *e)
 {
-	struct recipient *to = arena_get(a->intake->arena, a->session->mail.count * sizeof *to);
+	struct recipient *to = must_alloc(a->session->mail.count * sizeof *to);
 
-	if (to == NULL)
-		return false;
-	e->recipients = to;
+	e->recipients = a->recipients = to;
 	for (const struct session_recipient *r = a->session->mail.recipients; r != NULL; r = r->next)
 		to[e->count++] = (struct recipient){ .address = r->address.text, .orcpt = r->orcpt,
 		    .notify = r->notify, .parent = NO_RECIPIENT };
-	return true;
 }
 
 /* RFC 8689 3: exactly one such field, and not with REQUIRETLS. */
@@ -349,23 +351,70 @@ is_bulk(const struct accept *a)
 	    header_find(h, "List-Id") != NULL;
 }
 
-/* DMARC as it was, unless the list manager has become the author meanwhile. */
+/* From names an address of the list manager: a list of his, or one that belongs to it. */
+static bool
+is_from_manager(const struct accept *a)
+{
+	struct address author;
+
+	return address_parse(a->intake->verdict->from.address, a->intake->arena, &author) &&
+	    route_local(a->smtpd->options.routes, &author, a->intake->arena).manager;
+}
+
+/*
+ * At the door of a list manager the ticket tells of the author who wrote.  For another
+ * one, and in what has no ticket, the manager speaks himself: for his own addresses only.
+ */
+static bool
+is_proved_by_manager(const struct accept *a)
+{
+	const struct from *from = &a->intake->verdict->from;
+	const struct ticket *t = &a->ticket;
+
+	if (a->ticketed == TICKET_NONE)
+		return is_from_manager(a);
+	if (a->ticketed != TICKET_VALID || from->domain.n == 0)
+		return false;
+	return slice_eqi(t->proved, from->domain) ||
+	    (t->from.n > 0 && !slice_eqi(t->from, from->address) && is_from_manager(a));
+}
+
+/*
+ * A Sieve script may hand us what a stranger sent, as if its owner had written it; then
+ * our results of the first time are still there.  Their claim to be ours costs nobody
+ * else anything, so no proof is asked for it.
+ */
+static bool
+was_unproved(const struct accept *a)
+{
+	const struct header *h = &a->intake->header;
+	struct authres saw;
+
+	for (size_t i = 0; i < h->count; i++)
+		if (field_is(&h->fields[i], "Authentication-Results") &&
+		    authres_parse(h->fields[i].value, a->intake->arena, &saw) &&
+		    slice_eqi(saw.authserv_id, a->question.hostname) &&
+		    verdict_was_unproved(&saw, a->intake->verdict->from.domain))
+			return true;
+	return false;
+}
+
+/* What our own clients send is theirs, but not all of it is by them. */
+static bool
+is_proved_by_client(const struct accept *a)
+{
+	if (a->intake->verdict->from.domain.n == 0)
+		return false;
+	return a->client.listener->seal_arc ? is_proved_by_manager(a) : !was_unproved(a);
+}
+
 static void
 take_ticket(struct accept *a, struct verdict_record *r)
 {
-	const struct authres_result *dmarc;
-	struct authres saw;
-
-	r->results = a->ticket.results;
+	if (a->ticket.results.n > 0)
+		r->results = a->ticket.results;
 	r->arc = slice_eq(a->ticket.arc, S("pass")) ? ARC_PASS
 	    : slice_eq(a->ticket.arc, S("fail")) ? ARC_FAIL : ARC_NONE;
-	if (!authres_parse(r->results, a->intake->arena, &saw) ||
-	    (dmarc = authres_find(&saw, "dmarc", NULL)) == NULL ||
-	    !slice_eqi(authres_value(dmarc, "header.from"), r->author))
-		return;
-	for (int i = DMARC_NONE; i <= DMARC_PERMERROR; i++)
-		if (slice_eqi(dmarc->result, slice(dmarc_result_name((enum dmarc_result)i))))
-			r->dmarc = (enum dmarc_result)i;
 }
 
 /*
@@ -378,7 +427,7 @@ pack_verdict(struct accept *a)
 	struct verdict_record r = verdict_record(a->intake->verdict, buf_slice(&a->results));
 
 	if (!a->judged)
-		r.dmarc = DMARC_NONE;
+		r.proved = is_proved_by_client(a);
 	if (a->ticketed == TICKET_VALID)
 		take_ticket(a, &r);
 	verdict_pack(&r, &a->packed);
@@ -404,7 +453,8 @@ fill_envelope(struct accept *a, struct envelope *e)
 	};
 	if (hash != NULL)
 		memcpy(e->body_hash, hash->digest, sizeof e->body_hash);
-	return name_recipients(a, e) && leave_out(a, e);
+	name_recipients(a, e);
+	return leave_out(a, e);
 }
 
 static void

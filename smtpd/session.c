@@ -6,7 +6,7 @@
 
 enum {
 	OUT_MOST = 1 << 20,
-	TRANSACTION_MEMORY = 1 << 20,   /* 1,000 recipients with their parameters */
+	SENDER_MEMORY = 64 << 10,       /* all of a transaction but its recipients */
 };
 
 /* --- saying things ----------------------------------------------------------- */
@@ -96,6 +96,15 @@ session_secured(struct session *s)
 
 /* --- commands ---------------------------------------------------------------------- */
 
+/* A ceiling: what is used grows with what is said. */
+static size_t
+transaction_memory(const struct session_terms *t)
+{
+	size_t most = (TRANSACTION_MOST - SENDER_MEMORY) / RECIPIENT_MEMORY;
+
+	return SENDER_MEMORY + RECIPIENT_MEMORY * (t->recipients_most < most ? t->recipients_most : most);
+}
+
 static void
 answer(struct session *s, struct slice line)
 {
@@ -104,7 +113,7 @@ answer(struct session *s, struct slice line)
 
 	s->verb = slice_head(line, verb != NULL ? strlen(verb->name) : 20);
 	if (s->mail.arena == NULL)
-		s->mail.arena = arena_new(TRANSACTION_MEMORY);
+		s->mail.arena = arena_new(transaction_memory(s->terms));
 	if (verb == NULL || !verb->bounded)
 		s->idle++;
 	if (s->idle > s->terms->idle_most)

@@ -24,6 +24,12 @@
 
 enum {
 	COMMAND_MOST = 4096,            /* octets of a command line with its CRLF */
+	RECIPIENT_MEMORY = 2048,        /* octets for a recipient with the longest names */
+	/*
+	 * Of a transaction, however many recipients it may have.  A recipient takes more of
+	 * it than of a packed envelope: what was accepted can be stored (ENVELOPE_MOST).
+	 */
+	TRANSACTION_MOST = 16 << 20,
 };
 
 /* What one listener offers one client; nothing in it changes during a session. */
@@ -35,7 +41,7 @@ struct session_terms {
 	bool             relay;         /* this client may send to anybody */
 	enum bare_policy bare;          /* BARE_KEEP: a bare CR or LF is refused */
 	uint64_t         size_most;     /* of a message, in octets */
-	unsigned         recipients_most;       /* of a transaction */
+	unsigned         recipients_most;       /* of a transaction, if TRANSACTION_MOST has room */
 	unsigned         errors_most;   /* 5yz replies to commands, then 421 */
 	unsigned         idle_most;     /* commands without a message between them, then 421 */
 	size_t           line_most;     /* octets of a text line; longer ones are refused */
@@ -48,6 +54,7 @@ struct session_terms {
 
 struct session_recipient {
 	struct session_recipient *next;
+	struct session_recipient *below[2];     /* private: a tree, by the bits of the address */
 	struct address address;
 	unsigned       notify;          /* bits of enum notify */
 	struct slice   orcpt;           /* as it was given, xtext and all */
@@ -59,6 +66,7 @@ struct transaction {
 	bool           begun;           /* MAIL was accepted */
 	struct address sender;          /* empty: the null reverse-path */
 	struct session_recipient *recipients, **last;
+	struct session_recipient *tree; /* the same, to find one who was named before */
 	unsigned       count;
 	bool           eight_bit, smtputf8, requiretls;
 	enum ret       ret;

@@ -91,6 +91,8 @@ next_parameter(struct slice *rest, struct parameter *p)
 	return true;
 }
 
+static const struct status TOO_MANY =
+    STATUS_INIT(452, 4, 5, 3, "too many recipients for one message");
 static const struct status BAD_VALUE = STATUS_INIT(501, 5, 5, 4, "bad value of a parameter");
 static const struct status UNKNOWN_PARAMETER = STATUS_INIT(555, 5, 5, 4, "unknown parameter");
 static const struct status FINE = { .class = 2 };
@@ -289,13 +291,38 @@ mail(struct session *s, struct slice argument)
 	session_say(s, status);
 }
 
-static bool
-already_named(const struct transaction *m, const struct address *address)
+static unsigned
+bit_of(struct slice text, size_t n)
 {
-	for (const struct session_recipient *r = m->recipients; r != NULL; r = r->next)
-		if (address_eq(&r->address, address))
-			return true;
-	return false;
+	return n / 8 < text.n ? (unsigned char)text.p[n / 8] >> (7 - n % 8) & 1 : 0;
+}
+
+/*
+ * Where he stands who is named so, or would.  Each step follows one more bit of the
+ * address, and no address has a NUL: whatever is named, no way is longer than it.
+ */
+static struct session_recipient **
+place_of(struct transaction *m, const struct address *address)
+{
+	struct session_recipient **at = &m->tree;
+
+	for (size_t n = 0; *at != NULL && !address_eq(&(*at)->address, address); n++)
+		at = &(*at)->below[bit_of(address->text, n)];
+	return at;
+}
+
+/* RFC 5321 4.1.1.3 allows to name somebody twice; he gets it once. */
+static void
+add_recipient(struct transaction *m, struct session_recipient *r)
+{
+	struct session_recipient **at = place_of(m, &r->address);
+
+	if (*at != NULL)
+		return;
+	*at = r;
+	*m->last = r;
+	m->last = &r->next;
+	m->count++;
 }
 
 static struct status
@@ -330,21 +357,21 @@ rcpt(struct session *s, struct slice argument)
 	}
 	r = arena_get(s->mail.arena, sizeof *r);
 	if (r == NULL || s->mail.count >= s->terms->recipients_most) {
-		session_say(s, STATUS(452, 4, 5, 3, "too many recipients for one message"));
+		session_say(s, TOO_MANY);
 		return;
 	}
 	status = read_rcpt(s, argument, r);
+	if (arena_full(s->mail.arena)) {        /* then nothing is known about the address */
+		session_say(s, TOO_MANY);
+		return;
+	}
 	if (!status_good(status)) {
 		s->about = r->address.text;
 		session_refuse(s, status);
 		s->about = NONE;
 		return;
 	}
-	if (!already_named(&s->mail, &r->address)) {
-		*s->mail.last = r;
-		s->mail.last = &r->next;
-		s->mail.count++;
-	}
+	add_recipient(&s->mail, r);
 	session_say(s, status);
 }
 

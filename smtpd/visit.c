@@ -55,9 +55,12 @@ say_rewritten(struct visit *v, const struct address *address, struct arena *aren
 	return STATUS(250, 2, 1, 5, "recipient ok");
 }
 
+/* RFC 3463 3.3: X.2.4, a list that cannot be expanded. */
 static struct status
 say_post(const struct visit *v, const struct list *list)
 {
+	if (list->member_count == 0)
+		return STATUS(450, 4, 2, 4, "the list has no members now");
 	if (route_may_post(list, &v->session.mail.sender) ||
 	    (list->moderator != NULL && v->session.mail.sender.text.n > 0))
 		return STATUS(250, 2, 1, 5, "recipient ok");
@@ -410,6 +413,13 @@ may_relay(const struct listen_conf *c, struct ip ip)
 	return false;
 }
 
+/* An envelope has no room for more. */
+static unsigned
+recipients_most(const struct conf *conf)
+{
+	return conf->limits.recipients < RECIPIENTS_MOST ? conf->limits.recipients : RECIPIENTS_MOST;
+}
+
 static struct session_terms
 terms_of(struct visit *v)
 {
@@ -422,7 +432,7 @@ terms_of(struct visit *v)
 		.tls_at_once = c->tls_implicit, .relay = relay,
 		.bare = conf->policy.bare_newline_normalize || relay ? BARE_REPAIR : BARE_KEEP,
 		.size_most = c->size > 0 ? c->size : conf->limits.size,
-		.recipients_most = conf->limits.recipients, .errors_most = conf->limits.errors,
+		.recipients_most = recipients_most(conf), .errors_most = conf->limits.errors,
 		.idle_most = conf->limits.commands, .line_most = (size_t)conf->limits.line,
 		.recipient = say_recipient, .refused = log_refused, .arg = v,
 	};

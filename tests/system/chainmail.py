@@ -33,7 +33,7 @@ ROOT = pathlib.Path.cwd()
 PLAIN, SANITIZED = ROOT / "chainmail", ROOT / "san" / "chainmail"
 PEERS = ROOT / "peers"
 DEADLINE = 20                       # seconds; generous, since the machine may be busy
-EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_OSERR, EX_TEMPFAIL, EX_CONFIG = 64, 66, 69, 71, 75, 78
+EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_OSERR, EX_TEMPFAIL, EX_CONFIG = 64, 66, 69, 70, 71, 75, 78
 
 # What a test that does not ask for trouble must not see.
 TROUBLE = ("alarm", "child-died", "config-error")

@@ -142,6 +142,18 @@ def test_includes_in_the_order_of_their_names(tmp_path):
                                            f"log json  # {tmp_path}/d/2.conf:1"]
 
 
+def test_a_directory_that_is_not_read_to_its_end_is_an_error(tmp_path):
+    """The rest of a configuration is another configuration."""
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "1.conf").write_text(OURS)
+    path = tmp_path / "x.conf"
+    path.write_text("include d/*.conf\nstate .\n" + OURS)
+    got = subprocess.run(["strace", "-qq", "-o", "/dev/null", "-e", "inject=getdents64:error=EIO", CHAINMAIL, "config",
+                          "check", "-c", path], text=True, capture_output=True, timeout=60)
+    assert got.returncode == EX_CONFIG
+    assert f"{path}:1:9: error: cannot read all of {tmp_path}/d/: Input/output error" in got.stderr
+
+
 # --- the world -----------------------------------------------------------------------
 
 
@@ -232,6 +244,17 @@ def test_what_is_wrong_in_the_world(tmp_path, text, error):
     got = check(OURS + "state .\n" + text + "\n", tmp_path)
     assert re.search(error, got.stderr), got.stderr
     assert got.returncode == (0 if "warning" in error else EX_CONFIG)
+
+
+def test_a_map_that_may_not_be_read_names_the_remedy(tmp_path):
+    """As Mailman's, which only its group may read."""
+    (tmp_path / "map").touch(mode=0o000)
+    (tmp_path / "chainmail.conf").write_text(OURS + "state .\ndomain l.test { lists from mailman map }\n")
+    humble = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+    got = subprocess.run([*humble, CHAINMAIL, "config", "check", "-c", tmp_path / "chainmail.conf"], text=True,
+                         capture_output=True, timeout=60)
+    assert got.returncode == EX_CONFIG and "/map: Permission denied" in got.stderr
+    assert "let the user that runs this read it, or put him into a group that may" in got.stderr
 
 
 def test_the_state_directory_may_be_missing_but_not_a_file(tmp_path):
@@ -374,12 +397,13 @@ def test_what_it_does_is_explained(tmp_path):
     path = furnished(EXAMPLES / "small-site.conf", tmp_path)
     assert run("explain", "-c", path).stdout == """\
 example.org is yours. Mail to its users is delivered by LMTP to unix:/run/dovecot/lmtp; who is a user is listed.
-  postmaster, abuse → alice@example.org
+  postmaster, abuse, root → alice@example.org
   sales → alice@example.org, bob@example.org
   carol → carol@example.net (leaves this machine: ARC-sealed as example.org, selector k2026)
   Mail to postmaster reaches alice@example.org.
 *:25 (mx, STARTTLS): anybody may send to the addresses above.
 Nobody may relay.
+What programs of this machine send to a name alone, as cron to root, goes to that name at example.org.
 Mail failing DMARC with p=reject is refused (550 5.7.26) when nothing shows a list or forwarder in between. A trusted ARC sealer \
 could vouch for it; you trust none.
 Going out by MX records; DANE when the destination has it, else MTA-STS, else opportunistic TLS; 20 connections.

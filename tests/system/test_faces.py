@@ -138,8 +138,48 @@ def test_sendmail_takes_text_without_a_header(site):
     assert email.message_from_bytes(ann).get_payload() == "no header at all\n"
 
 
-def test_sendmail_is_all_or_nothing(site):
-    got = sendmail(site, "ann@local.test", "nobody@local.test", text="Subject: x\n\nx\n")
+def test_sendmail_reports_who_does_not_get_it(site):
+    """As Postfix's, which takes it for all and bounces for some."""
+    got = sendmail(site, "-t", "-G", "-f", "ann@local.test", text="To: ben@far.test, nobody@local.test\nSubject: x\n\n.x\n")
+    assert got.returncode == 0 and "nobody@local.test: 550" in got.stderr
+    assert site.far.wait(program=site).text.endswith(b"\r\n\r\n.x\r\n")
+    [report] = until(lambda: site.maildir("ann"), "a report for ann")
+    human, status, original = email.message_from_bytes(report).get_payload()
+    assert "<nobody@local.test>: failed" in human.get_payload()
+    assert status.get_payload()[1]["Status"] == "5.1.1" and original.get_payload(0)["Subject"] == "x"
+    assert email.message_from_bytes(report)["Return-Path"] == "<>"
+
+
+def test_sendmail_reports_to_postmaster_when_the_sender_is_nobody(site):
+    """As root, whose mail nobody has: the report about him is for who is there."""
+    got = sendmail(site, "-f", "root", "ben@far.test", "nobody", text="Subject: x\n\nx\n")
+    assert got.returncode == 0 and "nobody@local.test: 550" in got.stderr
+    [report] = until(lambda: site.maildir("postmaster") + site.maildir("ann"), "a report")
+    assert email.message_from_bytes(report)["To"] == "<postmaster@local.test>"
+    site.far.wait(program=site)
+    got = sendmail(site, "-N", "never", "-f", "ann@local.test", "ben@far.test", "nobody", text="Subject: x\n\nx\n")
+    assert got.returncode == 0
+    site.wait_empty()
+    assert len(site.maildir("postmaster") + site.maildir("ann")) == 1
+
+
+def test_a_name_without_a_domain_is_of_the_first_domain(site):
+    """The hostname, mx.local.test, is no domain of ours: mail to it would come back to this host."""
+    assert sendmail(site, "-t", "-f", "ann", text="To: ann, Ben <ben@far.test>\nSubject: x\n\nx\n").returncode == 0
+    [ann] = until(lambda: site.maildir("ann"), "mail for ann")
+    message = email.message_from_bytes(ann)
+    assert (message["Return-Path"], message["Delivered-To"]) == ("<ann@local.test>", "ann@local.test")
+    assert message["From"] == "<ann@local.test>"
+
+
+def test_there_is_nothing_to_do_for_newaliases(site):
+    got = face(site, "newaliases")
+    assert got.returncode == 0 and "nothing to do" in got.stdout
+    assert face(site, "sendmail", "-I", option="-C").returncode == 0
+
+
+def test_sendmail_is_all_or_nothing_when_nobody_is_there(site):
+    got = sendmail(site, "gone@local.test", "nobody@local.test", text="Subject: x\n\nx\n")
     assert got.returncode == EX_NOUSER and "nobody@local.test: 550" in got.stderr
     assert sendmail(site, "-t", text="no header\n").returncode == EX_DATAERR
     assert sendmail(site, text="x\n").returncode == EX_USAGE

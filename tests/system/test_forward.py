@@ -358,7 +358,7 @@ def changed(text):
 def test_a_post_keeps_what_was_seen_when_it_arrived(site):
     site.send("a@strict.test", ["mm@local.test"], signed(site, letter("hello", From="a@strict.test")))
     got = site.manager.wait(program=site)
-    assert path(got.recipients[0]) == "mm@local.test" and got.text.startswith(b"X-Chainmail-Ticket:\r\n v=1;")
+    assert path(got.recipients[0]) == "mm@local.test" and got.text.startswith(b"X-Chainmail-Ticket:\r\n v=2;")
     hand_back(site, changed(got.text))
     taken = site.far.wait(program=site)
     message = email.message_from_bytes(taken.text)
@@ -456,6 +456,181 @@ def accepted(program, sender, recipient):
         return True
     except smtplib.SMTPRecipientsRefused:
         return False
+
+
+# --- authors of ours whom nothing proved -----------------------------------------------------------
+
+
+NO_POLICY = lambda text: text.replace('_dmarc.local.test.    TXT "v=DMARC1; p=reject"\n', "")
+NO_ANSWER = lambda text: text.replace('_dmarc.local.test.    TXT "v=DMARC1; p=reject"', "_dmarc.local.test. TXT !servfail")
+ACCEPT = "policy { several-authors accept }\n"
+
+
+def again(program, conf=SITE, facts=lambda text: text):
+    """The same site under another configuration, and with other facts in the DNS."""
+    program.stop()
+    path = program.directory / "facts"
+    path.write_text(facts(path.read_text()))
+    program.configure(conf)
+    program.start()
+
+
+def speaks_for(taken):
+    """What of ours could be aligned with an author in it: signatures, From, the envelope's sender."""
+    message = email.message_from_bytes(taken.text)
+    return {"signed": any("d=local.test" in s for s in message.get_all("DKIM-Signature", [])),
+            "from": message["From"], "sender": path(taken.sender)}
+
+
+def through(program, name, text, sender="a@strict.test"):
+    """To that address, round through the list manager if it is his, to a member."""
+    program.send(sender, [f"{name}@local.test"], text)
+    if name == "mm":
+        hand_back(program, changed(program.manager.wait(program=program).text))
+    return until(lambda: [t for t in program.far.taken if path(t.recipients[0]) == "ben@far.test"], program.text)[0]
+
+
+DOORS = [SITE, SITE.replace("; sign dkim local.test", "")]
+
+
+@pytest.mark.parametrize("conf", DOORS, ids=["sign", "author"])
+@pytest.mark.parametrize("proved", [True, False])
+def test_no_door_signs_for_an_author_who_was_not_proved(site, conf, proved):
+    again(site, conf)
+    honest = signed(site, letter("hello", From="ann@local.test"), "local.test", b"arc2026")
+    taken = through(site, "mm", honest if proved else FORGED)
+    selectors = email.message_from_bytes(taken.text).get_all("DKIM-Signature", [])
+    assert len(selectors) == 2 * proved                     # the author's own, broken, and ours
+
+
+ODD_IDS = {
+    "none": re.sub(rb"Message-ID:.*\r\n", b"", FORGED),
+    "two": b"Message-ID: <a@b>\r\n" + FORGED,
+    "empty": re.sub(rb"Message-ID:.*\r\n", b"Message-ID: \r\n", FORGED),
+    "long": re.sub(rb"Message-ID: <", b"Message-ID: <" + b"x" * 900 + b"\r\n " + b"x" * 900, FORGED),
+}
+
+
+@pytest.mark.parametrize("text", ODD_IDS.values(), ids=ODD_IDS)
+def test_nobody_can_prevent_his_ticket(site, text):
+    site.send("a@strict.test", ["mm@local.test"], text)
+    got = site.manager.wait(program=site).text
+    assert got.count(b"X-Chainmail-Ticket:") == 1 and b"Message-ID:" in got
+    hand_back(site, changed(got))
+    taken = site.far.wait(program=site)
+    assert site.wait("received", listener="back")["ticket"] == "valid"
+    assert not speaks_for(taken)["signed"]
+    assert "dmarc=fail" in email.message_from_bytes(taken.text)["ARC-Authentication-Results"]
+
+
+def without_ticket(text):
+    return re.sub(rb"X-Chainmail-Ticket:.*\r\n(?:[ \t].*\r\n)*", b"", text)
+
+
+def by_the_list(text):
+    return re.sub(rb"(?m)^From:.*$", b'From: "CEO via mm" <mm@local.test>\r', text)
+
+
+AT_THE_DOOR = [
+    ("a notice", None, lambda text: letter("confirm", From="mm-request+c0ffee@local.test"), True),
+    ("nobody's", None, lambda text: letter("pay", From="ceo@local.test"), False),
+    ("the ticket is gone", FORGED, without_ticket, False),
+    ("the ticket is another's", FORGED, lambda text: text.replace(b"Message-ID: <", b"Message-ID: <x"), False),
+    ("the list became the author", FORGED, by_the_list, True),
+    ("a stranger was the list before", re.sub(rb"(?m)^From:.*$", b"From: MM <MM@local.test>\r", FORGED), by_the_list, False),
+]
+
+
+@pytest.mark.parametrize("text, change, good", [t[1:] for t in AT_THE_DOOR], ids=[t[0] for t in AT_THE_DOOR])
+def test_the_door_signs_what_the_list_manager_says_himself(site, text, change, good):
+    got = b""
+    if text:
+        site.send("a@strict.test", ["mm@local.test"], text)
+        got = site.manager.wait(program=site).text
+    hand_back(site, change(got))
+    assert speaks_for(site.far.wait(program=site))["signed"] == good
+
+
+CLIENTS = SITE.replace("on 127.0.0.1:{port} }", "on 127.0.0.1:{port}; allow relay from 127.0.0.2 }")
+
+
+def submit(program, recipient, text, sender="ann@local.test"):
+    with smtplib.SMTP("127.0.0.1", program.port, "localhost", 20, source_address=("127.0.0.2", 0)) as client:
+        client.sendmail(sender, [recipient], text)
+
+
+@pytest.mark.parametrize("name", ["kept", "news", "mm"])
+def test_what_our_clients_post_is_theirs(site, name):
+    """Nobody proves them: they are our own, and stay it on the way through a list manager."""
+    again(site, CLIENTS)
+    submit(site, f"{name}@local.test", letter("hello", From="Ann <ann@local.test>"))
+    if name == "mm":
+        hand_back(site, changed(site.manager.wait(program=site).text))
+    said = speaks_for(site.far.wait(program=site))
+    assert said["signed"] and said["from"] == "Ann <ann@local.test>"
+
+
+@pytest.mark.parametrize("facts", [NO_POLICY, NO_ANSWER], ids=["no policy", "no answer"])
+@pytest.mark.parametrize("proved", [True, False])
+@pytest.mark.parametrize("name", ["kept", "news", "mm", "team"])
+def test_an_author_is_proved_by_what_passed_and_not_by_his_policy(site, name, proved, facts):
+    again(site, SITE, facts)
+    text = letter("hello", From="Ann <ann@local.test>")
+    said = speaks_for(through(site, name, signed(site, text, "local.test", b"arc2026") if proved else text))
+    if name in ("kept", "news"):
+        assert said["signed"] and ("via" not in said["from"]) == proved
+    elif name == "mm":
+        ours = len(email.message_from_bytes(site.far.taken[0].text).get_all("DKIM-Signature", []))
+        assert ours == 2 * proved
+    else:
+        assert (re.fullmatch(OURS, said["sender"]) is not None) == proved
+
+
+UNREADABLE = {
+    "two": letter("pay", From="ceo@local.test, x@evil.test"),
+    "fields": b"From: CEO <ceo@local.test>\r\n" + letter("pay", From="x@evil.test"),
+    "words": letter("pay", From="A@B CEO <ceo@local.test>"),
+}
+
+
+@pytest.mark.parametrize("text", UNREADABLE.values(), ids=UNREADABLE)
+@pytest.mark.parametrize("name", ["kept", "news", "mm", "team"])
+def test_nothing_speaks_for_an_author_who_cannot_be_read(site, name, text):
+    again(site, SITE + ACCEPT)
+    taken = through(site, name, text)
+    said = speaks_for(taken)
+    if name in ("kept", "news"):                            # the list alone, and no other From
+        authors = email.message_from_bytes(taken.text).get_all("From")
+        assert len(authors) == 1 and authors[0].endswith(f"<{name}@local.test>") and said["signed"]
+    else:
+        assert not said["signed"] and not said["sender"].startswith("SRS")
+
+
+@pytest.mark.parametrize("proved", [True, False])
+def test_a_door_that_was_renamed_signs_no_more_than_it_did(site, proved):
+    """Whoever wrote, what waits is signed for him by what was known when it came."""
+    again(site, SITE.replace("via 127.0.0.1:{via};", "via 127.0.0.1:1;"))
+    text = signed(site, letter("hello", From="ann@local.test"), "local.test", b"arc2026") if proved else FORGED
+    site.send("a@strict.test", ["mm@local.test"], text)
+    hand_back(site, changed(site.manager.wait(program=site).text))
+    site.wait("deferred")
+    again(site, SITE.replace("listen back", "listen mailman"))
+    taken = site.far.wait(program=site)
+    assert len(email.message_from_bytes(taken.text).get_all("DKIM-Signature", [])) == 2 * proved
+
+
+def test_what_a_script_redirects_is_not_what_a_client_wrote(site):
+    """Dovecot hands a stranger's mail back to the door for clients; our results still stand on it."""
+    again(site, CLIENTS)
+    honest = signed(site, letter("hello", From="ann@local.test"), "local.test", b"arc2026")
+    for text in FORGED, honest:
+        site.send("a@strict.test", ["ann@local.test"], text)
+    kept = until(lambda: len(site.maildir("ann")) == 2 and site.maildir("ann"), site.text)
+    for text in kept:
+        submit(site, "ben@far.test", text.replace(b"\n", b"\r\n"), "a@strict.test")
+    site.far.wait(2, program=site)
+    ours = {t.subject: len(re.findall(rb"(?m)^DKIM-Signature:", t.text)) for t in site.far.taken}
+    assert ours == {"pay": 0, "hello": 2}                   # his own, and ours
 
 
 # --- trust ----------------------------------------------------------------------------------------

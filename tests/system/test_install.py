@@ -63,7 +63,7 @@ def test_the_unit_gives_few_rights(installed):
     assert float(found[1]) < 2.0
 
 
-FACES = ("mailq", "postcat", "postqueue", "postsuper", "sendmail")
+FACES = ("mailq", "newaliases", "postcat", "postqueue", "postsuper", "sendmail")
 
 
 def test_install_takes_no_name_of_another_mail_system(installed):

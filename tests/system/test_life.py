@@ -5,12 +5,13 @@ import re
 import signal
 import smtplib
 import socket
+import subprocess
 import threading
 import time
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_OSERR, PLAIN, Chainmail, Sink, Wire, have, letter, until
+from chainmail import EX_CONFIG, EX_OSERR, EX_SOFTWARE, EX_TEMPFAIL, PLAIN, Chainmail, Sink, Wire, have, letter, until
 from ports import free_ports
 
 SITE = """
@@ -139,6 +140,50 @@ def test_sigterm_goes_through_while_an_old_configuration_still_serves(place):
             program.process.send_signal(signal.SIGTERM)
             assert old.reply().startswith("421 ")
             assert program.process.wait(10) == 0
+
+
+def test_whoever_dies_while_all_are_ending_is_named(place):
+    """What the deliverer still had to tell is lost with the queue: such an end was not in order."""
+    gate = threading.Event()
+
+    def slow(verb, argument):
+        if verb == "TEXT":
+            gate.wait(20)
+        return None
+    with Sink(reply=slow) as far, Chainmail(place, SITE, via=far.port, expect={"child-died"}) as program:
+        program.send("a@far.test", ["b@far.test"], letter("on its way"))
+        until(lambda: "DATA" in far.lines, "the attempt")
+        queue = program.pid("queue")
+        program.process.send_signal(signal.SIGTERM)
+        until(lambda: program.events("stopping"), "the end to begin")
+        os.kill(queue, signal.SIGKILL)
+        gate.set()
+        assert program.process.wait(20) == EX_SOFTWARE
+        assert [(e["role"], e["pid"], e["signal"]) for e in program.events("child-died")] == [("queue", queue, 9)]
+
+
+def test_a_policy_is_forgotten_while_all_are_ending(place):
+    """Nobody takes orders then, and somebody may still ask the queue for something."""
+    gate = threading.Event()
+
+    def slow(verb, argument):
+        if verb == "TEXT":
+            gate.wait(20)
+        return None
+    with Sink(reply=slow) as far, Chainmail(place, SITE, via=far.port) as program:
+        program.send("a@far.test", ["b@far.test"], letter("on its way"))
+        until(lambda: "DATA" in far.lines, "the attempt")
+        program.process.send_signal(signal.SIGTERM)
+        until(lambda: [name for _, name in program.children()] == ["queue", "delivery"], "the last two")
+        for verb, code in (("forget", 1), ("refresh", EX_TEMPFAIL)):
+            done = subprocess.run([program.program, "sts", verb, "-c", program.file, "far.test"], text=True,
+                                  capture_output=True, timeout=20)
+            assert done.returncode == code, (verb, done)
+        gate.set()
+        assert program.process.wait(20) == 0
+        program.start()
+        program.wait_empty()
+        assert len(far.taken) == 1
 
 
 def test_sigint_ends_it_at_once(place):

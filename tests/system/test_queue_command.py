@@ -72,6 +72,7 @@ def test_list(waiting):
     assert [r["queue_id"] for r in rows(waiting, "list", "--to", "far.test")] == waiting.ids
     assert [r["queue_id"] for r in rows(waiting, "list", "--to", "ann@local.test")] == [waiting.ids[1]]
     assert rows(waiting, "list", "--from", "nobody.test") == []
+    assert [r["queue_id"] for r in rows(waiting, "list", "--from", "<>")] == [waiting.ids[2]]
     text = waiting.command("queue", "list").stdout
     lines = text.splitlines()
     assert re.match(r"ID +AGE +SIZE +FROM +TO +STATE$", lines[0])
@@ -209,7 +210,8 @@ def test_as_many_ids_as_a_line_has(waiting):
 
 
 def test_wrong_words(waiting):
-    for words in ["lsit"], ["drop"], ["hold", "xyz!"], ["drop", "all", "100000000000"], ["list", "--jsno"]:
+    for words in ["lsit"], ["drop"], ["hold", "xyz!"], ["drop", "all", "100000000000"], ["list", "--jsno"], \
+            ["drop", "--from", "", "--to", "far.test"], ["drop", "--to="], ["drain", "--from", ""]:
         got = waiting.command("queue", *words)
         assert got.returncode == EX_USAGE and got.stderr.startswith("chainmail queue"), (words, got)
     assert len(waiting.queue()) == 3

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, letter, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, children_of, have, letter, status_of, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -53,6 +53,70 @@ def test_export_writes_what_was_received_and_the_row(waiting):
     assert message["Subject"] == "two" and message.get_payload() == "zwei\r\n" * 10
     again = queue(waiting, "export", place, waiting.ids[0])
     assert again.returncode != 0 and "File exists" in again.stderr
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+def test_a_restoration_is_killed_at_each_name_it_changes(waiting, tmp_path):
+    """There is always a queue, the old one or the new; and what was not finished can be done again."""
+    assert run(waiting, "backup", tmp_path / "saved").returncode == 0
+    other = restored(waiting, tmp_path / "saved", tmp_path / "other")
+    state, calls = other.directory / "state", "rename,renameat2,rmdir,unlink,mkdir"
+    empty, done = tmp_path / "empty", 0
+    run(other, "queue", "drop", "all")
+    shutil.copytree(state, empty)
+    for number in range(1, 200):
+        shutil.rmtree(state)
+        shutil.copytree(empty, state)
+        got = subprocess.run(["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", f"trace={calls}", "-e",
+                              f"inject={calls}:signal=KILL:when={number}", PLAIN, "restore", tmp_path / "saved",
+                              "-c", other.file], capture_output=True, text=True, timeout=60, check=False)
+        assert (state / "queue/seg").is_dir(), number
+        here = len(run(other, "queue", "list", "--json").stdout.splitlines())
+        again = run(other, "restore", tmp_path / "saved")
+        assert here in (0, 3) and again.returncode == (0 if here == 0 else EX_UNAVAILABLE), (number, again)
+        assert len(run(other, "queue", "list", "--json").stdout.splitlines()) == 3
+        done += here == 3
+        if got.returncode == 0:
+            break
+    assert got.returncode == 0 and number > 5 and done > 0
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+def test_a_restoration_where_names_cannot_be_exchanged(waiting, tmp_path):
+    assert run(waiting, "backup", tmp_path / "saved").returncode == 0
+    other = restored(waiting, tmp_path / "saved", tmp_path / "other")
+    run(other, "queue", "drop", "all")
+    got = subprocess.run(["strace", "-f", "-qq", "-o", tmp_path / "trace", "-e", "trace=renameat2",
+                          "-e", "inject=renameat2:error=EINVAL", PLAIN, "restore", tmp_path / "saved", "-c", other.file],
+                         capture_output=True, text=True, timeout=60, check=False)
+    assert (got.returncode, got.stdout) == (0, "restore: 3 messages\n"), got
+    assert len(run(other, "queue", "list", "--json").stdout.splitlines()) == 3
+
+
+def test_rows_that_cannot_be_restored_leave_the_queue_as_it_was(waiting, tmp_path):
+    saved = tmp_path / "saved"
+    assert run(waiting, "backup", saved).returncode == 0
+    whole = (saved / "state").read_text()
+    other = restored(waiting, saved, tmp_path / "other")
+    run(other, "queue", "drop", "all")
+    (saved / "state").write_text(whole + "no row\n")
+    got = run(other, "restore", saved)
+    assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
+    assert run(other, "queue", "list", "--json").stdout == ""
+    (saved / "state").write_text(whole)
+    assert run(other, "restore", saved).stdout == "restore: 3 messages\n"
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+@pytest.mark.parametrize("words", [("queue", "export"), ("backup",)])
+def test_what_is_taken_out_is_durable_by_name(waiting, tmp_path, words):
+    """Files, the directory that names them, and the one that names it."""
+    out, trace = tmp_path / "out", tmp_path / "trace"
+    got = subprocess.run(["strace", "-y", "-qq", "-o", trace, "-e", "trace=fsync", PLAIN, *words, out,
+                          *(["all"] if words[0] == "queue" else []), "-c", waiting.file],
+                         capture_output=True, text=True, timeout=60, check=False)
+    flushed = re.findall(r"fsync\(\d+<([^>]*)>\) += 0", trace.read_text())
+    assert got.returncode == 0 and flushed[-2:] == [str(out), str(tmp_path)], (got, flushed)
 
 
 def stream(program, recipient, count):
@@ -524,6 +588,30 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(place, tmp_pat
         run(other, "queue", "export", tmp_path / "out", "all")
         subjects = {email.message_from_bytes(p.read_bytes())["Subject"] for p in (tmp_path / "out").glob("*.eml")}
         assert set(before[:known]) <= subjects
+
+
+def is_stopped(pid):
+    return status_of(pid, "State")[:1] in "Tt"
+
+
+@pytest.mark.skipif(not have("strace"), reason="strace is not installed")
+def test_a_backup_begins_again_when_the_queue_is_replaced(place, tmp_path):
+    """It stops by itself at a segment; what waits goes out with the next configuration, its content too."""
+    with Sink() as far, Chainmail(place, SITE + "delivery { hold on }\n", program=PLAIN, via=far.port) as program:
+        program.send("a@far.test", ["ben@far.test"], letter("large", body="x" * 70 + "\n" * 300000))
+        segment = "seg/" + min(p.name for p in (place / "state/queue/seg").iterdir())
+        words = ["strace", "-qq", "-o", tmp_path / "trace", "-P", f"queue/{segment}", "-e", "trace=openat",
+                 "-e", "inject=openat:signal=STOP:when=1", PLAIN, "backup", tmp_path / "saved", "-c", program.file]
+        tracer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        backup = int(until(lambda: children_of(tracer.pid), "the backup")[0])
+        until(lambda: (tmp_path / "saved/queue/content").exists() and is_stopped(backup), "its stop")
+        program.configure(SITE)
+        program.reload()
+        program.wait_empty()
+        os.kill(backup, signal.SIGCONT)
+        out, said = tracer.communicate(timeout=60)
+        assert said.splitlines()[-1] == "chainmail backup: the queue was replaced meanwhile; the copy begins again"
+        assert (tracer.returncode, out) == (0, "backup: 0 messages\n")
 
 
 def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):

@@ -83,9 +83,15 @@ def test_a_list_of_ours_has_it_too(site):
     assert header["Date"] and header["Message-ID"]
 
 
-@pytest.mark.parametrize("door", ["third", "fourth"])
-def test_a_list_manager_and_who_is_not_signed_for_say_it_themselves(site, door):
-    header = email.message_from_bytes(send(site, site.names[door], BARE))
+def test_who_is_signed_for_as_the_author_gets_both_too(site):
+    text = send(site, site.names["fourth"], BARE)
+    header = email.message_from_bytes(text)
+    assert header["Date"] and header["Message-ID"] and is_signed(site, text)
+
+
+@pytest.mark.parametrize("door, author", [("third", "local.test"), ("fourth", "without.key.test")])
+def test_a_list_manager_and_who_is_not_signed_for_say_it_themselves(site, door, author):
+    header = email.message_from_bytes(send(site, site.names[door], BARE.replace("local.test", author)))
     assert header["Date"] is None and header["Message-ID"] is None
 
 

@@ -65,14 +65,28 @@ run_for(int64_t ms)
 }
 
 static void
-start_queue(void)
+deliverer_comes(void)
 {
 	int ends[2];
 
-	bare_start(&w);
 	link_pair(ends);
 	queue_delivery(w.queue, ends[0]);
 	t.deliverer = link_new(&w.loop, ends[1], &ANYBODY, &t.deliverer);
+}
+
+static void
+stop_deliverer(void)
+{
+	link_end(t.deliverer);
+	t.deliverer = NULL;
+	run_for(SECOND);
+}
+
+static void
+start_queue(void)
+{
+	bare_start(&w);
+	deliverer_comes();
 	link_send(t.deliverer, FRAME_UNDER_WAY_END, NONE, -1);
 	run_for(2 * SECOND);
 }
@@ -629,6 +643,44 @@ a_refresh_is_answered_when_it_is_over(void **state)
 	run_for(2 * MINUTE);
 }
 
+/* One who comes has not told yet what he is doing; one who goes takes nothing up any more. */
+static void
+who_takes_no_orders_is_asked_for_nothing(void **state)
+{
+	(void)state;
+	keep("b.test");
+	call();
+	stop_deliverer();
+	deliverer_comes();
+	ask("refresh", "b.test");
+	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"there is no delivery role now\"}");
+	link_send(t.deliverer, FRAME_UNDER_WAY_END, NONE, -1);
+	link_send(t.deliverer, FRAME_LEAVING, NONE, -1);
+	ask("refresh", "b.test");
+	assert_slice(next(FRAME_END), "{\"count\":0,\"error\":\"there is no delivery role now\"}");
+	assert_null(next(FRAME_STS_REFRESH).p);
+	ask("forget", "b.test");
+	assert_slice(next(FRAME_STS_FORGET), "b.test");         /* what is forgotten, all forget */
+	assert_slice(next(FRAME_END), "{\"count\":1}");
+}
+
+/* Nor at the times when nobody asked for it. */
+static void
+what_is_due_waits_for_a_deliverer(void **state)
+{
+	(void)state;
+	keep("b.test");
+	say_session("b.test", TLSRPT_SUCCESS);
+	stop_deliverer();
+	deliverer_comes();
+	run_for(20 * HOUR);
+	assert_null(next(FRAME_STS_REFRESH).p);
+	assert_null(next(FRAME_TLSRPT_ASK).p);
+	link_send(t.deliverer, FRAME_UNDER_WAY_END, NONE, -1);
+	run_for(HOUR);
+	assert_slice(next(FRAME_TLSRPT_ASK), "b.test");
+}
+
 /* Where the directory should be there is a file: nobody can open them, as on a full disk. */
 static void
 block_caches(void)
@@ -778,6 +830,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(damaged_caches_are_told_with_what_went, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_kill_costs_a_second, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_refresh_is_answered_when_it_is_over, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_takes_no_orders_is_asked_for_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_is_due_waits_for_a_deliverer, setup, teardown),
 		cmocka_unit_test_setup_teardown(caches_are_opened_as_soon_as_the_disk_lets_them, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_list_opens_them_as_well, setup, teardown),
 		cmocka_unit_test_setup_teardown(caches_that_failed_are_opened_again, setup, teardown),

@@ -611,6 +611,7 @@ it_can_be_explained(void **state)
 	    "  Mail to postmaster reaches postmaster@lists.test.\n"
 	    "127.0.0.1:2525 and [::1]:2525 (mx, STARTTLS): anybody may send to the addresses above; "
 	    "to all domains may send 127.0.0.2.\nNobody else may relay.\n"
+	    "What programs of this machine send to a name alone, as cron to root, goes to that name at local.test.\n"
 	    "Mail failing DMARC with p=reject is refused (550 5.7.26) when nothing shows a list or forwarder in between, "
 	    "unless a trusted ARC sealer vouches; you trust 1.\nNothing is delivered: hold is on.\n"
 	    "Held until somebody releases it: mail to ann@far.test, other.test, .x.test.\n"

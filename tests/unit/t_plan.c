@@ -11,7 +11,7 @@ static const char CONF[] =
     "  alias two -> y@far.test, y@other.test;\n"
     "  alias deep -> team, x@far.test, y@far.test; alias self -> self, y@far.test; alias toall -> staff;\n"
     "  list staff -> ann, m@far.test, n@far.test; list other -> ben;\n"
-    "  list empty { members from file /c/empty } }\n"
+    "  list all -> other, m@far.test; list solo { members ann; skip sender }; list empty { members from file /c/empty } }\n"
     "domain lmtp.test { deliver to lmtp 127.0.0.1:8024 }\n"
     "domain drop.test { deliver to discard }\n"
     "domain all.test { deliver to maildir /m/%d/%u; catch-all root }\n"
@@ -390,22 +390,69 @@ test_list_is_posted_to_once(void **state)
 	world_compare(&w);
 }
 
-/* A post that comes back to its list goes no further (RFC 2919 8). */
+/* A post with one more field, which has everything to do with what becomes of it. */
+static void
+post_with(const char *field, const char *to)
+{
+	struct envelope e = world_envelope(&w, "s@sender.test", to);
+	struct buf text = BUF(1000);
+
+	buf_printf(&text, "%s\r\nFrom: a@b.test\r\n", field);
+	e.header_size = text.n;
+	buf_add(&text, S("\r\nbody\r\n"));
+	e.size = text.n;
+	send_store(&w, &e, 0, buf_slice(&text));
+	buf_free(&text);
+	world_run(&w, 100);
+	assert_int_equal(w.stored.reply, 250);
+}
+
+/* A post that comes back to its list goes no further (RFC 2919 8), also by way of another list. */
 static void
 test_list_loop(void **state)
 {
-	static const char text[] = "List-Id: <staff.local.test>\r\nFrom: a@b.test\r\n\r\nbody\r\n";
-	struct envelope e = world_envelope(&w, "s@sender.test", "staff@local.test");
+	static const char *const fields[] = { "List-Id: <staff.local.test>",
+	    "List-Id: <x.far.test>\r\nX-BeenThere: staff@local.test\r\nX-BeenThere: x@far.test" };
 
 	(void)state;
-	e.size = sizeof text - 1;
-	e.header_size = 45;
-	send_store(&w, &e, 0, slice(text));
+	for (size_t i = 0; i < COUNT(fields); i++) {
+		buf_clear(&w.said);
+		post_with(fields[i], "staff@local.test");
+		assert_int_equal(w.count, 0);
+		assert_int_equal(queue_messages(w.queue), 0);
+		assert_true(world_said(&w, "list-loop"));
+		world_compare(&w);
+	}
+}
+
+/* A list in a list: its post tells both. */
+static void
+test_umbrella(void **state)
+{
+	struct slice text;
+
+	(void)state;
+	world_store(&w, "s@sender.test", "all@local.test");
 	world_run(&w, 100);
-	assert_int_equal(w.stored.reply, 250);
-	assert_int_equal(w.count, 0);
+	assert_slice(orders_text(0), "maildir /m/ben: ben@local.test; smtp far.test: m@far.test");
+	text = world_text(&w, world_own(&w));
+	assert_non_null(memmem(text.p, text.n, "X-BeenThere: all@local.test\r\n", 29));
+	assert_non_null(memmem(text.p, text.n, "X-BeenThere: other@local.test\r\n", 31));
+	answer_all("250 ok");
 	assert_int_equal(queue_messages(w.queue), 0);
-	assert_true(world_said(&w, "list-loop"));
+	world_compare(&w);
+}
+
+/* RFC 3834: each member's vacation would get one and have one to answer.  Its sender hears of it. */
+static void
+test_list_takes_no_answers(void **state)
+{
+	(void)state;
+	post_with("Auto-Submitted: auto-replied", "staff@local.test");
+	assert_slice(orders_text(0), "smtp sender.test: s@sender.test");
+	assert_true(world_said(&w, "bounced") && world_said(&w, "dsn=5.7.2"));
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
 	world_compare(&w);
 }
 
@@ -421,17 +468,33 @@ test_list_behind_alias(void **state)
 	world_compare(&w);
 }
 
-/* A list without a member: the log says where the message went. */
+/* Whoever wrote it is the only member and wants no copy: nobody is left, and the log says so. */
 static void
-test_list_of_nobody(void **state)
+test_list_of_its_author(void **state)
 {
 	(void)state;
-	world_store(&w, "ann@local.test", "empty@local.test");
+	world_store(&w, "ann@local.test", "solo@local.test");
 	world_run(&w, 100);
 	assert_int_equal(w.count, 0);
 	assert_int_equal(queue_messages(w.queue), 0);
 	assert_true(world_said(&w, "no-member"));
 	world_compare(&w);
+}
+
+/* A list without a member, perhaps for a moment: a post waits, and in the end its sender is told. */
+static void
+test_list_of_nobody(void **state)
+{
+	(void)state;
+	world_store(&w, "ann@far.test", "empty@local.test");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 0);
+	assert_int_equal(queue_messages(w.queue), 1);
+	assert_true(world_said(&w, "alarm") && world_said(&w, "empty@local.test has no members now"));
+	assert_false(world_said(&w, "no-member"));
+	world_compare(&w);
+	world_run(&w, 120000);
+	assert_slice(orders_text(0), "smtp far.test: ann@far.test");
 }
 
 /* Many members of one place: a hundred in an order, each of them once. */
@@ -473,7 +536,9 @@ main(void)
 		T(test_wishes_behind_aliases), T(test_success_behind_aliases),
 		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list),
 		T(test_list_is_posted_to_once), T(test_list_loop),
-		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody), T(test_many_recipients),
+		T(test_umbrella), T(test_list_takes_no_answers),
+		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody),
+		T(test_list_of_its_author), T(test_many_recipients),
 	};
 
 	return cmocka_run_group_tests_name("plan", tests, NULL, NULL);

@@ -330,7 +330,8 @@ users_and_members_come_from_files(void **state)
 
 	(void)state;
 	table(&w, "/c/passwd", FILE_USERS, "# users\nann:x:1000:1000::/home/ann\nBob  the builder\r\n\n  carl\nd/e\n");
-	table(&w, "/c/members", FILE_MEMBERS, "# members\nann\r\n x@far.test \n\nX@far.test\nann@a.test\nno address\n");
+	table(&w, "/c/members", FILE_MEMBERS,
+	    "\xef\xbb\xbf""ann\r\n# members\n x@far.test \n\nX@far.test\nann@a.test\nno address\n");
 	begin(&w, "hostname a.b; domain a.test { deliver to maildir /m/%u; users from file passwd\n"
 	    "alias postmaster -> ann; list news { members dora@far.test; members from file members; post members } }\n"
 	    "key k { domain a.test; file /k }");
@@ -363,6 +364,21 @@ static const struct { const char *text, *flaw; } routes_flaws[] = {
 	    "this leads back to itself: x -> y -> x" },
 	{ "domain a.test { alias postmaster -> x@b.test }\ndomain b.test { alias x -> abuse }",
 	    "this leads back to itself: postmaster -> x -> any postmaster -> postmaster" },
+	/* lists: one in another is an umbrella, a ring is none */
+	{ "domain a.test { list all -> aa, bb; list aa -> x@far.test, side; list bb -> y@far.test; alias side -> bb\n"
+	    "alias postmaster -> z@far.test }\nkey k { domain a.test; file /k }", NULL },
+	{ "domain a.test { list aa -> bb, x@far.test; list bb -> aa }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> bb -> aa" },
+	{ "domain a.test { list aa -> bb; list bb -> cc; list cc -> aa, x@far.test }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> bb -> cc -> aa" },
+	{ "domain a.test { list aa -> x@far.test, aa }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> aa" },
+	{ "domain a.test { list aa -> side@b.test }\ndomain b.test { alias side -> aa@a.test }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> side -> aa" },
+	{ "domain a.test { list aa { members x@far.test; post moderator; moderator aa } }\nkey k { domain a.test; file /k }",
+	    "this leads back to itself: aa -> aa" },
+	{ "domain a.test { list aa { members from file /c/nobody } }\nkey k { domain a.test; file /k }",
+	    "list \"aa\" has no members: its mail is put off" },
 	{ "domain a.test { deliver to discard; users from file gone }", "/c/gone is not among the files that were read" },
 	{ "domain a.test { deliver to maildir /m/%u; users \"a/b\" }", "no directory can be named \"a/b\"" },
 	{ "domain a.test { deliver to discard; alias x -> y; list x -> z@far.test }\nkey k { domain a.test; file /k }",
@@ -387,6 +403,7 @@ what_cannot_work_is_told(void **state)
 		struct buf text = BUF(4096);
 
 		buf_printf(&text, "hostname a.b\n%s%c", routes_flaws[i].text, 0);
+		table(&w, "/c/nobody", FILE_MEMBERS, "\xef\xbb\xbf# nobody yet\n");
 		begin(&w, text.p);
 		if (routes_flaws[i].flaw == NULL)
 			assert_case(w.flaws.errors + w.flaws.warnings == 0, i, routes_flaws[i].text);

@@ -13,7 +13,7 @@
 
 static struct world w;
 
-static const char CONF[] = "domain local.test { deliver to maildir /m/%u; users ann, ben }\n"
+static const char CONF[] = "domain local.test { deliver to maildir /m/%u; users ann, ben; alias postmaster -> ann }\n"
     "delivery { warn sender never }\n";
 
 /* The same in seconds: a virtual minute is a matter of a moment, a day is not. */
@@ -468,6 +468,40 @@ test_long_names_in_several_reports(void **state)
 	free(told);
 }
 
+/*
+ * RFC 5321 6.1: a report to somebody of this house who cannot get it goes to postmaster,
+ * and should he not get it either, nowhere.  By the hostname it is this house, too.
+ */
+static void
+test_lost_report(void **state)
+{
+	static const char *const senders[] = { "gone@local.test", "root@mx.local.test" };
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(senders); i++) {
+		size_t first = w.count;
+
+		world_store(&w, senders[i], "a@far.test");
+		world_answer(&w, first, "550 5.1.1 no");
+		world_run(&w, 100);
+		if (i == 1)                     /* that host would be asked first */
+			world_answer(&w, ++first, "550 5.4.6 this host again");
+		world_run(&w, 100);
+		assert_int_equal(w.count, first + 2);
+		assert_slice(w.orders[first + 1].order.sender, "");
+		assert_slice(w.orders[first + 1].order.place, "/m/ann");
+		assert_non_null(memmem(w.orders[first + 1].order.head.p, w.orders[first + 1].order.head.n,
+		    "To: <postmaster@local.test>", 27));
+		assert_false(world_said(&w, "null-sender"));
+		world_answer(&w, first + 1, "550 5.2.2 full");
+		world_run(&w, 100);
+		assert_int_equal(queue_messages(w.queue), 0);
+		assert_true(world_said(&w, "null-sender"));
+		buf_clear(&w.said);
+		world_compare(&w);
+	}
+}
+
 /* RFC 5321 4.5.5: nobody answers to the null sender, also not to a report that fails. */
 static void
 test_no_report_to_nobody(void **state)
@@ -705,6 +739,34 @@ test_who_is_warned_about(void **state)
 		assert_case(reports_naming("rfc822; x@one.test") == cases[i].x_named, i, "x");
 		assert_case(reports_naming("rfc822; y@two.test") == cases[i].y_named, i, "y");
 	}
+}
+
+/* As many as one report names stand in it, the others in the next; nobody is left out, or told twice. */
+static void
+test_warned_in_several_reports(void **state)
+{
+	struct buf many = BUF(100000);
+
+	(void)state;
+	for (unsigned i = 0; i < REPORT_RECIPIENTS_MOST + 300; i++)
+		buf_printf(&many, "r%u@far.test ", i);
+	buf_byte(&many, '\0');
+	world_end(&w);
+	world_begin(&w, WARNS);
+	world_store(&w, "ann@local.test", many.p);
+	warn_rounds(2);
+	answer_not_now();
+	buf_clear(&w.said);
+	world_run(&w, 6 * SECOND);
+	assert_int_equal(times_said("kind=delayed"), 2);
+	answer_reports();
+	world_restart(&w);
+	deliverer_ready(&w);
+	buf_clear(&w.said);
+	world_run(&w, 10 * SECOND);
+	warn_rounds(2);
+	assert_int_equal(times_said("kind=delayed"), 0);        /* all of them are marked as told */
+	buf_free(&many);
 }
 
 /* Who is being tried while others are found late is named with them, or when it has ended. */
@@ -1542,10 +1604,11 @@ main(void)
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
 		T(test_slow_hosts_do_not_stop_others), T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
 		T(test_host_that_goes), T(test_one_of_many_fails),
-		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_notify),
+		T(test_all_fail_in_one_report), T(test_no_report_to_nobody), T(test_lost_report), T(test_notify),
 		T(test_delivered_at_home_is_reported), T(test_nobody_there), T(test_expiry),
 		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
-		T(test_warned_about_while_being_tried), T(test_warned_about_untried), T(test_late_behind_a_dead_host),
+		T(test_warned_in_several_reports), T(test_warned_about_while_being_tried),
+		T(test_warned_about_untried), T(test_late_behind_a_dead_host),
 		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),

@@ -58,7 +58,7 @@ static const char CONFIG[] = "hostname mx.local.test\n"
     "limits { size 1MB; received 5 }\n"
     "key k { domain local.test; selector s1; file /k }\n"
     "domain local.test { deliver to maildir /m/%u; users ann, ben; alias postmaster -> ann;\n"
-    "list staff { members ann@local.test; post members } }\n";
+    "list staff { members ann@local.test; post members }; list void { members from file /c/void } }\n";
 
 static void
 log_write(void *arg, struct slice line)
@@ -261,6 +261,7 @@ setup(void **state)
 	past = BUF(1 << 20);
 	log_ = (struct log){ .clock = &clock_, .write = log_write, .arg = &said };
 	buf_add(&files_add(&files, S("/c/x.conf"), FILE_CONFIG)->bytes, slice(CONFIG));
+	files_add(&files, S("/c/void"), FILE_MEMBERS);
 	reader = files_reader(&files);
 	flaws_begin(&flaws);
 	conf = conf_parse(S("/c/x.conf"), &reader, &flaws);
@@ -821,6 +822,7 @@ test_recipients(void **state)
 		{ "s@sender.test", "x@local.test.far.test", "550 ", "250 " },
 		{ "s@sender.test", "staff@local.test", "550 ", "550 " },
 		{ "ann@local.test", "staff@local.test", "250 ", "250 " },
+		{ "ann@local.test", "void@local.test", "450 ", "450 " },        /* its file is empty */
 	};
 
 	(void)state;
