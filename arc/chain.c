@@ -270,6 +270,7 @@ verify_seals(struct arc *a, struct verifier *v)
 static void
 verify_all(struct arc *a, struct verifier *v)
 {
+	v->work = 0;
 	signature_verify(&a->sets[a->count - 1]->ams, &a->order, v);
 	verify_seals(a, v);
 	for (unsigned i = a->count - 1; i >= 1 && ams_wanted(a, i); i--)

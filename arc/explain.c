@@ -444,6 +444,21 @@ tell_arc(struct telling *t, struct step *root)
 
 /* --- iprev --------------------------------------------------------------------------------- */
 
+/* The names up to the one that decided: what the others lead to may not even be known. */
+static void
+tell_names(struct telling *t, struct step *step, const struct fact *names)
+{
+	const struct iprev *v = &t->v->iprev;
+
+	for (size_t i = 0; i < names->count && i < IPREV_NAMES; i++) {
+		struct slice name = names->records[i].data;
+
+		step_asked(step, known(t, name, v->client.n == 4 ? RR_A : RR_AAAA), NULL);
+		if (v->name.n > 0 && slice_eqi(name, v->name))
+			return;
+	}
+}
+
 static void
 tell_iprev(struct telling *t, struct step *root)
 {
@@ -459,8 +474,8 @@ tell_iprev(struct telling *t, struct step *root)
 	step_why(step, v->name);
 	f = known(t, slice(reverse), RR_PTR);
 	step_asked(step, f, NULL);
-	for (size_t i = 0; f != NULL && i < f->count && i < IPREV_NAMES; i++)
-		step_asked(step, known(t, f->records[i].data, v->client.n == 4 ? RR_A : RR_AAAA), NULL);
+	if (f != NULL)
+		tell_names(t, step, f);
 }
 
 /* --- DMARC ---------------------------------------------------------------------------------- */

@@ -104,7 +104,7 @@ verdict_evaluate(struct verdict *v, const struct verdict_question *q, const stru
 {
 	bool client;
 
-	v->verifier = (struct verifier){ bodies, keys, facts, q->now, v->verifier.work };
+	v->verifier = (struct verifier){ bodies, keys, facts, q->now, 0 };
 	client = evaluate_client(v, q, facts);
 	if (has_turn(facts, DKIM))
 		v->dkim_known = dkim_evaluate(&v->dkim, &v->verifier);

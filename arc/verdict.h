@@ -11,8 +11,9 @@
  *
  * Pure over facts.  All methods run beside each other; each is concluded once.
  * Each is a part of its own (dns/facts.h) with as many questions as it can come
- * to by its own limits: nobody makes a result uncertain by having us ask much
- * for another one.
+ * to by its own limits, and DKIM and ARC have a budget of work each: nobody makes
+ * a result uncertain by having us ask or do much for another one.  So the verdict
+ * does not depend on the order in which the answers come.
  * The struct is large and lives in the transaction's arena.
  */
 #ifndef ARC_VERDICT_H
@@ -46,7 +47,7 @@ struct verdict {
 	struct dkim          dkim;
 	bool                 dkim_known;        /* all signatures are concluded */
 	struct arc           arc;
-	struct verifier      verifier;          /* DKIM and ARC share one budget of work */
+	struct verifier      verifier;
 	struct dmarc         dmarc;
 
 	/* behind verdict_decide() */

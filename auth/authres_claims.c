@@ -68,9 +68,9 @@ with_spaces(struct slice front, char room[FRONT_MOST])
 
 	memcpy(room, front.p, front.n);
 	for (size_t n; left.n > 0; left = slice_skip(left, n)) {
-		n = utf8_length(left);
+		n = (unsigned char)*left.p < 0x80 ? 1 : utf8_length(left);
 		n += n == 0;
-		if (is_blank(slice_head(left, n)))
+		if ((unsigned char)*left.p >= 0x80 && is_blank(slice_head(left, n)))
 			memset(room + (left.p - front.p), ' ', n);
 	}
 	return slice_of(room, front.n);
@@ -99,10 +99,16 @@ is_name_char(char c)
 }
 
 static bool
+same_ascii(const struct claim *c, struct slice word)
+{
+	return slice_eqi(without_dot(word), c->id);
+}
+
+static bool
 same(struct claim *c, struct slice word)
 {
 	if (ascii_only(word))
-		return slice_eqi(without_dot(word), c->id);
+		return same_ascii(c, word);
 	if (*c->foreign == 0)
 		return true;
 	--*c->foreign;
@@ -134,6 +140,7 @@ named_when_joined(struct claim *c, struct slice front)
 {
 	char joined[FRONT_MOST];
 	size_t starts[PIECES_MOST + 1], pieces = 0, n = 0;
+	bool ascii = ascii_only(front);         /* asked once: there are 500 ways to join 32 pieces */
 
 	while (cfws_skip(&front) && front.n > 0) {
 		size_t length = 0;
@@ -150,9 +157,12 @@ named_when_joined(struct claim *c, struct slice front)
 	}
 	starts[pieces] = n;
 	for (size_t i = 0; i < pieces; i++)
-		for (size_t j = i + 1; j <= pieces; j++)
-			if (same(c, slice_of(joined + starts[i], starts[j] - starts[i])))
+		for (size_t j = i + 1; j <= pieces; j++) {
+			struct slice word = slice_of(joined + starts[i], starts[j] - starts[i]);
+
+			if (ascii ? same_ascii(c, word) : same(c, word))
 				return true;
+		}
 	return false;
 }
 

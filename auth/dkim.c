@@ -109,6 +109,7 @@ dkim_evaluate(struct dkim *d, struct verifier *v)
 
 	for (size_t i = 0; i < d->count; i++)
 		known &= signature_key_known(&d->signatures[i], v->facts);
+	v->work = 0;
 	for (size_t i = 0; known && i < d->count; i++)
 		signature_verify(&d->signatures[d->turns[i]], &d->order, v);
 	return known;

@@ -263,14 +263,33 @@ discover(struct dmarc *d, struct facts *facts)
 	return false;
 }
 
-/* How many different questions were needed: the walks, and existence. */
-static unsigned
-count_queries(const struct dmarc *d, const struct facts *facts)
+/* Names of steps are those of facts, and a question is one fact. */
+static bool
+asked(const struct dmarc_walk *const *walks, size_t count, struct slice name)
 {
+	for (size_t w = 0; w < count; w++)
+		for (size_t i = 0; i < walks[w]->count; i++)
+			if (walks[w]->steps[i].name.p == name.p)
+				return true;
+	return false;
+}
+
+/*
+ * How many different questions were needed: existence, and the walks, which meet on
+ * their ways up.  What was asked in advance for nothing is left to chance: not counted.
+ */
+static unsigned
+count_queries(const struct dmarc *d)
+{
+	const struct dmarc_walk *walks[2 + DMARC_SIGNATURES] = { &d->walk, &d->spf.walk };
+	size_t count = d->policy_domain.n > 0 ? 2 : 1;
 	unsigned n = existence_matters(d) ? 1 : 0;
 
-	for (const struct fact *f = facts->first; f != NULL; f = f->next)
-		n += f->type == RR_TXT && slice_startsi(f->name, S(LABEL));
+	for (size_t i = 0; count > 1 && i < d->dkim_count; i++)
+		walks[count++] = &d->dkim[i].walk;
+	for (size_t w = 0; w < count; w++)
+		for (size_t i = 0; i < walks[w]->count; i++)
+			n += !asked(walks, w, walks[w]->steps[i].name);
 	return n;
 }
 
@@ -345,7 +364,7 @@ dmarc_evaluate(struct dmarc *d, const struct dmarc_question *q, struct facts *fa
 		conclude(d, DMARC_NONE, S("no policy is published"));
 	else if (!apply(d, step, facts))
 		return false;
-	d->queries = count_queries(d, facts);
+	d->queries = count_queries(d);
 	return true;
 }
 

@@ -103,6 +103,37 @@ read_time(struct signing *s, const char *command, const char *text)
 	return 0;
 }
 
+/*
+ * Lines end with CRLF (bare LFs have become that by now): a CR that stands alone, or a
+ * NUL, no SMTP server takes (RFC 5321 2.3.8), so nobody would ever verify what is signed.
+ * RFC 6376 5.3: a text is made fit for its transport before it is signed; how, its
+ * author knows.
+ */
+static const char *
+unfit_line(struct slice text, unsigned *line_r)
+{
+	for (*line_r = 1; text.n > 0; text = slice_skip(text, 1)) {
+		if (*text.p == '\0')
+			return "holds a NUL";
+		if (*text.p == '\r' && (text.n < 2 || text.p[1] != '\n'))
+			return "holds a CR without LF";
+		*line_r += *text.p == '\n';
+	}
+	return NULL;
+}
+
+static int
+check_lines(struct signing *s, const char *command)
+{
+	unsigned line;
+	const char *flaw = unfit_line(buf_slice(&s->message), &line);
+
+	if (flaw != NULL)
+		complaint("chainmail %s: line %u %s, which no SMTP server takes: nothing was signed",
+		    command, line, flaw);
+	return flaw != NULL ? EX_DATAERR : 0;
+}
+
 static int
 read_message(struct signing *s, const char *command)
 {
@@ -117,7 +148,7 @@ read_message(struct signing *s, const char *command)
 	s->body = slice_skip(whole, n + 2);
 	if (!header_parse(&s->header, slice_head(whole, n), s->arena, &why))
 		return complain(command, EX_DATAERR, why.text, "");
-	return 0;
+	return check_lines(s, command);
 }
 
 int

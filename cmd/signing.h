@@ -40,7 +40,8 @@ struct signing {
 
 /*
  * Options, key and message: the exit code, 0 when all is there; what was missing
- * or wrong has been said.  signing_end() is needed in any case.
+ * or wrong has been said.  Bare LFs have become CRLF; a bare CR and a NUL are wrong.
+ * signing_end() is needed in any case.
  */
 int signing_begin(struct signing *, const char *command, const struct signing_options *);
 /* The body through the hashes, also through those that were wanted since. */

@@ -8,6 +8,7 @@
 
 enum { LOCAL_MAX = 64, MAILBOX_MAX = 254 };     /* RFC 5321 4.5.3.1 */
 enum { ROUTE_MOST = 10 };                       /* names of an obs-route */
+enum { APOSTROPHES_MOST = MAILBOX_MAX + 64 };   /* octets of a name in apostrophes, and the bracket */
 
 struct address
 address_make(struct slice local, struct slice domain, struct arena *arena)
@@ -243,27 +244,32 @@ word_length(struct slice s)
 
 /*
  * local-part of the header: words and dots, with comments and white space
- * between them in the obsolete form (RFC 5322 3.4.1, 4.4).  What it says goes
- * to `to`, which is as large as *s; with NULL it is only looked for.
+ * between them in the obsolete form (RFC 5322 3.4.1, 4.4).  Dots may also stand
+ * first, last or beside each other, as telephone companies gave out addresses.
+ * What it says goes to `to`, which is as large as *s; with NULL it is only looked for.
  */
 static bool
 take_words(struct slice *s, struct arena *arena, char *to, size_t *n)
 {
+	bool any = false;
+
 	for (*n = 0;; *s = slice_skip(*s, 1)) {
 		struct slice word;
 
-		if (!cfws_skip(s) || (word = slice_head(*s, word_length(*s))).n == 0)
+		if (!cfws_skip(s))
 			return false;
+		word = slice_head(*s, word_length(*s));
 		*s = slice_skip(*s, word.n);
-		if (to != NULL && *word.p == '"' && (word = quoted_text(word, arena)).p == NULL)
+		any |= word.n > 0;
+		if (to != NULL && word.n > 0 && *word.p == '"' && (word = quoted_text(word, arena)).p == NULL)
 			return false;
-		if (to != NULL)
+		if (to != NULL && word.n > 0)
 			memcpy(to + *n, word.p, word.n);
 		*n += word.n;
 		if (!cfws_skip(s))
 			return false;
 		if (s->n == 0 || *s->p != '.')
-			return true;
+			return any;
 		if (to != NULL)
 			to[*n] = '.';
 		++*n;
@@ -372,6 +378,30 @@ take_named_twice(struct list *l, struct slice before, struct address name)
 	return true;
 }
 
+/*
+ * "'a@x.test' <a@x.test>" is the same, with apostrophes for quotes.  They may stand in
+ * a local part, so the last one in front of the bracket counts; it is no far way there.
+ */
+static bool
+take_apostrophes(struct list *l)
+{
+	struct slice before = l->left, name = slice_head(before, APOSTROPHES_MOST);
+	size_t close = slice_find(name, '<');
+	struct address address;
+
+	if (name.n == 0 || *name.p != '\'' || close == name.n)
+		return false;
+	while (close > 1 && name.p[close - 1] != '\'')
+		close--;
+	name = slice_skip(slice_head(name, close - 1), 1);
+	l->left = slice_skip(before, close);
+	if (cfws_skip(&l->left) && l->left.n > 0 && *l->left.p == '<' &&
+	    take_addr_spec(&name, l->arena, &address) && name.n == 0 && take_named_twice(l, before, address))
+		return true;
+	l->left = before;
+	return false;
+}
+
 static bool take_members(struct list *l);
 
 /* One address: a mailbox with or without a display name, or a group. */
@@ -388,6 +418,8 @@ take_address(struct list *l, bool in_group)
 		return true;
 	}
 	l->left = before;
+	if (take_apostrophes(l))
+		return true;
 	if (!take_phrase(&l->left, &phrase) || l->left.n == 0)
 		return false;
 	if (*l->left.p == '<') {

@@ -17,6 +17,7 @@
 #include "base/bug.h"
 #include "base/text.h"
 #include "conf/events.h"
+#include "mail/date.h"
 #include "mail/ticket.h"
 #include "smtpd/inside.h"
 #include "smtpd/trace.h"
@@ -41,6 +42,7 @@ struct accept {
 	struct ticket              ticket;      /* when valid */
 	uint64_t                   id;
 	int64_t                    now, begun;  /* ms; microseconds, for the log */
+	struct slice               message_id;  /* that it gets from us; else empty */
 	struct status              status;
 	struct buf                 trace, results, packed;
 	struct recipient          *recipients;  /* of the envelope */
@@ -216,6 +218,41 @@ write_received_spf(struct accept *a)
 	buf_add(&a->trace, S("\r\n"));
 }
 
+/*
+ * From a client of ours, and signed for the door's domain or the author's.  A list
+ * manager's posts are his, and what is not signed can be completed by whoever comes next.
+ */
+static bool
+is_submitted(const struct accept *a)
+{
+	const struct listen_conf *door = a->client.listener;
+	struct slice author = a->intake->verdict->from.domain;
+
+	return a->client.relay && !door->seal_arc && (door->sign_dkim.n > 0 ||
+	    (author.n > 0 && conf_signs(a->smtpd->options.conf, author)));
+}
+
+/*
+ * RFC 6409 8.2, 8.3: printers and scripts leave out both.  The signature says of each
+ * that there is no other one, so nobody may add it later.
+ */
+static void
+complete(struct accept *a)
+{
+	const struct header *h = &a->intake->header;
+	char date[DATE_TEXT + 1], id[ID_TEXT + 1];
+
+	date_text(a->now, date);
+	if (header_find(h, "Date") == NULL)
+		buf_printf(&a->trace, "Date: %s\r\n", date);
+	if (header_find(h, "Message-ID") != NULL)
+		return;
+	id_text(a->id, id);
+	a->message_id = arena_printf(a->intake->arena, "<%s@%.*s>", id,
+	    FMT(a->smtpd->options.conf->hostname));
+	buf_printf(&a->trace, "Message-ID: %.*s\r\n", FMT(a->message_id));
+}
+
 /* What we put in front: what we found out, and that it came through here. */
 static void
 write_trace(struct accept *a)
@@ -242,6 +279,8 @@ write_trace(struct accept *a)
 	if (a->judged && v->spf_asked && a->smtpd->options.conf->policy.received_spf)
 		write_received_spf(a);
 	trace_add(&a->trace, &t);
+	if (is_submitted(a))
+		complete(a);
 }
 
 static struct span
@@ -537,11 +576,19 @@ log_refusal(struct log_line *l, const struct status *s)
 	buf_free(&dsn);
 }
 
+static struct slice
+message_id_of(const struct accept *a)
+{
+	const struct field *f = header_find(&a->intake->header, "Message-ID");
+
+	return f != NULL ? slice_trim(f->value) : a->message_id;
+}
+
 static void
 log_end_of_data(const struct accept *a)
 {
 	bool good = status_good(a->status);
-	const struct field *message_id = header_find(&a->intake->header, "Message-ID");
+	struct slice message_id = message_id_of(a);
 	struct log_line l = log_event(a->smtpd->options.log, good ? &EVENT_RECEIVED : &EVENT_REJECTED,
 	    a->id);
 
@@ -554,8 +601,8 @@ log_end_of_data(const struct accept *a)
 		log_text(&l, "ticket", ticket_result_name(a->ticketed));
 	if (!good)
 		log_refusal(&l, &a->status);
-	if (message_id != NULL)
-		log_slice(&l, "message-id", slice_trim(message_id->value));
+	if (message_id.n > 0)
+		log_slice(&l, "message-id", message_id);
 	log_end(&l);
 }
 

@@ -15,6 +15,9 @@
  * do not match or with a name to be expanded from that much, and innermost five mx with
  * ten hosts.
  *
+ * Beside that, fields that are long and tangled: a quarter of a MiB of small pieces, in one
+ * field or in many, for each reader of ours that goes through one.
+ *
  * Wanted: at most 20 ms of a processor.  The body is small: what a body costs grows
  * with the octets that the sender had to send, and is printed beside.
  */
@@ -33,7 +36,10 @@
 #include "dns/zone.h"
 #include "keys.h"
 
-enum { HOPS = 50, NEWEST = 10, SIGNATURES = 10, NAMES = 1000, FILLING = 1800, RUNS = 21, BODY = 1 << 20 };
+enum {
+	HOPS = 50, NEWEST = 10, SIGNATURES = 10, NAMES = 1000, FILLING = 1800, RUNS = 21, BODY = 1 << 20,
+	HEADER_MOST_TANGLED = 250 << 10, FIELDS_MOST_TANGLED = 1950,
+};
 
 #define NOW INT64_C(1795311000000)
 #define DEEP "a.b.c.d.e.f.g.example.net"
@@ -214,24 +220,36 @@ add_deep_spf(struct buf *to, const char *domain, bool macros)
 		buf_printf(to, "m%d.%s. MX 10 h%02d.%s.\nh%02d.%s. A 192.0.2.9\n", k / 10, domain, k, domain, k, domain);
 }
 
-static struct zone *
-worst_world(void)
+static void
+add_large_key(struct buf *to, const char *owner, int which, struct slice p)
 {
-	struct buf text = BUF(1 << 20), record = BUF(8192), large = BUF(8192);
+	buf_printf(to, "k._domainkey.%s. TXT \"v=DKIM1; n=%d; p=\"", owner, which);
+	for (; p.n > 0; p = slice_skip(p, p.n < 200 ? p.n : 200))
+		buf_printf(to, " \"%.*s\"", (int)(p.n < 200 ? p.n : 200), p.p);
+	buf_add(to, S("\n"));
+}
+
+/* `others`: so many more keys under each name, all large, in front of the right one. */
+static struct zone *
+worst_world(int others)
+{
+	struct buf text = BUF(2 << 20), record = BUF(8192), large = BUF(8192);
 	struct error why;
 	struct zone *zone;
+	char owner[40];
 
 	signing_key_record(&hop_key, &record);
-	for (int i = 1; i <= HOPS; i++)
-		buf_printf(&text, "k._domainkey.hop%d.example. TXT \"%.*s\"\n", i, FMT(buf_slice(&record)));
 	print_large_key(&large);
+	for (int i = 1; i <= HOPS; i++) {
+		snprintf(owner, sizeof owner, "hop%d.example", i);
+		for (int k = 0; k < others; k++)
+			add_large_key(&text, owner, k, buf_slice(&large));
+		buf_printf(&text, "k._domainkey.hop%d.example. TXT \"%.*s\"\n", i, FMT(buf_slice(&record)));
+	}
 	for (int i = 0; i < SIGNATURES; i++) {
-		struct slice p = buf_slice(&large);
-
-		buf_printf(&text, "k._domainkey.s%d.example.net. TXT \"v=DKIM1; p=\"", i);
-		for (; p.n > 0; p = slice_skip(p, p.n < 200 ? p.n : 200))
-			buf_printf(&text, " \"%.*s\"", (int)(p.n < 200 ? p.n : 200), p.p);
-		buf_add(&text, S("\n"));
+		snprintf(owner, sizeof owner, "s%d.example.net", i);
+		for (int k = 0; k <= others; k++)
+			add_large_key(&text, owner, k, buf_slice(&large));
 		buf_printf(&text, "1.2.0.192.in-addr.arpa. PTR h%d.example.net.\nh%d.example.net. A 192.0.2.9\n", i, i);
 	}
 	add_spf(&text);
@@ -330,6 +348,127 @@ cost(const struct zone *zone, struct slice message, const struct manner *how, st
 	return took[RUNS / 2];
 }
 
+/* --- tangled fields ---------------------------------------------------------------------- */
+
+/* Behind its name a field begins with `head`; then so many times `piece`, until it is full. */
+static const struct tangle { const char *name, *head, *group, *tail; int groups; bool many; } tangles[] = {
+	{ "Received-SPF", "pass (x:)", "receiver=", "x;", 30, false },
+	{ "Received-SPF", "pass (x:)", "receiver=", "(..........................................);", 30, false },
+	{ "Received-SPF", "pass (x:)", "receiver=", "\"a b\" c d;", 4, false },
+	{ "Received-SPF", "pass (x:)", "\"\\", "", 1, false },
+	{ "Received-SPF", "pass (x:) \"", "\\\"", "", 1, false },
+	{ "Received-SPF", "pass (x:) receiver=a;", "receiver=a ", "", 11, true },
+	{ "Received-SPF", "pass (x:) receiver=a;", "a ", "receiver=", 31, true },
+	{ "Authentication-Results", "", "a ", ";", 31, true },
+	{ "Authentication-Results", "", "a(x)", ";", 31, true },
+	{ "Authentication-Results", "", "abcdefghijklmnopqrstuvwxyz.", " ;", 37, true },
+	{ "Authentication-Results", "a; ", "x=y ", "", 30, true },
+	{ "Authentication-Results", "", "\"\\\"", "", 40, true },
+	{ "Authentication-Results", "", "\xc3\xa9", " ;", 400, true },
+	{ "From", "", "a:;,", "", 1, false },
+	{ "From", "", "'a:;,", "", 1, false },
+	{ "From", "", "\"a\" . ", "", 1, false },
+	{ "From", "", "a.", "", 1, false },
+	{ "From", "a: ", ", ", "", 1, false },
+	{ "From", "", "(a) ", "", 1, false },
+	{ "From", "", "\"\\\"", "", 1, false },
+	{ "From", "<@a.t,", ", ", "", 1, false },
+	{ "DKIM-Signature", "", "a=b;", "", 63, true },
+	{ "DKIM-Signature", "v=1; a=rsa-sha256; bh=AA; d=a.test; s=s; b=", " \t", "", 1, false },
+	{ "DKIM-Signature", "v=1; a=rsa-sha256; bh=AA; d=a.test; s=s; b=AA; h=", "a:", "", 1, false },
+	{ "DKIM-Signature", "d=\xc3\xa9.example.net; x=", "y", "", 80, true },
+	{ "ARC-Authentication-Results", "i=1; ", "(a)", "", 1, false },
+	{ "ARC-Authentication-Results", "", "(", "", 40, true },
+	{ "ARC-Seal", "i=1; a=b;", "c=d;", "", 40, true },
+	{ "Received", "from a ", "(b) ", "", 40, true },
+	{ "Precedence", "", "list ", "", 1, false },
+	{ "List-Id", "", "<a> ", "", 1, false },
+	{ "Subject", "", "=?utf-8?q?a?= ", "", 1, false },
+	{ "TLS-Required", "", "(a) ", "", 1, false },
+};
+
+static struct buf
+tangled(const struct tangle *t)
+{
+	struct buf message = BUF(1 << 20);
+	int fields = 1;
+
+	buf_printf(&message, "From: a@a.test\r\n%s: %s\r\n " + 16 * (strcmp(t->name, "From") == 0), t->name, t->head);
+	for (size_t line = 0; message.n < HEADER_MOST_TANGLED; line++) {
+		size_t at = message.n;
+
+		while (message.n < at + 600 && message.n < HEADER_MOST_TANGLED) {
+			for (int i = 0; i < t->groups; i++)
+				buf_add(&message, slice(t->group));
+			buf_add(&message, slice(t->tail));
+			if (t->many)
+				break;
+		}
+		buf_add(&message, S("\r\n "));
+		if (t->many && fields++ < FIELDS_MOST_TANGLED)
+			buf_printf(&message, "x\r\n%s: %s\r\n ", t->name, t->head);
+	}
+	buf_add(&message, S("x\r\n\r\n"));
+	return message;
+}
+
+static void
+read_tangled(struct slice message, const struct zone *nothing)
+{
+	static const struct manner at_once = { S_INIT("a.test"), S_INIT("a.test"), false };
+	struct slice ours = S("mx.example.org");
+	struct arena *arena = arena_new(8 << 20);
+	struct authres_forged forged;
+	struct bodies bodies = { 0 };
+	struct buf shown = BUF(1 << 16);
+	struct header header;
+
+	judge(nothing, message, &at_once, &shown);
+	parse(&header, &bodies, message, arena);
+	bug_if(!authres_forged(&header, &ours, 1, arena, &forged));
+	bodies_free(&bodies);
+	buf_free(&shown);
+	arena_free(arena);
+}
+
+static double
+cost_of_tangle(const struct tangle *t, const struct zone *nothing)
+{
+	struct buf message = tangled(t);
+	double took[5];
+
+	for (size_t i = 0; i < 5; i++) {
+		took[i] = milliseconds();
+		read_tangled(buf_slice(&message), nothing);
+		took[i] = milliseconds() - took[i];
+	}
+	qsort(took, 5, sizeof *took, ascending);
+	buf_free(&message);
+	return took[2];
+}
+
+static void
+look_at_tangles(bool all)
+{
+	struct zone *nothing = zone_parse(S("a.test. A 192.0.2.2\n"), "nothing", NULL);
+	const struct tangle *worst = tangles;
+	double most = 0;
+
+	for (const struct tangle *t = tangles; t < tangles + sizeof tangles / sizeof *tangles; t++) {
+		double took = cost_of_tangle(t, nothing);
+
+		if (all)
+			printf("  %7.1f ms %s: %s%s\n", took, t->name, t->head, t->group);
+		if (took > most) {
+			most = took;
+			worst = t;
+		}
+	}
+	printf("  %7.1f ms for the dearest of %zu tangled headers, %s: %s%s (wanted: 20)\n", most,
+	    sizeof tangles / sizeof *tangles, worst->name, worst->head, worst->group);
+	zone_free(nothing);
+}
+
 static const struct manner AT_ONCE = { S_INIT("example.net"), S_INIT("h0.example.net"), false },
     LONG_RECORDS = { S_INIT("d0.e1.example"), S_INIT("d0.e2.example"), true },
     LONG_NAMES = { S_INIT("d0.e3.example"), S_INIT("d0.e4.example"), true };
@@ -339,14 +478,15 @@ main(int argc, char **argv)
 {
 	struct buf small, large, shown = BUF(1 << 16);
 	double with_body, most, middle;
-	struct zone *zone;
+	struct zone *zone, *dear;
 	size_t at;
 
 	bug_if(!signing_key_parse(&hop_key, slice(KEY_RSA_2048_PEM), NULL));
 	at = (size_t)snprintf(names, sizeof names, "from");
 	for (int i = 1; i < NAMES; i++, at += 2)
 		memcpy(names + at, ":x", 2);
-	zone = worst_world();
+	zone = worst_world(0);
+	dear = worst_world(KEY_RECORDS_TRIED - 1);
 	small = worst_message(1024);
 	large = worst_message(BODY);
 	middle = cost(zone, buf_slice(&small), &AT_ONCE, &shown, &most);
@@ -359,10 +499,15 @@ main(int argc, char **argv)
 	    with_body, most);
 	with_body = cost(zone, buf_slice(&small), &LONG_NAMES, &shown, &most);
 	printf("  %7.1f ms the same, for names of 8 KiB, at most %.1f\n", with_body, most);
+	with_body = cost(dear, buf_slice(&small), &AT_ONCE, &shown, &most);
+	printf("  %7.1f ms with keys so dear that DKIM and ARC both spend all they may, at most %.1f\n", with_body,
+	    most);
 	with_body = cost(zone, buf_slice(&large), &AT_ONCE, &shown, &most);
 	printf("  %7.1f ms more for each MiB of a body that ten signatures hash in their own ways\n",
 	    with_body - middle);
+	look_at_tangles(argc > 1 && strcmp(argv[1], "tangles") == 0);
 	zone_free(zone);
+	zone_free(dear);
 	signing_key_free(&hop_key);
 	buf_free(&small);
 	buf_free(&large);

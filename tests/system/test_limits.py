@@ -130,7 +130,7 @@ ROWS = [
     ("records of a name 8 KiB are kept those that found no place: permerror", dkim,
      (signed() + FROM, key("n=" + "x" * 6998, rsa(1024, 1192)), "fail"),
      (signed() + FROM, key("n=" + "x" * 6998, rsa(1024, 1193)), "permerror")),
-    ("all signatures of a message the work of 400 RSA-2048 those left: neutral", dkim,
+    ("DKIM, and ARC, each the work of 400 RSA-2048 those left: neutral", dkim,
      (signed(b="A" * 1366 + "==") * 5 + FROM, DEAR, "fail"),
      (signed(b="A" * 1366 + "==") * 7 + FROM, DEAR, "fail fail fail fail fail neutral neutral")),
     ("SPF 10 terms that ask, 2 voids, 10 MX, 8 KiB permerror", sender, (FROM, terms(10), "fail"), (FROM, terms(11), "permerror")),

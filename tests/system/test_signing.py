@@ -76,6 +76,27 @@ def test_messages_that_cannot_be_signed(files):
         assert sign(files, data=message).returncode == 65
 
 
+UNFIT = [
+    (b"From: a@example.org\n\nhi\rho\n", b"line 3 holds a CR without LF"),
+    (b"From: a@example.org\r\n\r\none\r\r\ntwo\r\n", b"line 3 holds a CR without LF"),
+    (b"From: a@example.org\r\nSubject: a\rb\r\n\r\nhi\r\n", b"line 2"),
+    (b"From: a@example.org\n\nend\r", b"line 3 holds a CR without LF"),
+    (b"From: a@example.org\n\n\nx\0\n", b"line 4 holds a NUL"),
+]
+
+
+@pytest.mark.parametrize("data, said", UNFIT)
+def test_what_no_server_takes_is_not_signed(files, data, said):
+    for make in sign, seal:
+        done = make(files, data=data)
+        assert (done.returncode, done.stdout) == (65, b"")
+        assert said in done.stderr and done.stderr.count(b"\n") == 1
+
+
+def test_bare_line_feeds_are_taken_for_line_ends(files):
+    assert sign(files, data=b"From: a@example.org\r\n\none\ntwo\r\n").stdout.endswith(b"\r\n\r\none\r\ntwo\r\n")
+
+
 def test_a_weak_key_signs_with_a_warning(files):
     done = sign(files, key="weak")
     assert done.returncode == 0 and b"1024 bits" in done.stderr and done.stdout.startswith(b"DKIM-Signature:")

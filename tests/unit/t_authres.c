@@ -465,6 +465,12 @@ static const struct { const char *value; bool ours; } received_spf_cases[] = {
 	{ "pass receiver=a.test; receiver=b.test; receiver=c.test; receiver=d.test", false },
 	{ "pass receiver=a.test; receiver=b.test; receiver=c.test; receiver=d.test; receiver=e.test", true },
 	{ "pass receivers=mx.example.net", false },
+	{ "pass (a: b) \"open; helo=x", true },                         /* what may it hide? */
+	{ "pass (a: b) \"\\\"; helo=x", true },
+	{ "pass (a: b) \\\"; helo=x\"", false },
+	{ "pass (a: b) receiver=b; receiver=c; receiver=d; receiver=e; helo=x", false },
+	{ "pass (a: b) receiver=b; receiver=c; receiver=d; receiver=e; receiver=f", true },
+	{ "pass (a: b) receiver=receiver=receiver=receiver=receiver=x;", true },
 	{ "pass", false },
 };
 

@@ -19,6 +19,12 @@ static const struct {
 	{ "From: a@[192.0.2.1]\r\n", FROM_OK, "[192.0.2.1]" },
 	{ "From: <a@x.test>\r\n", FROM_OK, "x.test" },
 	{ "From: a@x.test <a@x.test>\r\n", FROM_OK, "x.test" },         /* no phrase, but no doubt */
+	{ "From: 'a@x.test' <a@x.test>\r\n", FROM_OK, "x.test" },
+	{ "From: 'o'neil@X.test' (c) <o'neil@x.test>\r\n", FROM_OK, "x.test" },
+	{ "From: 'Ann' <a@x.test>\r\n", FROM_OK, "x.test" },
+	{ "From: 'a@x.test <a@x.test>\r\n", FROM_OK, "x.test" },         /* 'a is a local part */
+	{ "From: a..b@x.test\r\n", FROM_OK, "x.test" },                /* as telephone companies gave out */
+	{ "From: Ann <.a.@x.test>\r\n", FROM_OK, "x.test" },
 	{ "From: [x] Ann [via y] <a@x.test>\r\n", FROM_OK, "x.test" },
 	{ "From: \"a\" . b @x.test\r\n", FROM_OK, "x.test" },            /* RFC 5322 4.4 */
 	{ "From: <@y.test:a@x.test>\r\n", FROM_OK, "x.test" },          /* RFC 5322 4.4, obs-route */
@@ -52,6 +58,15 @@ static const struct {
 	/* Of these, one reader sees x.test and another y.test. */
 	{ "From: <a@x.test> <b@y.test>\r\n", FROM_UNPARSABLE, "" },
 	{ "From: b@y.test <a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: 'b@y.test' <a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: 'b@y.test' <a@x.test> Ann <c@z.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: 'b@y.test', <a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: 'b@y.test' 'a@x.test' <a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: 'a@x.test' b@y.test <a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: 'a@x.test'\r\n", FROM_UNPARSABLE, "" },
+	{ "From: Ann, 'a@x.test' <a@x.test>\r\n", FROM_UNPARSABLE, "" },
+	{ "From: .@x.test\r\n", FROM_UNPARSABLE, "" },
+	{ "From: a@y..x.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@x.test b@y.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@y.test (c) . x.test\r\n", FROM_UNPARSABLE, "" },
 	{ "From: a@y.test(c).x.test\r\n", FROM_UNPARSABLE, "" },
