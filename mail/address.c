@@ -244,32 +244,27 @@ word_length(struct slice s)
 
 /*
  * local-part of the header: words and dots, with comments and white space
- * between them in the obsolete form (RFC 5322 3.4.1, 4.4).  Dots may also stand
- * first, last or beside each other, as telephone companies gave out addresses.
- * What it says goes to `to`, which is as large as *s; with NULL it is only looked for.
+ * between them in the obsolete form (RFC 5322 3.4.1, 4.4).  What it says goes
+ * to `to`, which is as large as *s; with NULL it is only looked for.
  */
 static bool
 take_words(struct slice *s, struct arena *arena, char *to, size_t *n)
 {
-	bool any = false;
-
 	for (*n = 0;; *s = slice_skip(*s, 1)) {
 		struct slice word;
 
-		if (!cfws_skip(s))
+		if (!cfws_skip(s) || (word = slice_head(*s, word_length(*s))).n == 0)
 			return false;
-		word = slice_head(*s, word_length(*s));
 		*s = slice_skip(*s, word.n);
-		any |= word.n > 0;
-		if (to != NULL && word.n > 0 && *word.p == '"' && (word = quoted_text(word, arena)).p == NULL)
+		if (to != NULL && *word.p == '"' && (word = quoted_text(word, arena)).p == NULL)
 			return false;
-		if (to != NULL && word.n > 0)
+		if (to != NULL)
 			memcpy(to + *n, word.p, word.n);
 		*n += word.n;
 		if (!cfws_skip(s))
 			return false;
 		if (s->n == 0 || *s->p != '.')
-			return any;
+			return true;
 		if (to != NULL)
 			to[*n] = '.';
 		++*n;

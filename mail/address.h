@@ -55,10 +55,10 @@ struct mailbox {
  *
  * Of the obsolete forms (RFC 5322 4.4) those are read that leave no doubt whose
  * address it is: words and dots apart in the local part, empty list members, a
- * route in front of an address, which is forgotten.  So are two that no RFC has:
- * dots in the local part without a word between, and an address of the same domain
- * for a display name, bare or in apostrophes, as clients write it.  Refused are those of which
- * two readers see two domains: white space and comments between the labels of one.
+ * route in front of an address, which is forgotten.  So is one that no RFC has: an
+ * address of the same domain for a display name, bare or in apostrophes, as clients
+ * write it.  Refused are those of which two readers see two domains: white space and
+ * comments between the labels of one.
  */
 bool mailboxes_parse(struct slice value, struct arena *, struct mailbox *, size_t most,
     size_t *count_r);
