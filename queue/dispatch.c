@@ -727,6 +727,34 @@ deliveries_tell_all(struct queue *q, unsigned kind, struct slice payload)
 		link_send(d->link, kind, payload, -1);
 }
 
+/* What deliverers share with each other through us. */
+static void
+take_for_caches(struct delivery_link *d, unsigned kind, struct slice payload)
+{
+	switch (kind) {
+	case FRAME_STS_ASK:
+		caches_ask(d->queue, payload, d->link);
+		break;
+	case FRAME_STS_KEEP:
+		caches_keep(d->queue, payload);
+		break;
+	case FRAME_STS_REFRESHED:
+		caches_refreshed(d->queue, payload);
+		break;
+	case FRAME_SESSION:
+		tlsrpt_count(d->queue, payload);
+		break;
+	case FRAME_TLSRPT_IS:
+		tlsrpt_where(d->queue, payload);
+		break;
+	case FRAME_POSTED:
+		tlsrpt_posted(d->queue, payload);
+		break;
+	default:
+		break;
+	}
+}
+
 static void
 on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
@@ -748,25 +776,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 	case FRAME_LEAVING:
 		d->leaving = true;
 		break;
-	case FRAME_STS_ASK:
-		caches_ask(d->queue, payload, d->link);
-		break;
-	case FRAME_STS_KEEP:
-		caches_keep(d->queue, payload);
-		break;
-	case FRAME_STS_REFRESHED:
-		caches_refreshed(d->queue, payload);
-		break;
-	case FRAME_SESSION:
-		tlsrpt_count(d->queue, payload);
-		break;
-	case FRAME_TLSRPT_IS:
-		tlsrpt_where(d->queue, payload);
-		break;
-	case FRAME_POSTED:
-		tlsrpt_posted(d->queue, payload);
-		break;
 	default:
+		take_for_caches(d, kind, payload);
 		break;
 	}
 }
