@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: ISC
 """Reading the configuration again, stopping, and the order in which things reach the disk."""
+import contextlib
 import os
 import re
 import signal
@@ -104,7 +105,9 @@ def test_a_bad_configuration_changes_nothing(place, text, line, why, hint):
             program.reload()
 
 
-def test_sigterm_lets_everybody_finish(place):
+@contextlib.contextmanager
+def attempt_in_its_text(place):
+    """A program, its next hop, and the gate in front of which an attempt waits with its text."""
     gate = threading.Event()
 
     def slow(verb, argument):
@@ -114,6 +117,11 @@ def test_sigterm_lets_everybody_finish(place):
     with Sink(reply=slow) as far, Chainmail(place, SITE, via=far.port) as program:
         program.send("a@far.test", ["b@far.test"], letter("on its way"))
         until(lambda: "DATA" in far.lines, "the attempt")
+        yield program, far, gate
+
+
+def test_sigterm_lets_everybody_finish(place):
+    with attempt_in_its_text(place) as (program, far, gate):
         with Wire(program.port) as idle, Wire(program.port) as busy:
             assert idle.reply().startswith("220")
             busy.begin("a@far.test", "ann@local.test")
@@ -164,15 +172,7 @@ def test_whoever_dies_while_all_are_ending_is_named(place):
 
 def test_a_policy_is_forgotten_while_all_are_ending(place):
     """Nobody takes orders then, and somebody may still ask the queue for something."""
-    gate = threading.Event()
-
-    def slow(verb, argument):
-        if verb == "TEXT":
-            gate.wait(20)
-        return None
-    with Sink(reply=slow) as far, Chainmail(place, SITE, via=far.port) as program:
-        program.send("a@far.test", ["b@far.test"], letter("on its way"))
-        until(lambda: "DATA" in far.lines, "the attempt")
+    with attempt_in_its_text(place) as (program, far, gate):
         program.process.send_signal(signal.SIGTERM)
         until(lambda: [name for _, name in program.children()] == ["queue", "delivery"], "the last two")
         for verb, code in (("forget", 1), ("refresh", EX_TEMPFAIL)):
