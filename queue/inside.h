@@ -45,10 +45,11 @@ struct queue_key {
 	struct signing_key     key;
 };
 
-/* What was made for the post that was sealed last. */
+/* What was made for the post that was sealed last, and who makes it for one now. */
 struct sealed_post {
-	uint64_t   id;                  /* 0: none */
-	struct buf domain, fields;
+	uint64_t         id;            /* 0: none */
+	struct buf       domain, fields;
+	struct outgoing *maker;         /* or NULL */
 };
 
 /* The post of a list that lives, when its parent may not know yet that it was made. */

@@ -68,11 +68,33 @@ struct outgoing {
 	void           *arg;
 	bool            working, forgotten;
 	struct later    tell;
+	/* the same is being made for another member of the list */
+	struct outgoing *maker;         /* whom this one waits for, or NULL */
+	struct outgoing *waiting;       /* who waits for this one … */
+	struct outgoing *next;          /* … and next to it */
 };
+
+/* Nobody waits for it now; of those for whom it waits, it is one less. */
+static void
+part(struct outgoing *o)
+{
+	struct outgoing **at;
+
+	if (o->queue->sealed_post.maker == o)
+		o->queue->sealed_post.maker = NULL;
+	if (o->maker == NULL)
+		return;
+	for (at = &o->maker->waiting; *at != o; at = &(*at)->next)
+		;
+	*at = o->next;
+	o->maker = NULL;
+}
 
 static void
 free_now(struct outgoing *o)
 {
+	bug_if(o->waiting != NULL);
+	part(o);
 	later_cancel(o->queue->loop, &o->tell);
 	buf_free(&o->base);
 	buf_free(&o->fields);
@@ -432,6 +454,20 @@ tell(void *arg)
 	o->made(o->arg, buf_slice(&o->head));
 }
 
+/* Made for another member of the list, or at an earlier try? */
+static bool
+fields_kept(struct outgoing *o)
+{
+	const struct sealed_post *p = &o->queue->sealed_post;
+
+	if (o->seal_domain.n == 0 || o->own)
+		return false;
+	o->kept = o->post && p->id == o->id && slice_eqi(buf_slice(&p->domain), o->seal_domain)
+	    ? buf_add(&o->fields, buf_slice(&p->fields))
+	    : spool_read_seal(o->queue->spool, o->id, o->seal_domain, &o->fields);
+	return o->kept;
+}
+
 /* Its members have an envelope sender each, but the same message: one seal is enough. */
 static void
 remember(const struct outgoing *o)
@@ -447,34 +483,61 @@ remember(const struct outgoing *o)
 	buf_add(&p->fields, buf_slice(&o->fields));
 }
 
+static void job_done(void *arg);
+
+/* Signed and sealed in a job, unless there is nothing to do, or it was done. */
+static void
+begin(struct outgoing *o)
+{
+	if (!o->kept && (o->signer_count > 0 || o->sealer != NULL || o->check_fd != -1)) {
+		o->working = true;
+		job(o->queue->jobs, make, job_done, o);
+		return;
+	}
+	log_made(o);
+	loop_later(o->queue->loop, &o->tell, tell, o);
+}
+
 static void
 job_done(void *arg)
 {
 	struct outgoing *o = arg;
+	bool shared = o->post && !o->own && !o->kept;
 
 	o->working = false;
+	if (shared)
+		remember(o);
+	for (struct outgoing *other; (other = o->waiting) != NULL;) {
+		part(other);
+		fields_kept(other);
+		begin(other);
+	}
 	if (o->forgotten) {
 		free_now(o);
 		return;
 	}
+	part(o);
 	log_made(o);
-	if (o->post && !o->own && !o->kept)
-		remember(o);
 	tell(o);
 }
 
-/* Made for another member of the list, or at an earlier try? */
+/* The first of a list's members has it made; those who come meanwhile wait for that. */
 static bool
-fields_kept(struct outgoing *o)
+waits(struct outgoing *o)
 {
-	const struct sealed_post *p = &o->queue->sealed_post;
+	struct sealed_post *p = &o->queue->sealed_post;
+	struct outgoing *maker = p->maker;
 
-	if (o->seal_domain.n == 0 || o->own)
+	if (!o->post || o->own || o->kept || o->sealer == NULL || o->check_fd != -1)
 		return false;
-	o->kept = o->post && p->id == o->id && slice_eqi(buf_slice(&p->domain), o->seal_domain)
-	    ? buf_add(&o->fields, buf_slice(&p->fields))
-	    : spool_read_seal(o->queue->spool, o->id, o->seal_domain, &o->fields);
-	return o->kept;
+	if (maker == NULL || maker->id != o->id || !slice_eqi(maker->seal_domain, o->seal_domain)) {
+		p->maker = o;
+		return false;
+	}
+	o->maker = maker;
+	o->next = maker->waiting;
+	maker->waiting = o;
+	return true;
 }
 
 /* Its header cannot be made: there is nothing to be signed, nor to be sent. */
@@ -533,12 +596,7 @@ outgoing_make(struct queue *q, const struct stored *s, const struct place_to_go 
 		keep_doubted(o, s);
 	if (!fields_kept(o))
 		choose_signers(o, s, to);
-	if (o->signer_count > 0 || o->sealer != NULL || o->check_fd != -1) {
-		o->working = true;
-		job(q->jobs, make, job_done, o);
-		return o;
-	}
-	log_made(o);
-	loop_later(q->loop, &o->tell, tell, o);
+	if (!waits(o))
+		begin(o);
 	return o;
 }

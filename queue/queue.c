@@ -269,7 +269,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	    conf_patience(o->conf, true) };
 	q->arena = arena_new(SECRETS_MEMORY);
 	secrets_read(&q->secrets, o->files, q->arena);
-	q->sealed_post = (struct sealed_post){ 0, BUF(1000), BUF(HEAD_MOST) };
+	q->sealed_post = (struct sealed_post){ .domain = BUF(1000), .fields = BUF(HEAD_MOST) };
 	if (!read_keys(q, why) || !open_spool(q, why)) {
 		settle_end(q);
 		opened_end(q);

@@ -211,6 +211,19 @@ def posts(program, count):
     return {path(t.recipients[0]): t for t in program.far.taken}
 
 
+def test_a_post_is_sealed_once_for_all_its_members(site):
+    """They are tried at the same time; the first has it made, the others wait for that."""
+    members = [f"m{n}@far{n}.test" for n in range(60)]
+    site.configure(SITE + "domain many.test { list all { members %s; owner ann@local.test } }\n" % ", ".join(members)
+                   + "key many { domain many.test; file {dir}/dkim.pem }\n")
+    site.reload()
+    site.send("a@loose.test", ["all@many.test"], letter())
+    got = posts(site, len(members))
+    assert sorted(got) == sorted(members) and len({taken.text for taken in got.values()}) == 1
+    site.wait_empty()
+    assert len(site.events("sealed")) == 1
+
+
 def test_a_post_has_the_marks_of_its_list(site):
     site.send("a@loose.test", ["news@local.test"], signed(site, letter("hello", From="A <a@loose.test>"), "loose.test"))
     got = posts(site, 2)
