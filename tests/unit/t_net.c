@@ -360,6 +360,7 @@ struct side {
 	struct buf     got;
 	bool           connected, secured, closed, keep;
 	const char    *greet;           /* said in one flight with the end of the handshake */
+	struct slice   answer;          /* said to whatever comes first */
 	struct error   why;
 };
 
@@ -385,6 +386,9 @@ side_input(void *arg)
 		return;
 	buf_add(&s->got, input);
 	stream_take(s->stream, input.n);
+	if (s->answer.n > 0)
+		stream_write(s->stream, s->answer);
+	s->answer = NONE;
 }
 
 static void
@@ -592,6 +596,39 @@ what_comes_along_with_the_handshake_is_seen(void **state)
 	tls_server_free(server);
 }
 
+/* More has come than is read while much is unwritten: OpenSSL has it, and nobody turns in circles for it. */
+static void
+what_openssl_has_waits_until_what_was_written_has_left(void **state)
+{
+	struct side a, b;
+	struct tls_server *server = make_server();
+	SSL_CTX *client = tls_client_new(NONE, NULL);
+	char *large = must_alloc(4 << 20);
+
+	(void)state;
+	pair(&a, &b);
+	stream_secure_server(b.stream, tls_server_context(server));
+	stream_secure_client(a.stream, SSL_new(client));
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.secured && b.secured);
+	a.answer = slice_of(large, 4 << 20);
+	stream_pause(b.stream);
+	assert_int_equal(SSL_write(stream_ssl(b.stream), "one ", 4), 4);
+	assert_int_equal(SSL_write(stream_ssl(b.stream), "two", 3), 3);
+	alarm(60);                                              /* or it would never come back */
+	loop_run_until(&loop, clock_.now);
+	alarm(0);
+	assert_slice(buf_slice(&a.got), "one ");
+	stream_resume(b.stream);
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&a.got), "one two");
+	assert_int_equal(b.got.n, 4 << 20);
+	unpair(&a, &b);
+	free(large);
+	SSL_CTX_free(client);
+	tls_server_free(server);
+}
+
 static void
 a_failed_handshake_says_why(void **state)
 {
@@ -722,6 +759,8 @@ main(void)
 		cmocka_unit_test_setup_teardown(tls_begins_in_the_middle_and_drops_what_came_in_the_clear,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_along_with_the_handshake_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_openssl_has_waits_until_what_was_written_has_left, setup,
+		    teardown),
 		cmocka_unit_test_setup_teardown(a_failed_handshake_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_made_and_refused, setup, teardown),
 		cmocka_unit_test(peers_as_text),
