@@ -112,6 +112,14 @@ struct sum { int in, out; bool done; };
 static void add_one(void *arg) { struct sum *s = arg; s->out = s->in + 1; }
 static void note_done(void *arg) { ((struct sum *)arg)->done = true; }
 
+static struct jobs *asked_again;
+
+static void
+ask_again(void *arg)
+{
+	job(asked_again, add_one, note_done, arg);
+}
+
 static void
 jobs_run_with_and_without_threads(void **state)
 {
@@ -129,8 +137,11 @@ jobs_run_with_and_without_threads(void **state)
 		for (int i = 0; i < 50; i++)
 			assert_true(sums[i].done && sums[i].out == i + 1);
 		job(js, add_one, note_done, &sums[0]);
+		asked_again = js;
+		sums[1].done = false;
+		job(js, add_one, ask_again, &sums[1]);
 		jobs_stop(js);                          /* waits */
-		assert_true(sums[0].done);
+		assert_true(sums[0].done && sums[1].done);
 		assert_int_equal(loop.in_flight, 0);
 	}
 }
@@ -279,6 +290,33 @@ what_has_arrived_is_taken_at_once(void **state)
 	buf_free(&wanted);
 }
 
+/* What somebody said before he went is heard, also by one who speaks to him meanwhile. */
+static void
+the_last_words_are_heard(void **state)
+{
+	struct end a = { .got = BUF(1000) }, b = { .got = BUF(1000) };
+	int fds[2];
+
+	(void)state;
+	link_pair(fds);
+	a.link = link_new(&loop, fds[0], &LINK_USER, &a);
+	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
+	link_send(a.link, 1, S("one"), -1);
+	link_send(a.link, 2, S("two"), file_with('x'));
+	assert_true(link_flush(a.link, 1000));
+	link_end(a.link);
+	for (int i = 0; i < 100; i++)
+		link_send(b.link, 3, S("are you there?"), i < 50 ? -1 : file_with('y'));
+	assert_false(link_flush(b.link, 1000));
+	link_send(b.link, 4, NONE, file_with('z'));
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&b.got), "1:3:one|2:3:two:fd x|");
+	assert_true(b.closed);
+	link_end(b.link);
+	buf_free(&a.got);
+	buf_free(&b.got);
+}
+
 /* Who ends does not wait for one that reads no more, nor for one that is gone. */
 static void
 a_flush_has_an_end(void **state)
@@ -339,11 +377,16 @@ a_frame_that_is_too_long_ends_the_link(void **state)
 {
 	int fds[2];
 	struct end b = { .got = BUF(1000) };
+	char rest[10];
 
 	(void)state;
 	link_pair(fds);
 	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
 	assert_int_equal(write(fds[0], "\xff\xff\xff\x7f\1\0\0\0xxxx", 12), 12);
+	link_take_all(b.link);
+	assert_int_equal(write(fds[0], "xxxx", 4), 4);
+	link_take_all(b.link);                          /* nobody hears that any more */
+	assert_int_equal(recv(fds[1], rest, sizeof rest, MSG_PEEK), 4);
 	loop_run_until(&loop, clock_.now);
 	assert_true(b.closed);
 	assert_int_equal(b.got.n, 0);
@@ -751,6 +794,7 @@ main(void)
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(who_sends_much_waits_until_little_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_arrived_is_taken_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_last_words_are_heard, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flush_has_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
