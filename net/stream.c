@@ -661,16 +661,6 @@ stream_secure(const struct stream *s)
 }
 
 struct peer
-stream_peer(const struct stream *s)
-{
-	struct sockaddr_storage address = { 0 };
-	socklen_t size = sizeof address;
-
-	getpeername(s->fd, (struct sockaddr *)&address, &size);
-	return peer_of_sockaddr(&address);
-}
-
-struct peer
 stream_local(const struct stream *s)
 {
 	struct sockaddr_storage address = { 0 };
