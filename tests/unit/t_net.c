@@ -515,6 +515,35 @@ what_is_not_taken_is_shown_again(void **state)
 	unpair(&a, &b);
 }
 
+/* Neither what nobody takes nor what nobody reads is kept without end. */
+static void
+both_ways_have_a_ceiling(void **state)
+{
+	struct side a, b;
+	char *large = must_alloc(8 << 20);
+
+	(void)state;
+	pair(&a, &b);
+	b.keep = true;
+	stream_write(a.stream, slice_of(large, 4 << 20));
+	loop_run_until(&loop, clock_.now);
+	assert_true(b.closed);
+	assert_string_equal(b.why.text, "more input than anybody takes");
+	unpair(&a, &b);
+
+	pair(&a, &b);
+	stream_pause(b.stream);
+	stream_write(a.stream, slice_of(large, 8 << 20));
+	assert_false(a.closed);
+	stream_write(a.stream, S("x"));
+	assert_false(a.closed);                         /* never inside the asking call */
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.closed);
+	assert_string_equal(a.why.text, "the peer does not read what it is sent");
+	unpair(&a, &b);
+	free(large);
+}
+
 static void
 a_finish_does_not_wait_for_ever(void **state)
 {
@@ -758,6 +787,46 @@ a_connection_is_made_and_refused(void **state)
 	buf_free(&accepted_side.got);
 }
 
+/* Without a descriptor to spare it rests for a moment, and whoever waits outside comes in then. */
+static void
+a_listener_out_of_descriptors_rests(void **state)
+{
+	struct peer at, there;
+	struct error why = { 0 };
+	struct side a = { .got = BUF(1000) };
+	struct sockaddr_storage bound;
+	socklen_t size = sizeof bound;
+	struct listener *listener;
+	struct rlimit before, none;
+	int fd;
+
+	(void)state;
+	assert_true(peer_parse(S("127.0.0.1:0"), &at));
+	assert_true((fd = peer_listen(&at, &why)) != -1);
+	getsockname(fd, (struct sockaddr *)&bound, &size);
+	there = peer_of_sockaddr(&bound);
+	listener = listener_new(&loop, fd, accepted, NULL);
+	a.stream = stream_connect(&loop, there, NULL, &SIDE, &a, &why);
+	accepted_side = (struct side){ .stream = NULL };
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	loop_run_until(&loop, clock_.now);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_null(accepted_side.stream);
+	loop_run_until(&loop, clock_.now + 10);
+	assert_null(accepted_side.stream);
+	loop_run_until(&loop, clock_.now + 100);
+	assert_non_null(accepted_side.stream);
+	stream_end(a.stream);
+	stream_end(accepted_side.stream);
+	listener_end(listener);
+	loop_run_until(&loop, clock_.now);
+	buf_free(&a.got);
+	buf_free(&accepted_side.got);
+}
+
 static void
 peers_as_text(void **state)
 {
@@ -799,6 +868,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_taken_is_shown_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(both_ways_have_a_ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_finish_does_not_wait_for_ever, setup, teardown),
 		cmocka_unit_test_setup_teardown(tls_begins_in_the_middle_and_drops_what_came_in_the_clear,
 		    setup, teardown),
@@ -807,6 +877,7 @@ main(void)
 		    teardown),
 		cmocka_unit_test_setup_teardown(a_failed_handshake_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_made_and_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_listener_out_of_descriptors_rests, setup, teardown),
 		cmocka_unit_test(peers_as_text),
 	};
 
