@@ -380,8 +380,8 @@ read_turn(struct stream *s)
 	for (int i = 0; i < READS_A_TURN; i++) {
 		size_t n;
 
-		if (s->phase != CLEAR && s->phase != TLS)
-			return;
+		if (s->user == NULL || (s->phase != CLEAR && s->phase != TLS))
+			return;                 /* the one before may have said goodbye */
 		if (s->paused || s->out.n > OUT_HIGH) {
 			want_read(s, false);
 			return;

@@ -404,6 +404,7 @@ struct side {
 	bool           connected, secured, closed, keep;
 	const char    *greet;           /* said in one flight with the end of the handshake */
 	struct slice   answer;          /* said to whatever comes first */
+	bool           finish;          /* when something comes */
 	struct error   why;
 };
 
@@ -432,6 +433,10 @@ side_input(void *arg)
 	if (s->answer.n > 0)
 		stream_write(s->stream, s->answer);
 	s->answer = NONE;
+	if (s->finish) {
+		stream_finish(s->stream);
+		s->stream = NULL;
+	}
 }
 
 static void
@@ -701,6 +706,33 @@ what_openssl_has_waits_until_what_was_written_has_left(void **state)
 	tls_server_free(server);
 }
 
+/* Whoever said goodbye hears nothing more, whatever came along with what he answered. */
+static void
+a_goodbye_in_the_middle_is_the_last_word(void **state)
+{
+	struct side a, b;
+	struct tls_server *server = make_server();
+	SSL_CTX *client = tls_client_new(NONE, NULL);
+
+	(void)state;
+	pair(&a, &b);
+	stream_secure_server(b.stream, tls_server_context(server));
+	stream_secure_client(a.stream, SSL_new(client));
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.secured && b.secured);
+	b.answer = S("221 goodbye\r\n");
+	b.finish = true;
+	assert_int_equal(SSL_write(stream_ssl(a.stream), "QUIT\r\n", 6), 6);
+	assert_int_equal(SSL_write(stream_ssl(a.stream), "NOOP\r\n", 6), 6);
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&b.got), "QUIT\r\n");
+	assert_slice(buf_slice(&a.got), "221 goodbye\r\n");
+	assert_true(a.closed && !b.closed);
+	unpair(&a, &b);
+	SSL_CTX_free(client);
+	tls_server_free(server);
+}
+
 static void
 a_failed_handshake_says_why(void **state)
 {
@@ -875,6 +907,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_comes_along_with_the_handshake_is_seen, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_openssl_has_waits_until_what_was_written_has_left, setup,
 		    teardown),
+		cmocka_unit_test_setup_teardown(a_goodbye_in_the_middle_is_the_last_word, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_handshake_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_made_and_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_listener_out_of_descriptors_rests, setup, teardown),
