@@ -614,6 +614,37 @@ make_server(void)
 	return server;
 }
 
+#define BROKEN "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n"
+
+/* One that cannot be read: of our own chain all of it must be there, of many roots the others are. */
+static void
+a_broken_certificate_is_told_or_passed_over(void **state)
+{
+	struct buf certificate = BUF(10000), key = BUF(10000), roots = BUF(20000);
+	struct tls_identity id;
+	struct error why = { 0 };
+	SSL_CTX *client;
+
+	(void)state;
+	make_identity(&certificate, &key);
+	buf_add(&roots, S(BROKEN));
+	buf_add(&roots, buf_slice(&certificate));
+	assert_non_null(client = tls_client_new(buf_slice(&roots), &why));
+	SSL_CTX_free(client);
+	assert_null(tls_client_new(S(BROKEN), &why));
+	assert_string_equal(why.text, "roots: no certificate authority in the file");
+	buf_add(&certificate, S(BROKEN));
+	id = (struct tls_identity){ buf_slice(&certificate), buf_slice(&key), "x" };
+	assert_null(tls_server_new(&id, 1, &why));
+	assert_string_equal(why.text, "x: its certificates cannot be read: bad base64 decode");
+	id.certificate = NONE;
+	assert_null(tls_server_new(&id, 1, &why));
+	assert_string_equal(why.text, "x: its certificates cannot be read: no start line");
+	buf_free(&certificate);
+	buf_free(&key);
+	buf_free(&roots);
+}
+
 static void
 tls_begins_in_the_middle_and_drops_what_came_in_the_clear(void **state)
 {
@@ -902,6 +933,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(what_is_not_taken_is_shown_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_ways_have_a_ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_finish_does_not_wait_for_ever, setup, teardown),
+		cmocka_unit_test(a_broken_certificate_is_told_or_passed_over),
 		cmocka_unit_test_setup_teardown(tls_begins_in_the_middle_and_drops_what_came_in_the_clear,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_along_with_the_handshake_is_seen, setup, teardown),
