@@ -19,8 +19,9 @@ struct sealing {
 	struct buf      aar, ams, seal; /* the new fields */
 };
 
-bool
-arc_names(const struct header *header, struct buf *to)
+/* The careful default for h=: sign_names() and every DKIM-Signature (RFC 8617 4.1.2). */
+static bool
+usual_names(const struct header *header, struct buf *to)
 {
 	sign_names(header, to);
 	for (size_t n = header_count(header, "DKIM-Signature"); n > 0; n--)
@@ -103,7 +104,7 @@ write_ams(struct sealing *s, struct error *why)
 	struct buf standard = BUF(NAMES), names = BUF(NAMES);
 	bool ok;
 
-	if (signer.names.n == 0 && arc_names(s->header, &standard))
+	if (signer.names.n == 0 && usual_names(s->header, &standard))
 		signer.names = buf_slice(&standard);
 	ok = sign_choose(&signer, s->header, &names, why) && names_allowed(buf_slice(&names), why) &&
 	    write_ams_over(s, buf_slice(&names), why);

@@ -44,10 +44,4 @@ enum arc_sealing arc_seal(const struct signer *, const struct header *header,
     const unsigned char body_hash[SHA256_BYTES], const struct arc_arrival *, int64_t now,
     struct buf *to, struct error *why);
 
-/*
- * The careful default for h= of an ARC-Message-Signature, behind what is in the
- * buf: sign_names() and every DKIM-Signature (RFC 8617 4.1.2).
- */
-bool arc_names(const struct header *, struct buf *to);
-
 #endif

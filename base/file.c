@@ -159,17 +159,27 @@ file_remove(const char *path, struct error *why)
 	return unlink(path) == 0 || errno == ENOENT || error_sys(why, "cannot remove %s", path);
 }
 
-/* The directory part of a path into a buffer of PATH_BYTES. */
+static size_t
+without_slashes(const char *path, size_t n)
+{
+	while (n > 1 && path[n - 1] == '/')
+		n--;
+	return n;
+}
+
+/* The directory part of a path into a buffer of PATH_BYTES; of "a/b/" it is that of "a/b". */
 static const char *
 parent_of(const char *path, char *parent)
 {
-	const char *slash = strrchr(path, '/');
-	size_t n = slash == NULL ? 0 : (size_t)(slash - path);
+	size_t n = without_slashes(path, strlen(path));
 
-	if (slash == NULL || n >= PATH_BYTES)
+	while (n > 0 && path[n - 1] != '/')
+		n--;
+	n = without_slashes(path, n);
+	if (n == 0 || n >= PATH_BYTES)
 		return ".";
-	memcpy(parent, path, n ? n : 1);
-	parent[n ? n : 1] = '\0';
+	memcpy(parent, path, n);
+	parent[n] = '\0';
 	return parent;
 }
 
@@ -205,7 +215,9 @@ write_new(const char *path, struct slice s, mode_t mode, struct error *why)
 	if (fd == -1)
 		return error_sys(why, "cannot create %s", path);
 	ok = file_write(fd, s, why) && file_flush(fd, why);
-	return close(fd) == 0 && ok;
+	if (close(fd) == -1 && ok)
+		ok = error_sys(why, "cannot close %s", path);
+	return ok;
 }
 
 bool

@@ -18,7 +18,7 @@
 
 /* The whole file, at most what fits under the buf's ceiling. */
 bool file_read(const char *path, struct buf *, struct error *why);
-/* All of an open file from its start. */
+/* What is left of an open file, from where it stands. */
 bool file_read_fd(int fd, const char *path, struct buf *, struct error *why);
 
 /* Exactly these bytes: at the file's position, or at an offset. */

@@ -125,7 +125,8 @@ report_uri_parse(struct report_uri *u, struct slice uri, struct arena *arena)
 		return false;
 	u->port = (uint16_t)number;
 	u->host = domain_normal(u->host, arena);
-	return u->host.n > 0 && u->path.n < PATH_MOST && !is_digit(u->host.p[u->host.n - 1]);
+	/* No name ends in a label that begins so, but addresses do, for libcurl also in hexadecimal. */
+	return u->host.n > 0 && u->path.n < PATH_MOST && !is_digit(*domain_tail(u->host, 1).p);
 }
 
 static void

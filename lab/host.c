@@ -246,9 +246,3 @@ host_runs(const struct host *h)
 {
 	return h->runs;
 }
-
-size_t
-host_queued(const struct host *h)
-{
-	return h->queue != NULL ? queue_messages(h->queue) : 0;
-}

@@ -43,7 +43,4 @@ bool         host_start(struct host *, struct error *why);
 void         host_stop(struct host *);                  /* at once; stopped before is fine */
 bool         host_runs(const struct host *);
 
-/* Messages in its queue; 0 of one that does not run. */
-size_t       host_queued(const struct host *);
-
 #endif

@@ -38,16 +38,6 @@ name_parent(struct slice name)
 	return slice_skip(name, 1u + (unsigned char)*name.p);
 }
 
-unsigned
-name_labels(struct slice name)
-{
-	unsigned n = 0;
-
-	for (; *name.p != '\0'; name = name_parent(name))
-		n++;
-	return n;
-}
-
 bool
 name_within(struct slice name, struct slice top)
 {

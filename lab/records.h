@@ -30,7 +30,6 @@ struct slice name_parent(struct slice name);            /* not of the root */
 bool         name_within(struct slice name, struct slice top);  /* equal or below */
 /* Canonical order (RFC 4034 6.1): negative, zero or positive. */
 int          name_order(struct slice a, struct slice b);
-unsigned     name_labels(struct slice name);            /* of the root: 0 */
 
 struct rrset {
 	struct slice        name;

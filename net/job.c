@@ -180,12 +180,14 @@ jobs_stop(struct jobs *js)
 	pthread_mutex_unlock(&js->lock);
 	for (unsigned t = 0; t < js->n; t++)
 		pthread_join(js->thread[t], NULL);
+	do {                            /* a done() may ask for one more */
+		while ((i = line_take(&js->todo)) != NULL) {
+			i->work(i->arg);
+			finish(js, i);
+		}
+		finish_all(js);
+	} while (js->todo.first != NULL);
 	later_cancel(js->loop, &js->turn);
-	while ((i = line_take(&js->todo)) != NULL) {
-		i->work(i->arg);
-		finish(js, i);
-	}
-	finish_all(js);
 	event_del(&js->rung);
 	close(js->bell);
 	pthread_mutex_destroy(&js->lock);

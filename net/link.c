@@ -24,6 +24,7 @@ struct link {
 	int                     fd;
 	struct event            readable, writable;
 	struct later            flush, gone, free, low;
+	bool                    deaf;           /* the other side hears nothing any more */
 	size_t                  low_mark;
 	void                  (*on_low)(void *arg);     /* NULL: nobody waits for it */
 	void                   *low_arg;
@@ -169,6 +170,18 @@ look_how_low(struct link *k)
 		loop_later(k->loop, &k->low, tell_low, k);
 }
 
+/* Who has gone may have said something before: reading brings that, and then tells that he is gone. */
+static void
+cannot_send(struct link *k)
+{
+	if (errno == EAGAIN)
+		event_add(&k->writable, NULL);
+	else if (errno == EPIPE || errno == ECONNRESET)
+		k->deaf = true;
+	else
+		gone(k);
+}
+
 /* False when the socket takes no more for now, or for ever. */
 static bool
 send_all(struct link *k)
@@ -184,10 +197,7 @@ send_all(struct link *k)
 			continue;
 		if (n == -1) {
 			ok = false;
-			if (errno != EAGAIN)
-				gone(k);
-			else
-				event_add(&k->writable, NULL);
+			cannot_send(k);
 			break;
 		}
 		if (with_fd)
@@ -225,7 +235,7 @@ void
 link_send(struct link *k, unsigned kind, struct slice payload, int fd)
 {
 	bug_if(payload.n > LINK_FRAME_MOST || kind > UINT16_MAX);
-	if (k->fd == -1) {
+	if (k->fd == -1 || k->deaf) {
 		if (fd != -1)
 			close(fd);
 		return;
@@ -393,6 +403,6 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 void
 link_take_all(struct link *k)
 {
-	while (k->fd != -1 && receive(k))
+	while (k->fd != -1 && !k->gone.waiting && receive(k))
 		continue;
 }

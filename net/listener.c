@@ -13,7 +13,6 @@ enum { REST_MS = 100, ACCEPTS_A_TURN = 16 };
 struct listener {
 	struct loop *loop;
 	int          fd;
-	bool         resting;
 	struct event readable;
 	struct timer rest;
 	void       (*accepted)(void *arg, int fd, struct peer from);
@@ -25,8 +24,7 @@ rested(void *arg)
 {
 	struct listener *l = arg;
 
-	if (!l->resting)
-		event_add(&l->readable, NULL);
+	event_add(&l->readable, NULL);
 }
 
 static void
@@ -37,7 +35,7 @@ on_connection(evutil_socket_t listening, short what, void *arg)
 	(void)listening;
 	(void)what;
 	loop_happened(l->loop);
-	for (int i = 0; i < ACCEPTS_A_TURN && l->fd != -1 && !l->resting; i++) {
+	for (int i = 0; i < ACCEPTS_A_TURN; i++) {
 		struct sockaddr_storage from = { 0 };
 		socklen_t size = sizeof from;
 		int on = 1, fd;
@@ -65,16 +63,6 @@ listener_new(struct loop *loop, int fd, void (*accepted)(void *, int, struct pee
 	event_assign(&l->readable, loop->base, fd, EV_READ | EV_PERSIST, on_connection, l);
 	event_add(&l->readable, NULL);
 	return l;
-}
-
-void
-listener_rest(struct listener *l, bool rest)
-{
-	l->resting = rest;
-	if (rest)
-		event_del(&l->readable);
-	else
-		event_add(&l->readable, NULL);
 }
 
 void

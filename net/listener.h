@@ -12,10 +12,9 @@
 
 struct listener;
 
-/* `accepted` gets a connected, non-blocking socket and owns it. */
+/* `accepted` gets a connected, non-blocking socket and owns it; it does not end the listener. */
 struct listener *listener_new(struct loop *, int fd,
     void (*accepted)(void *arg, int fd, struct peer from), void *arg);
 void             listener_end(struct listener *);       /* closes the socket; NULL is fine */
-void             listener_rest(struct listener *, bool rest);   /* accept no more, or again */
 
 #endif

@@ -279,7 +279,8 @@ secure(struct stream *s, SSL *ssl)
 	s->paused = false;
 	if (s->phase == OVER || ssl == NULL) {
 		SSL_free(ssl);
-		error_set(&s->why, "TLS handshake failed: no memory");
+		if (s->phase != OVER)           /* else that has its reason already */
+			error_set(&s->why, "TLS handshake failed: no memory");
 		over(s);
 		return;
 	}
@@ -363,13 +364,14 @@ read_some(struct stream *s, size_t *n)
 	return false;
 }
 
+/* Nobody wants it; whoever goes on sending has his turns like others, until the goodbye is over. */
 static void
 drain_goodbye(struct stream *s)
 {
 	size_t n;
 
-	while (s->phase != OVER && read_some(s, &n))
-		continue;               /* nobody wants it */
+	for (int i = 0; i < READS_A_TURN && s->phase != OVER && read_some(s, &n); i++)
+		continue;
 }
 
 static void
@@ -378,8 +380,8 @@ read_turn(struct stream *s)
 	for (int i = 0; i < READS_A_TURN; i++) {
 		size_t n;
 
-		if (s->phase != CLEAR && s->phase != TLS)
-			return;
+		if (s->user == NULL || (s->phase != CLEAR && s->phase != TLS))
+			return;                 /* the one before may have said goodbye */
 		if (s->paused || s->out.n > OUT_HIGH) {
 			want_read(s, false);
 			return;
@@ -391,6 +393,17 @@ read_turn(struct stream *s)
 		if (s->fd == -1 || (s->phase == CLEAR && n < LOOP_SCRATCH))
 			return;
 	}
+}
+
+/*
+ * What OpenSSL has read already rings at no socket.  Where too much is unwritten nothing
+ * is read, and all_written() goes on: to come again meanwhile would be to turn in circles.
+ */
+static void
+come_again(struct stream *s)
+{
+	if (s->fd != -1 && s->phase == TLS && s->reading && !s->paused && SSL_has_pending(s->ssl))
+		loop_later(s->loop, &s->again, again, s);
 }
 
 static void
@@ -405,8 +418,7 @@ again(void *arg)
 	if (s->fd == -1 || s->paused || s->phase == OVER)
 		return;
 	read_turn(s);
-	if (s->fd != -1 && s->phase == TLS && !s->paused && SSL_has_pending(s->ssl))
-		loop_later(s->loop, &s->again, again, s);
+	come_again(s);
 }
 
 static void
@@ -423,8 +435,7 @@ on_readable(evutil_socket_t fd, short what, void *arg)
 		drain_goodbye(s);
 	} else {
 		read_turn(s);
-		if (s->fd != -1 && s->phase == TLS && !s->paused && SSL_has_pending(s->ssl))
-			loop_later(s->loop, &s->again, again, s);
+		come_again(s);
 	}
 }
 
@@ -647,16 +658,6 @@ bool
 stream_secure(const struct stream *s)
 {
 	return s->phase == TLS;
-}
-
-struct peer
-stream_peer(const struct stream *s)
-{
-	struct sockaddr_storage address = { 0 };
-	socklen_t size = sizeof address;
-
-	getpeername(s->fd, (struct sockaddr *)&address, &size);
-	return peer_of_sockaddr(&address);
 }
 
 struct peer

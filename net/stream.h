@@ -62,7 +62,6 @@ void stream_secure_client(struct stream *, SSL *);      /* takes the SSL */
 SSL *stream_ssl(const struct stream *);                 /* NULL in the clear; valid in closed() */
 bool stream_secure(const struct stream *);              /* the handshake is done */
 
-struct peer stream_peer(const struct stream *);         /* the other side */
 struct peer stream_local(const struct stream *);        /* this side */
 
 #endif

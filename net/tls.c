@@ -43,6 +43,19 @@ no_password(char *to, int size, int writing, void *arg)
 	return -1;
 }
 
+/* The end of a file is no error; a certificate that cannot be read is one. */
+static bool
+pem_ended(void)
+{
+	unsigned long code = ERR_peek_last_error();
+	bool end = ERR_GET_LIB(code) == ERR_LIB_PEM && ERR_GET_REASON(code) == PEM_R_NO_START_LINE;
+
+	if (end)
+		ERR_clear_error();
+	return end;
+}
+
+/* Without the whole chain others would not believe the leaf. */
 static X509 *
 use_chain(SSL_CTX *c, struct slice pem)
 {
@@ -56,10 +69,11 @@ use_chain(SSL_CTX *c, struct slice pem)
 	while (leaf != NULL && (next = PEM_read_bio_X509(bio, NULL, no_password, NULL)) != NULL)
 		if (SSL_CTX_add0_chain_cert(c, next) != 1)
 			X509_free(next);
-	if (leaf != NULL)
-		ERR_clear_error();      /* the end of the file is no error */
 	BIO_free(bio);
-	return leaf;
+	if (leaf == NULL || pem_ended())
+		return leaf;
+	X509_free(leaf);
+	return NULL;
 }
 
 static bool
@@ -86,7 +100,7 @@ add_identity(struct tls_server *s, const struct tls_identity *id, struct error *
 	SSL_CTX_set_num_tickets(c, 1);
 	SSL_CTX_set_session_id_context(c, (const unsigned char *)"chainmail", 9);
 	if ((s->certificate[s->n - 1] = use_chain(c, id->certificate)) == NULL)
-		return fail(why, id->name, "no certificate in it");
+		return fail(why, id->name, "its certificates cannot be read");
 	if (!use_key(c, id->key))
 		return fail(why, id->name, "its key cannot be used");
 	if (SSL_CTX_check_private_key(c) != 1)
@@ -151,12 +165,13 @@ add_roots(SSL_CTX *c, struct slice pem, struct error *why)
 	X509 *root;
 	size_t n = 0;
 
-	while ((root = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL)) != NULL) {
-		n += X509_STORE_add_cert(store, root) == 1;
-		X509_free(root);
-	}
+	do                              /* what cannot be read hides none of those behind it */
+		while ((root = PEM_read_bio_X509_AUX(bio, NULL, no_password, NULL)) != NULL) {
+			n += X509_STORE_add_cert(store, root) == 1;
+			X509_free(root);
+		}
+	while (!pem_ended());
 	BIO_free(bio);
-	ERR_clear_error();
 	return n > 0 || fail(why, "roots", "no certificate authority in the file");
 }
 

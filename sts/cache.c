@@ -47,7 +47,9 @@ sts_refresh_time(const struct sts_entry *e, int64_t now, uint64_t jitter)
 {
 	if (!valid(e, now) || now - e->used > STS_UNUSED)
 		return 0;
-	if (e->tried > e->fetched)
+	if (e->tried > now)
+		return now;             /* the clock was set back: nobody knows how old it is */
+	if (e->tried != e->fetched)
 		return e->tried + patience(e);
 	return e->fetched + less_jitter(interval(e), jitter);
 }

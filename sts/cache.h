@@ -21,7 +21,8 @@
  * policy is refreshed once a day, or at half its life when that is shorter,
  * also when no mail waits, so that an attacker would have to keep us from the
  * policy host for all its life (RFC 8461 10.2); jitter takes up to a quarter
- * off.  Domains nobody wrote to for ninety days are not refreshed.
+ * off, and it is due at once when a clock was set back before the last fetch.
+ * Domains nobody wrote to for ninety days are not refreshed.
  * All times are milliseconds since 1970.  Slices live as long as what they were
  * read from: the record, the fetch, the arena of the entry.
  */

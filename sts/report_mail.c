@@ -12,8 +12,9 @@ enum { DEPTH_MOST = 5, PARTS_MOST = 100, URI_MOST = 1000 };
 
 /* --- writing ------------------------------------------------------------------------ */
 
-struct slice
-tlsrpt_file_name(const struct tlsrpt_letter *l, struct arena *arena)
+/* "sender!policy-domain!begin!end!unique.json.gz" (RFC 8460 5.1) */
+static struct slice
+file_name(const struct tlsrpt_letter *l, struct arena *arena)
 {
 	struct slice unique = slice_head(l->id, slice_find(l->id, '@'));
 
@@ -40,7 +41,7 @@ write_header(const struct tlsrpt_letter *l, struct buf *b)
 void
 tlsrpt_letter_write(const struct tlsrpt_letter *l, struct arena *arena, struct buf *b)
 {
-	struct slice name = tlsrpt_file_name(l, arena);
+	struct slice name = file_name(l, arena);
 	struct slice boundary = arena_printf(arena, "=_%.*s", FMT(slice_head(l->id, slice_find(l->id, '@'))));
 
 	write_header(l, b);

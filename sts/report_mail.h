@@ -19,8 +19,6 @@ struct tlsrpt_letter {
 	struct slice gzip;              /* the report */
 };
 
-/* "sender!policy-domain!begin!end!unique.json.gz" (RFC 8460 5.1) */
-struct slice tlsrpt_file_name(const struct tlsrpt_letter *, struct arena *);
 /* Appends the whole message, header and body, with CRLF. */
 void tlsrpt_letter_write(const struct tlsrpt_letter *, struct arena *, struct buf *);
 

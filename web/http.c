@@ -181,13 +181,17 @@ read_host_field(struct slice value, struct reading *h)
 	return 0;
 }
 
-/* RFC 9112 6.3: digits alone, once. */
+/* RFC 9112 6.3: digits alone, once; how many bytes are too many is another matter. */
 static unsigned
 read_length(struct slice value, struct reading *h)
 {
-	if (!slice_number(value, HTTP_BODY_MOST, &h->length))
-		return 413;
-	return ++h->lengths > 1 ? 400 : 0;
+	size_t digits = 0;
+
+	while (digits < value.n && is_digit(value.p[digits]))
+		digits++;
+	if (digits == 0 || digits < value.n || ++h->lengths > 1)
+		return 400;
+	return slice_number(value, HTTP_BODY_MOST, &h->length) ? 0 : 413;
 }
 
 /* One field: 0, or the status. */

@@ -2,6 +2,7 @@
 """What a stranger must not get: relaying, and more than his share of anything."""
 import os
 import signal
+import ssl
 import threading
 
 import pytest
@@ -293,3 +294,34 @@ def test_all_at_once(program):
     for thread in threads:
         thread.join(30)
     program.send("a@far.test", ["ann@local.test"], letter("after"))
+
+
+# --- the process --------------------------------------------------------------------------
+
+
+def encrypted(wire):
+    """TLS on the wire, and where its records gather until they are put there."""
+    wire.ask("STARTTLS")
+    theirs, ours = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = ssl._create_unverified_context().wrap_bio(theirs, ours)
+    while True:
+        try:
+            tls.do_handshake()
+            return tls, ours
+        except ssl.SSLWantReadError:
+            wire.put(ours.read()).more()
+            theirs.write(wire.input)
+            wire.input = b""
+
+
+def test_what_comes_behind_a_goodbye_is_heard_by_nobody(place):
+    secure = SITE.replace("allow relay", "tls cert {dir}/cert.pem key {dir}/key.pem; allow relay")
+    with Chainmail(place, secure) as program:             # which tells at its end that a child has died
+        with Wire(program.port) as wire:
+            wire.reply()
+            tls, records = encrypted(wire)
+            for line in b"EHLO client.far.test\r\n", b"QUIT\r\n", b"NOOP\r\n":
+                tls.write(line)
+            wire.put(records.read())
+            while wire.more():
+                pass

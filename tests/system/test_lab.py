@@ -89,7 +89,7 @@ def test_an_expectation_that_fails_says_what_came_instead(tmp_path):
     got = play(tmp_path, TWO_HOSTS + """
         send from x@a.test to y@b.test
         expect message to y@b.test { dmarc fail; attempts 2; tls none; subject "other"; arc pass with 1 set
-            dkim pass for b.test; body contains "other" }
+            dkim none; dkim pass for b.test; body contains "other" }
         expect message to z@b.test
         expect bounced to y@b.test
         expect no message elsewhere
@@ -102,6 +102,7 @@ def test_an_expectation_that_fails_says_what_came_instead(tmp_path):
         "message to y@b.test: tls none": "tls encrypted",
         'message to y@b.test: subject "other"': "hello",
         "message to y@b.test: arc pass with 1 set": "arc none with 0 sets",
+        "message to y@b.test: dkim none": "dkim pass for a.test",
         "message to y@b.test: dkim pass for b.test": "dkim pass for a.test",
         'message to y@b.test: body contains "other"': "another body",
         "message to z@b.test": "nobody tried",
@@ -109,7 +110,7 @@ def test_an_expectation_that_fails_says_what_came_instead(tmp_path):
     }
     assert told["bounced to y@b.test"].startswith("delivered at attempt 1: 250 ")
     assert "x.lab:6:38: expected message to y@b.test: dmarc fail" in got.stdout
-    assert "2 of 11 expectations hold" in got.stdout
+    assert "2 of 12 expectations hold" in got.stdout
 
 
 def test_a_message_nobody_expected_is_told(tmp_path):

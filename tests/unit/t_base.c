@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/arena.h"
@@ -359,11 +360,13 @@ files_are_replaced_in_one_step(void **state)
 	char dir[] = "/tmp/chainmail-unit-XXXXXX", path[100];
 	struct buf b = BUF(100), small = BUF(3);
 	struct error why = { 0 };
+	struct stat st;
 
 	(void)state;
 	assert_non_null(mkdtemp(dir));
-	snprintf(path, sizeof path, "%s/a/b/c", dir);
+	snprintf(path, sizeof path, "%s/a/b/c//", dir);
 	assert_true(dir_make(path, 0700, &why));
+	assert_true(stat(path, &st) == 0 && (st.st_mode & 0777) == 0700);       /* it, not what is above it */
 	snprintf(path, sizeof path, "%s/a/b/c/file", dir);
 	assert_true(file_replace(path, S("old"), 0600, &why));
 	assert_true(file_replace(path, S("newer"), 0600, &why));

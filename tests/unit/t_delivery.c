@@ -527,6 +527,8 @@ static const struct { const char *uri, *host; unsigned port; const char *path; }
 	{ "https://r.a.test:99999/", NULL, 0, NULL },
 	{ "https://user@r.a.test/", NULL, 0, NULL },
 	{ "https://192.0.2.1/", NULL, 0, NULL },                /* names only: what is asked is the DNS */
+	{ "https://10.0.0.0xa/", NULL, 0, NULL },               /* another way to write 10.0.0.10 */
+	{ "https://r.a.xn--test1/", "r.a.xn--test1", 443, "/" },
 	{ "https://[::1]/", NULL, 0, NULL },
 	{ "https://r..test/", NULL, 0, NULL },
 	{ "https:///x", NULL, 0, NULL },

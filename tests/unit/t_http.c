@@ -77,7 +77,9 @@ static const struct {
 	{ "POST /u HTTP/1.1\r\n" HEAD "\r\n", 411, NULL, NULL },
 	{ "POST /u HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n", 411, NULL, NULL },
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 4097\r\n\r\n", 413, NULL, NULL },
-	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: +5\r\n\r\nhello", 413, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 99999999999999999999\r\n\r\n", 413, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: +5\r\n\r\nhello", 400, NULL, NULL },
+	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length:\r\n\r\n", 400, NULL, NULL },
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nContent-Length: 5\r\n\r\nhello", 400, NULL, NULL },
 	{ "POST /u HTTP/1.1\r\n" HEAD "Content-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\nhello", 411, NULL, NULL },
 	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
@@ -88,7 +90,7 @@ static const struct {
 	{ "GET / HTTP/1.1\r\n" HEAD "Expect: 100-continue\r\n\r\n", HTTP_REQUEST, "/", "mta-sts.a.test" },
 	{ "GET / HTTP/1.1\r\n" HEAD "Transfer-Encoding: chunked\r\n\r\n", 413, NULL, NULL },
 	{ "HEAD / HTTP/1.1\r\n" HEAD "Content-Length: 5\r\n\r\nhello", 413, NULL, NULL },
-	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 0, 5\r\n\r\n", 413, NULL, NULL },
+	{ "GET / HTTP/1.1\r\n" HEAD "Content-Length: 0, 5\r\n\r\n", 400, NULL, NULL },
 };
 
 static int

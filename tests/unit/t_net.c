@@ -112,6 +112,14 @@ struct sum { int in, out; bool done; };
 static void add_one(void *arg) { struct sum *s = arg; s->out = s->in + 1; }
 static void note_done(void *arg) { ((struct sum *)arg)->done = true; }
 
+static struct jobs *asked_again;
+
+static void
+ask_again(void *arg)
+{
+	job(asked_again, add_one, note_done, arg);
+}
+
 static void
 jobs_run_with_and_without_threads(void **state)
 {
@@ -129,8 +137,11 @@ jobs_run_with_and_without_threads(void **state)
 		for (int i = 0; i < 50; i++)
 			assert_true(sums[i].done && sums[i].out == i + 1);
 		job(js, add_one, note_done, &sums[0]);
+		asked_again = js;
+		sums[1].done = false;
+		job(js, add_one, ask_again, &sums[1]);
 		jobs_stop(js);                          /* waits */
-		assert_true(sums[0].done);
+		assert_true(sums[0].done && sums[1].done);
 		assert_int_equal(loop.in_flight, 0);
 	}
 }
@@ -279,6 +290,33 @@ what_has_arrived_is_taken_at_once(void **state)
 	buf_free(&wanted);
 }
 
+/* What somebody said before he went is heard, also by one who speaks to him meanwhile. */
+static void
+the_last_words_are_heard(void **state)
+{
+	struct end a = { .got = BUF(1000) }, b = { .got = BUF(1000) };
+	int fds[2];
+
+	(void)state;
+	link_pair(fds);
+	a.link = link_new(&loop, fds[0], &LINK_USER, &a);
+	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
+	link_send(a.link, 1, S("one"), -1);
+	link_send(a.link, 2, S("two"), file_with('x'));
+	assert_true(link_flush(a.link, 1000));
+	link_end(a.link);
+	for (int i = 0; i < 100; i++)
+		link_send(b.link, 3, S("are you there?"), i < 50 ? -1 : file_with('y'));
+	assert_false(link_flush(b.link, 1000));
+	link_send(b.link, 4, NONE, file_with('z'));
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&b.got), "1:3:one|2:3:two:fd x|");
+	assert_true(b.closed);
+	link_end(b.link);
+	buf_free(&a.got);
+	buf_free(&b.got);
+}
+
 /* Who ends does not wait for one that reads no more, nor for one that is gone. */
 static void
 a_flush_has_an_end(void **state)
@@ -339,11 +377,16 @@ a_frame_that_is_too_long_ends_the_link(void **state)
 {
 	int fds[2];
 	struct end b = { .got = BUF(1000) };
+	char rest[10];
 
 	(void)state;
 	link_pair(fds);
 	b.link = link_new(&loop, fds[1], &LINK_USER, &b);
 	assert_int_equal(write(fds[0], "\xff\xff\xff\x7f\1\0\0\0xxxx", 12), 12);
+	link_take_all(b.link);
+	assert_int_equal(write(fds[0], "xxxx", 4), 4);
+	link_take_all(b.link);                          /* nobody hears that any more */
+	assert_int_equal(recv(fds[1], rest, sizeof rest, MSG_PEEK), 4);
 	loop_run_until(&loop, clock_.now);
 	assert_true(b.closed);
 	assert_int_equal(b.got.n, 0);
@@ -360,6 +403,8 @@ struct side {
 	struct buf     got;
 	bool           connected, secured, closed, keep;
 	const char    *greet;           /* said in one flight with the end of the handshake */
+	struct slice   answer;          /* said to whatever comes first */
+	bool           finish;          /* when something comes */
 	struct error   why;
 };
 
@@ -385,6 +430,13 @@ side_input(void *arg)
 		return;
 	buf_add(&s->got, input);
 	stream_take(s->stream, input.n);
+	if (s->answer.n > 0)
+		stream_write(s->stream, s->answer);
+	s->answer = NONE;
+	if (s->finish) {
+		stream_finish(s->stream);
+		s->stream = NULL;
+	}
 }
 
 static void
@@ -468,6 +520,35 @@ what_is_not_taken_is_shown_again(void **state)
 	unpair(&a, &b);
 }
 
+/* Neither what nobody takes nor what nobody reads is kept without end. */
+static void
+both_ways_have_a_ceiling(void **state)
+{
+	struct side a, b;
+	char *large = must_alloc(8 << 20);
+
+	(void)state;
+	pair(&a, &b);
+	b.keep = true;
+	stream_write(a.stream, slice_of(large, 4 << 20));
+	loop_run_until(&loop, clock_.now);
+	assert_true(b.closed);
+	assert_string_equal(b.why.text, "more input than anybody takes");
+	unpair(&a, &b);
+
+	pair(&a, &b);
+	stream_pause(b.stream);
+	stream_write(a.stream, slice_of(large, 8 << 20));
+	assert_false(a.closed);
+	stream_write(a.stream, S("x"));
+	assert_false(a.closed);                         /* never inside the asking call */
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.closed);
+	assert_string_equal(a.why.text, "the peer does not read what it is sent");
+	unpair(&a, &b);
+	free(large);
+}
+
 static void
 a_finish_does_not_wait_for_ever(void **state)
 {
@@ -533,6 +614,37 @@ make_server(void)
 	return server;
 }
 
+#define BROKEN "-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n"
+
+/* One that cannot be read: of our own chain all of it must be there, of many roots the others are. */
+static void
+a_broken_certificate_is_told_or_passed_over(void **state)
+{
+	struct buf certificate = BUF(10000), key = BUF(10000), roots = BUF(20000);
+	struct tls_identity id;
+	struct error why = { 0 };
+	SSL_CTX *client;
+
+	(void)state;
+	make_identity(&certificate, &key);
+	buf_add(&roots, S(BROKEN));
+	buf_add(&roots, buf_slice(&certificate));
+	assert_non_null(client = tls_client_new(buf_slice(&roots), &why));
+	SSL_CTX_free(client);
+	assert_null(tls_client_new(S(BROKEN), &why));
+	assert_string_equal(why.text, "roots: no certificate authority in the file");
+	buf_add(&certificate, S(BROKEN));
+	id = (struct tls_identity){ buf_slice(&certificate), buf_slice(&key), "x" };
+	assert_null(tls_server_new(&id, 1, &why));
+	assert_string_equal(why.text, "x: its certificates cannot be read: bad base64 decode");
+	id.certificate = NONE;
+	assert_null(tls_server_new(&id, 1, &why));
+	assert_string_equal(why.text, "x: its certificates cannot be read: no start line");
+	buf_free(&certificate);
+	buf_free(&key);
+	buf_free(&roots);
+}
+
 static void
 tls_begins_in_the_middle_and_drops_what_came_in_the_clear(void **state)
 {
@@ -587,6 +699,66 @@ what_comes_along_with_the_handshake_is_seen(void **state)
 	loop_run_until(&loop, clock_.now);
 	assert_true(a.secured && b.secured);
 	assert_slice(buf_slice(&b.got), "EHLO\r\n");
+	unpair(&a, &b);
+	SSL_CTX_free(client);
+	tls_server_free(server);
+}
+
+/* More has come than is read while much is unwritten: OpenSSL has it, and nobody turns in circles for it. */
+static void
+what_openssl_has_waits_until_what_was_written_has_left(void **state)
+{
+	struct side a, b;
+	struct tls_server *server = make_server();
+	SSL_CTX *client = tls_client_new(NONE, NULL);
+	char *large = must_alloc(4 << 20);
+
+	(void)state;
+	pair(&a, &b);
+	stream_secure_server(b.stream, tls_server_context(server));
+	stream_secure_client(a.stream, SSL_new(client));
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.secured && b.secured);
+	a.answer = slice_of(large, 4 << 20);
+	stream_pause(b.stream);
+	assert_int_equal(SSL_write(stream_ssl(b.stream), "one ", 4), 4);
+	assert_int_equal(SSL_write(stream_ssl(b.stream), "two", 3), 3);
+	alarm(60);                                              /* or it would never come back */
+	loop_run_until(&loop, clock_.now);
+	alarm(0);
+	assert_slice(buf_slice(&a.got), "one ");
+	stream_resume(b.stream);
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&a.got), "one two");
+	assert_int_equal(b.got.n, 4 << 20);
+	unpair(&a, &b);
+	free(large);
+	SSL_CTX_free(client);
+	tls_server_free(server);
+}
+
+/* Whoever said goodbye hears nothing more, whatever came along with what he answered. */
+static void
+a_goodbye_in_the_middle_is_the_last_word(void **state)
+{
+	struct side a, b;
+	struct tls_server *server = make_server();
+	SSL_CTX *client = tls_client_new(NONE, NULL);
+
+	(void)state;
+	pair(&a, &b);
+	stream_secure_server(b.stream, tls_server_context(server));
+	stream_secure_client(a.stream, SSL_new(client));
+	loop_run_until(&loop, clock_.now);
+	assert_true(a.secured && b.secured);
+	b.answer = S("221 goodbye\r\n");
+	b.finish = true;
+	assert_int_equal(SSL_write(stream_ssl(a.stream), "QUIT\r\n", 6), 6);
+	assert_int_equal(SSL_write(stream_ssl(a.stream), "NOOP\r\n", 6), 6);
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&b.got), "QUIT\r\n");
+	assert_slice(buf_slice(&a.got), "221 goodbye\r\n");
+	assert_true(a.closed && !b.closed);
 	unpair(&a, &b);
 	SSL_CTX_free(client);
 	tls_server_free(server);
@@ -678,6 +850,46 @@ a_connection_is_made_and_refused(void **state)
 	buf_free(&accepted_side.got);
 }
 
+/* Without a descriptor to spare it rests for a moment, and whoever waits outside comes in then. */
+static void
+a_listener_out_of_descriptors_rests(void **state)
+{
+	struct peer at, there;
+	struct error why = { 0 };
+	struct side a = { .got = BUF(1000) };
+	struct sockaddr_storage bound;
+	socklen_t size = sizeof bound;
+	struct listener *listener;
+	struct rlimit before, none;
+	int fd;
+
+	(void)state;
+	assert_true(peer_parse(S("127.0.0.1:0"), &at));
+	assert_true((fd = peer_listen(&at, &why)) != -1);
+	getsockname(fd, (struct sockaddr *)&bound, &size);
+	there = peer_of_sockaddr(&bound);
+	listener = listener_new(&loop, fd, accepted, NULL);
+	a.stream = stream_connect(&loop, there, NULL, &SIDE, &a, &why);
+	accepted_side = (struct side){ .stream = NULL };
+	getrlimit(RLIMIT_NOFILE, &before);
+	none = before;
+	none.rlim_cur = 0;
+	setrlimit(RLIMIT_NOFILE, &none);
+	loop_run_until(&loop, clock_.now);
+	setrlimit(RLIMIT_NOFILE, &before);
+	assert_null(accepted_side.stream);
+	loop_run_until(&loop, clock_.now + 10);
+	assert_null(accepted_side.stream);
+	loop_run_until(&loop, clock_.now + 100);
+	assert_non_null(accepted_side.stream);
+	stream_end(a.stream);
+	stream_end(accepted_side.stream);
+	listener_end(listener);
+	loop_run_until(&loop, clock_.now);
+	buf_free(&a.got);
+	buf_free(&accepted_side.got);
+}
+
 static void
 peers_as_text(void **state)
 {
@@ -714,16 +926,23 @@ main(void)
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(who_sends_much_waits_until_little_is_left, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_has_arrived_is_taken_at_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_last_words_are_heard, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_flush_has_an_end, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_frame_that_is_too_long_ends_the_link, setup, teardown),
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_taken_is_shown_again, setup, teardown),
+		cmocka_unit_test_setup_teardown(both_ways_have_a_ceiling, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_finish_does_not_wait_for_ever, setup, teardown),
+		cmocka_unit_test(a_broken_certificate_is_told_or_passed_over),
 		cmocka_unit_test_setup_teardown(tls_begins_in_the_middle_and_drops_what_came_in_the_clear,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(what_comes_along_with_the_handshake_is_seen, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_openssl_has_waits_until_what_was_written_has_left, setup,
+		    teardown),
+		cmocka_unit_test_setup_teardown(a_goodbye_in_the_middle_is_the_last_word, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_failed_handshake_says_why, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_connection_is_made_and_refused, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_listener_out_of_descriptors_rests, setup, teardown),
 		cmocka_unit_test(peers_as_text),
 	};
 

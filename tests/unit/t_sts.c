@@ -468,6 +468,11 @@ static const struct {
 	{ "a", "a@800/1440!a@30", NULL, "content a again+30" },
 	{ "a", "a@800/1440!a@61", NULL, "refresh a again+60" },
 	{ "b", "!b@-60", NULL, "fetch nothing" },               /* the clock was set back */
+	{ "a", "a@-60/1440", NULL, "refresh a again+60" },
+	{ "a", "a@-60/1440!a@-1", NULL, "refresh a again+60" },
+	{ "a", "a@-60/1440!a@1", NULL, "content a again+59" },
+	{ "-", "a@-60/1440", NULL, "content a again+60" },
+	{ "a", "a@-60/1440", "enforce/1440", "content a store again+720" },
 	{ "a", "a@1/0", NULL, "fetch nothing" },                /* no life at all: for each message */
 	/* short lives: refreshed at half, retried no sooner than after five minutes */
 	{ "a", "a@1/10", NULL, "content a again+4" },
