@@ -132,7 +132,7 @@ class OpenWorld:
     def get(self, target):
         """Status, media type and text."""
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{target}", timeout=20) as response:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.http}{target}", timeout=60) as response:
                 return response.status, response.headers["Content-Type"], response.read().decode()
         except urllib.error.HTTPError as error:
             return error.code, error.headers["Content-Type"], error.read().decode()
@@ -291,7 +291,7 @@ def send(world, domain, tls):
     """As a sender does: the name server is asked where to go."""
     ask(world.at, domain, "MX")
     address = next(host["address"] for host in world.table["hosts"] if host["name"] == domain)
-    with smtplib.SMTP(address, world.ready["smtp"], timeout=20) as client:
+    with smtplib.SMTP(address, world.ready["smtp"], timeout=60) as client:
         if tls:
             client.starttls()
         client.sendmail("x@a.test", [f"y@{domain}"], "Subject: hello\r\n\r\nHello\r\n")
@@ -332,7 +332,7 @@ def test_what_a_sender_did_is_answered(tmp_path):
                            ("/", 404)):
         assert world.get(target)[0] == status, target
     for method, status in ("HEAD", 200), ("POST", 405):             # RFC 9110 9.1, 15.5.6
-        got = http.client.HTTPConnection("127.0.0.1", world.http, timeout=20)
+        got = http.client.HTTPConnection("127.0.0.1", world.http, timeout=60)
         got.request(method, "/lab/v1/gallery")
         assert got.getresponse().status == status, method
     world.end()
@@ -342,7 +342,7 @@ def pass_on(world, row):
     """What a careless sender does: the text as it is, with dots doubled behind CRLF only."""
     ask(world.at, row["domain"], "MX")
     address = next(host["address"] for host in world.table["hosts"] if host["name"] == row["domain"])
-    client = smtplib.SMTP(address, world.ready["smtp"], timeout=20)
+    client = smtplib.SMTP(address, world.ready["smtp"], timeout=60)
     client.starttls()
     client.ehlo()
     client.command_encoding = "utf-8"
@@ -399,7 +399,7 @@ def test_another_sender_is_judged_at_the_end(small, tmp_path, tls, code):
         table = json.loads((tmp_path / "w/gallery.json").read_text())
         host = next(host["address"] for host in table["hosts"] if host["name"] == "good.test")
         if tls is not None:
-            with smtplib.SMTP(host, ready["smtp"], timeout=20) as client:
+            with smtplib.SMTP(host, ready["smtp"], timeout=60) as client:
                 if tls:
                     client.starttls()
                 client.sendmail("x@a.test", ["y@good.test"], "Hello\r\n")
@@ -423,7 +423,7 @@ def test_what_a_host_takes_is_told(tmp_path):
     path.write_text(SMALL)
     world = OpenWorld(tmp_path / "world", path)
     address = next(host["address"] for host in world.table["hosts"] if host["name"] == "good.test")
-    with smtplib.SMTP(address, world.ready["smtp"], timeout=20) as client:
+    with smtplib.SMTP(address, world.ready["smtp"], timeout=60) as client:
         client.sendmail("x@a.test", ["y@good.test", "z@good.test"], "Subject: hello\r\n\r\nHello\r\n")
         client.starttls()
         client.sendmail("", ["y@good.test"], "Subject: hello\r\n\r\nHello\r\n")

@@ -54,7 +54,7 @@ class World:
 
     def end(self):
         self.process.stdin.close()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +72,8 @@ def ask(at, name, kind, cd=False, do=True, ad=False, tcp=False):
     if ad:
         query.flags |= dns.flags.AD
     if tcp:
-        return dns.query.tcp(query, at[0], port=at[1], timeout=10)
-    return dns.query.udp_with_fallback(query, at[0], port=at[1], timeout=10)[0]
+        return dns.query.tcp(query, at[0], port=at[1], timeout=60)
+    return dns.query.udp_with_fallback(query, at[0], port=at[1], timeout=60)[0]
 
 
 def verdict(at, name, kind):
@@ -121,7 +121,7 @@ def test_flags_are_those_of_a_resolver(world):
 
 def test_udp_is_cut_and_tcp_is_whole(world):
     query = dns.message.make_query("long.secure.test.", "TXT", want_dnssec=True, payload=65000)
-    cut = dns.query.udp(query, world.at[0], port=world.at[1], timeout=10)
+    cut = dns.query.udp(query, world.at[0], port=world.at[1], timeout=60)
     assert cut.flags & dns.flags.TC and not cut.answer
     whole = ask(world.at, "long.secure.test", "TXT", tcp=True)
     assert sum(len(s) for s in whole.answer[0][0].strings) == 30000
@@ -171,7 +171,7 @@ remote-control:
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(100):
             try:
-                with socket.create_connection(self.at, timeout=10):
+                with socket.create_connection(self.at, timeout=60):
                     return
             except OSError:
                 assert self.process.poll() is None, (directory / "log").read_text()
@@ -180,7 +180,7 @@ remote-control:
 
     def end(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 def unbound_program():

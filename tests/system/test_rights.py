@@ -104,13 +104,13 @@ def test_a_key_whose_rights_come_after_its_name_is_taken(open_place):
             (new / name).chmod(0o600)
             (open_place / "link").symlink_to(new / name)
             os.rename(open_place / "link", open_place / name)
-        told = program.wait("config-error", seconds=40)
+        told = program.wait("config-error")
         assert "Permission denied" in told["why"]
         for name in "cert.pem", "key.pem":
             os.chown(new / name, 0, NOBODY.pw_gid)
             (new / name).chmod(0o640)
         fresh = ssl.PEM_cert_to_DER_cert((new / "cert.pem").read_text())
-        until(lambda: shown(program) == fresh, lambda: "the new certificate\n" + program.text(), 40)
+        until(lambda: shown(program) == fresh, lambda: "the new certificate\n" + program.text())
         assert all("Permission denied" in e["why"] for e in program.events("config-error"))
 
 
@@ -120,9 +120,9 @@ def test_what_a_changed_table_lacks_is_looked_for_again(place):
     site = re.sub("alias team [^;]*", "alias from file {dir}/aliases", SITE.replace("user nobody\n", ""))
     with Chainmail(place, site, via=1, expect={"config-error"}) as program:
         (place / "aliases").write_text("team: :include:{}\n".format(place / "more"))
-        assert "more" in program.wait("config-error", seconds=40)["why"]
+        assert "more" in program.wait("config-error")["why"]
         (place / "more").write_text("bob\n")
-        program.wait("reloaded", seconds=60)
+        program.wait("reloaded")
         said = [(e["why"], e["line"]) for e in program.events("config-error")]
         assert len(said) == len(set(said))
         program.send("a@far.test", ["team@local.test"], letter())
@@ -177,7 +177,7 @@ def test_a_state_that_the_account_cannot_reach_is_told(open_place):
     open_place.chmod(0o700)
     program = Chainmail(open_place, SITE, program=PLAIN, via=1)
     program.launch()
-    assert program.process.wait(20) == EX_OSERR
+    assert program.process.wait(DEADLINE) == EX_OSERR
     assert f"{open_place}/state/lock: Permission denied" in program.text()
 
 
@@ -200,7 +200,7 @@ def test_what_belongs_to_another_is_named_with_its_repair(open_place, prefix, na
     give_away(open_place)
     os.chown(open_place / "state" / name, 0, 0)
     program = Chainmail(open_place, SITE, program=PLAIN, prefix=prefix, via=1).launch()
-    assert program.process.wait(20) == EX_OSERR
+    assert program.process.wait(DEADLINE) == EX_OSERR
     assert f"another account: chown -R nobody {open_place}/state\n" in program.text()
 
 
@@ -212,7 +212,7 @@ def test_root_talks_to_no_stranger(open_place):
     site = SITE.replace("user nobody\n", "").replace("web {", "# web {")
     outside = site.replace("on 127.0.0.1:{port}", "on 127.0.0.1:{port}, *:{second}")
     program = Chainmail(open_place, outside, program=PLAIN, via=1).launch()
-    assert program.process.wait(20) == EX_OSERR
+    assert program.process.wait(DEADLINE) == EX_OSERR
     assert "there is no account chainmail, and root does not talk to strangers" in program.text()
     assert not (open_place / "state").exists()
     with Chainmail(open_place, site, program=PLAIN, via=1, expect={"config-error"}) as program:

@@ -168,7 +168,7 @@ def test_without_a_key_no_report_goes_by_mail(place):
     with the_day_after(place, site) as (program, mail, collector):
         with program:
             until(lambda: collector.posts, lambda: "a report by HTTPS\n" + program.text(), 60)
-            deferred = program.wait("tls-report", seconds=60, domain="mail.test", result="deferred")
+            deferred = program.wait("tls-report", domain="mail.test", result="deferred")
             assert "must be signed, and there is no key for mx.local.test" in deferred["why"]
             program.send("b@web.test", ["postmaster@mx.local.test"], letter("x"), source="127.0.0.2")
             program.wait("delivered", to="postmaster@mx.local.test")
