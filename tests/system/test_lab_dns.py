@@ -7,10 +7,8 @@ our own resolver, with the zones in memory, thinks of every name in it.
 import glob
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 
 import dns.edns
 import dns.flags
@@ -19,6 +17,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
+from chainmail import until
 from ports import free_ports
 
 HELPER = "obj/tests/unit/t_lab_dns"
@@ -169,18 +168,20 @@ remote-control:
 """)
         self.process = subprocess.Popen([program, "-d", "-c", str(config)], env=peer_environment(),
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            try:
-                with socket.create_connection(self.at, timeout=60):
-                    return
-            except OSError:
-                assert self.process.poll() is None, (directory / "log").read_text()
-                time.sleep(0.05)
-        raise OSError("unbound does not answer: " + (directory / "log").read_text())
+        try:
+            until(self.listens, lambda: "unbound: " + (directory / "log").read_text())
+        except BaseException:
+            self.end()
+            raise
+
+    def listens(self):
+        assert self.process.poll() is None, "unbound has ended"
+        with socket.socket() as s:
+            return s.connect_ex(self.at) == 0
 
     def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(60)
+        self.process.kill()             # it has nothing to lose
+        self.process.wait()
 
 
 def unbound_program():

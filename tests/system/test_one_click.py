@@ -60,7 +60,7 @@ def uri_of(message):
 
 def curl(site, uri, *arguments):
     """Status and page."""
-    got = subprocess.run(["curl", "-sS", "--noproxy", "*", "--max-time", str(DEADLINE), "--cacert",
+    got = subprocess.run(["curl", "-q", "-sS", "--noproxy", "*", "--max-time", str(DEADLINE), "--cacert",
                           site.directory / "web.pem", "--connect-to", f"::127.0.0.1:{site.second}", "-w", "\n%{http_code}",
                           *arguments, uri], capture_output=True, timeout=2 * DEADLINE, text=True, check=True)
     page, _, status = got.stdout.rpartition("\n")

@@ -49,9 +49,12 @@ FAKETIME = glob.glob(f"{PEERS}/libfaketime/usr/lib/*/faketime/libfaketimeMT.so.1
 pytestmark = pytest.mark.skipif(not FAKETIME, reason="libfaketime is not there (./configure --deps)")
 
 
+TODAY = datetime.datetime.now(datetime.timezone.utc).date()     # also when midnight comes meanwhile
+
+
 def at(day, hour):
     """For a command whose clock begins so many days from now.  In the past: some mistrust signatures of the future."""
-    then = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=day)
+    then = TODAY + datetime.timedelta(days=day)
     return ["env", "TZ=UTC", f"LD_PRELOAD={FAKETIME[0]}", f"FAKETIME=@{then} {hour:02}:00:00", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
 
 
