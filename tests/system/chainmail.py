@@ -58,6 +58,16 @@ def until(condition, what, seconds=DEADLINE):
         time.sleep(0.01)
 
 
+def until_or_end(process, condition, what, seconds=DEADLINE):
+    """Of a peer that was started: one that never answers does not stay."""
+    try:
+        return until(condition, what, seconds)
+    except BaseException:
+        process.terminate()
+        process.wait(DEADLINE)
+        raise
+
+
 def openssl(*arguments):
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60)
 

@@ -23,7 +23,7 @@ SENDERS = {"chainmail": "",
            "postfix": "postfix/usr/lib/postfix/sbin/master",
            "postfix-sts": "postfix-mta-sts-resolver/usr/bin/mta-sts-daemon",
            "exim": "exim4-daemon-light/usr/sbin/exim4"}
-# Who waits for longer than the test (RFC 5321 4.5.3.2: five minutes for a reply to MAIL).
+# Who waits for longer than the test (`patient` in gallery_sender.py).
 PATIENT = {"chainmail": {"never-answers.test", "drip-too-slow.test"}}
 # Rows whose message not every sender takes: they say nothing about who does not.
 PARTICULAR = ("utf8", "eight-bit", "requiretls", "smuggle")

@@ -17,7 +17,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
-from chainmail import until
+from chainmail import until_or_end
 from ports import free_ports
 
 HELPER = "obj/tests/unit/t_lab_dns"
@@ -168,11 +168,7 @@ remote-control:
 """)
         self.process = subprocess.Popen([program, "-d", "-c", str(config)], env=peer_environment(),
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            until(self.listens, lambda: "unbound: " + (directory / "log").read_text())
-        except BaseException:
-            self.end()
-            raise
+        until_or_end(self.process, self.listens, lambda: "unbound: " + (directory / "log").read_text())
 
     def listens(self):
         assert self.process.poll() is None, "unbound has ended"
