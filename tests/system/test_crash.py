@@ -120,8 +120,9 @@ def test_what_was_catalogued_survives(place):
     with Chainmail(place, SITE + HOLD, via=1, expect={"child-died"}) as program:
         for i in range(5):
             program.send("a@far.test", ["ann@local.test"], letter(f"{i}"))
-        rows = place / "state" / "queue" / "catalogue"
-        time.sleep(2.5)                         # a row is written a second or two after its record
+        rows, sent = place / "state" / "queue" / "catalogue", time.time()
+        until(lambda: any(path.stat().st_mtime > sent for path in rows.rglob("log.*")),
+              "rows: they are written a second or two after their records")
         program.send("a@far.test", ["ann@local.test"], letter("last"))
         strike(program, "queue")
         assert len(program.queue()) == 6 and rows.is_dir()
