@@ -129,6 +129,11 @@ def test_what_was_catalogued_survives(place):
         assert program.events("note") == [] and program.events("alarm") == []
 
 
+def until_it_was_told(far):
+    """The deliverer has heard the reply, told the queue, which is stopped, and kept the connection for a while."""
+    until(lambda: "QUIT" in far.lines, "the end of the session")
+
+
 def test_a_result_that_the_queue_did_not_hear_is_told_again(place):
     """The queue is stopped, the next hop says 250, the queue is killed: it never knew."""
     gate = Gate()
@@ -139,7 +144,7 @@ def test_a_result_that_the_queue_did_not_hear_is_told_again(place):
         os.kill(queue, signal.SIGSTOP)
         gate.open.set()
         far.wait(1)
-        time.sleep(0.3)                         # the deliverer reads the 250 and tells the stopped queue, or the new one
+        until_it_was_told(far)
         os.kill(queue, signal.SIGKILL)
         program.wait("delivered", to="ben@far.test")
         program.wait_empty()
@@ -158,7 +163,7 @@ def test_a_bounce_that_the_queue_did_not_hear_comes_once(place):
         queue = program.pid("queue")
         os.kill(queue, signal.SIGSTOP)
         gate.open.set()
-        time.sleep(0.3)
+        until_it_was_told(far)
         os.kill(queue, signal.SIGKILL)
         program.wait("delivered", to="ann@local.test")
         program.wait_empty()
