@@ -36,7 +36,7 @@ from ports import free_ports  # noqa: E402
 ROOT = pathlib.Path.cwd()
 CHAINMAIL = ROOT / "chainmail"
 SHIM = ROOT / "obj" / "tests" / "crash" / "shim.so"
-DEADLINE = 30
+DEADLINE = 60                       # seconds; it only ends what hangs
 
 CONFIG = """\
 hostname mx.local.test
@@ -59,6 +59,7 @@ class Letter:
     def __init__(self, number, size, recipients):
         self.number, self.size, self.recipients = number, size, recipients
         self.acknowledged = None            # when
+        self.took = 0.0                     # from its text to the 250, in seconds
 
     def text(self):
         head = (f"From: <s@local.test>\r\nTo: <{self.recipients[0]}>\r\nMessage-ID: <{self.number}@load.test>\r\n"
@@ -98,6 +99,10 @@ class Ledger:
     def acknowledged(self, before=float("inf")):
         return [letter for letter in self.letters.values()
                 if letter.acknowledged is not None and letter.acknowledged < before]
+
+    def slowest(self):
+        """What a flush can take on this machine, and until we hear of it."""
+        return max((letter.took for letter in self.letters.values()), default=0.0)
 
     def fate(self, letter, recipient):
         key = letter.number, recipient
@@ -249,10 +254,12 @@ class Client:
         for _ in lines[:-2]:
             await self.expect("250")
         await self.expect("354")
+        begun = time.time()
         self.writer.write(letter.text() + b".\r\n")
         await self.writer.drain()
         await self.expect("250")
         letter.acknowledged = time.time()
+        letter.took = letter.acknowledged - begun
 
     async def try_to_send(self, letter):
         """True: it was acknowledged."""
@@ -388,10 +395,12 @@ class World:
         self.clients = []
 
     async def end(self):
-        await self.unload()
-        if self.process is not None and self.process.poll() is None:
-            await self.kill()
-        await self.sink.stop()
+        try:
+            await self.unload()
+        finally:
+            if self.process is not None and self.process.poll() is None:
+                await self.kill()
+            await self.sink.stop()
 
     def collect(self):
         """Read what has come to the Maildirs since the last time."""
@@ -422,8 +431,12 @@ class World:
         return subprocess.run([CHAINMAIL, "queue", *words, "-c", self.config], capture_output=True, text=True,
                               timeout=DEADLINE, check=False)
 
+    def is_empty(self):
+        got = self.queue("list", "--json")
+        return got.returncode == 0 and got.stdout == ""
+
     async def wait_empty(self, seconds=DEADLINE):
-        await until(lambda: self.queue("list", "--json").stdout == "", "an empty queue", seconds)
+        await until(self.is_empty, "an empty queue", seconds)
 
 
 # --- the shim ------------------------------------------------------------------------------------

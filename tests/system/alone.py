@@ -17,6 +17,8 @@ import traceback
 
 import pytest
 
+import chainmail
+
 CLONE_NEWNET = 0x40000000
 
 
@@ -32,11 +34,13 @@ def leave(addresses):
 def child(pipe, addresses, body):
     """Never returns: what went wrong goes into the pipe."""
     said = ""
+    chainmail.launched.clear()                  # those are the parent's
     try:
         leave(addresses)
         body()
     except BaseException:                       # a failed assertion, a skip: all of it is for the parent to tell
         said = traceback.format_exc()
+    chainmail.end_all()
     os.write(pipe, said.encode()[-60000:])
     os._exit(0)
 
@@ -56,12 +60,19 @@ def run(addresses, body):
         pytest.fail(said, pytrace=False)
 
 
+@functools.cache
+def possible():
+    """Not every root may: in a container he seldom has all rights."""
+    return os.geteuid() == 0 and shutil.which("ip") and shutil.which("unshare") and subprocess.run(
+        ["unshare", "--net", "--mount", "true"], capture_output=True, check=False).returncode == 0
+
+
 def alone(*addresses):
     def decorate(test):
         @functools.wraps(test)
         def wrapped(*arguments, **named):
-            if os.geteuid() != 0 or not shutil.which("ip"):
-                pytest.skip("no network of our own: root and ip are needed")
+            if not possible():
+                pytest.skip("no network of our own: root, ip and unshare are needed")
             run(addresses, lambda: test(*arguments, **named))
         return wrapped
     return decorate

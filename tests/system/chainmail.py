@@ -9,7 +9,9 @@ The real program for tests: on free ports, in a directory of its own, watched.
 Leaving the block stops the program and insists on a clean end: exit code 0,
 nothing on stderr but events, no event that tells of trouble unless the test
 said that it expects it.  Everything has a deadline; nothing sleeps for luck.
+A deadline only ends what hangs: it says nothing of how long something may take.
 """
+import atexit
 import email.utils
 import itertools
 import json
@@ -32,7 +34,7 @@ from ports import free_ports
 ROOT = pathlib.Path.cwd()
 PLAIN, SANITIZED = ROOT / "chainmail", ROOT / "san" / "chainmail"
 PEERS = ROOT / "peers"
-DEADLINE = 20                       # seconds; generous, since the machine may be busy
+DEADLINE = 60                       # seconds; generous, since the machine may be busy
 EX_USAGE, EX_NOINPUT, EX_UNAVAILABLE, EX_SOFTWARE, EX_OSERR, EX_TEMPFAIL, EX_CONFIG = 64, 66, 69, 70, 71, 75, 78
 
 # What a test that does not ask for trouble must not see.
@@ -56,6 +58,16 @@ def until(condition, what, seconds=DEADLINE):
         time.sleep(0.01)
 
 
+def until_or_end(process, condition, what, seconds=DEADLINE):
+    """Of a peer that was started: one that never answers does not stay."""
+    try:
+        return until(condition, what, seconds)
+    except BaseException:
+        process.terminate()
+        process.wait(DEADLINE)
+        raise
+
+
 def openssl(*arguments):
     subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True, timeout=60)
 
@@ -74,6 +86,15 @@ def make_signing_key(path):
 
 
 _numbers = itertools.count(1)
+launched = []                       # every program of this process of tests
+
+
+@atexit.register
+def end_all():
+    """Whatever became of its test, no program outlives it."""
+    for program in launched:
+        if program.process.poll() is None:
+            program.kill()
 
 
 def letter(subject=None, body="hello\n", **fields):
@@ -115,6 +136,7 @@ class Chainmail:
             self.process = subprocess.Popen(
                 [*self.prefix, str(self.program), "run", "-c", str(self.file)],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=ENVIRONMENT)
+        launched.append(self)
         return self
 
     def start(self):
@@ -132,7 +154,7 @@ class Chainmail:
 
     def kill(self):
         """The power is cut for the program, not for the machine: every process at once."""
-        pids = [pid for pid, _ in self.children()]
+        pids = all_below(self.process.pid)
         self.process.kill()
         for pid in pids:
             try:
@@ -140,7 +162,7 @@ class Chainmail:
             except ProcessLookupError:
                 pass
         self.process.wait(DEADLINE)
-        until(lambda: not any(pathlib.Path(f"/proc/{pid}").exists() for pid in pids), "their end")
+        until(lambda: all(map(has_ended, pids)), "their end")
 
     def reload(self, event="reloaded"):
         before = len(self.events(event))
@@ -148,7 +170,12 @@ class Chainmail:
         until(lambda: len(self.events(event)) > before, lambda: event + "\n" + self.text())
 
     def __enter__(self):
-        return self.start()
+        try:
+            return self.start()
+        except BaseException:
+            if self in launched:
+                self.kill()
+            raise
 
     def __exit__(self, kind, value, trace):
         if self.process.poll() is None:
@@ -169,10 +196,7 @@ class Chainmail:
 
     def master(self):
         """With a prefix (strace, unshare) the program is a child of what was started."""
-        pid = self.process.pid
-        while os.path.basename(os.readlink(f"/proc/{pid}/exe")) != "chainmail":
-            pid = int(children_of(pid)[0])
-        return pid
+        return next(pid for pid in [self.process.pid, *all_below(self.process.pid)] if is_program(pid))
 
     def children(self):
         """(pid, role) of all processes but the master."""
@@ -249,17 +273,34 @@ def children_of(pid):
     return found
 
 
-def status_of(pid, key):
-    """A line of /proc/PID/status; None when the process is gone."""
+def all_below(pid):
+    return [one for child in children_of(pid) for one in [child, *all_below(child)]]
+
+
+def is_program(pid):
+    """And not what is to become it, nor a process that strace tries itself out with."""
+    try:
+        return os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "chainmail"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def statuses(pid):
+    """What /proc/PID/status says at one instant; nothing when the process is gone."""
     try:
         with open(f"/proc/{pid}/status") as f:
-            for line in f:
-                name, _, value = line.partition(":")
-                if name == key:
-                    return value.strip()
+            return {name: value.strip() for name, _, value in (line.partition(":") for line in f)}
     except (FileNotFoundError, ProcessLookupError):
-        pass
-    return None
+        return {}
+
+
+def status_of(pid, key):
+    return statuses(pid).get(key)
+
+
+def has_ended(pid):
+    """Gone, or only its name is left: not every first process of a container takes note of it."""
+    return statuses(pid).get("State", "Z")[0] in "ZX"
 
 
 # --- who takes mail ---------------------------------------------------------------------
@@ -354,12 +395,17 @@ class Conversation:
 
     def answer(self, verb, argument, usual):
         """False: hang up.  Otherwise the reply that was given."""
-        got = self.sink.reply(verb, argument) if self.sink.reply else None
-        if got is Sink.HANG_UP:
+        return self.give(self.decide(verb, argument, usual))
+
+    def decide(self, verb, argument, usual):
+        return self.sink.reply and self.sink.reply(verb, argument) or usual
+
+    def give(self, reply):
+        if reply is Sink.HANG_UP:
             self.socket.shutdown(socket.SHUT_RDWR)
             return False
-        self.say(got or usual)
-        return got or usual
+        self.say(reply)
+        return reply
 
     def one(self):
         line = self.file.readline()
@@ -426,16 +472,13 @@ class Conversation:
         return self.end_of_text(self.chunks)
 
     def end_of_text(self, text):
-        good, said = [], True
-        for recipient in self.recipients if self.sink.lmtp else [" ".join(self.recipients)]:
-            said = self.answer("TEXT", recipient, "250 2.0.0 taken")
-            if not said:
-                return False
-            if said.startswith("2"):
-                good.append(recipient)
+        """It is taken before that is said: whoever hears it may look at once."""
+        whose = self.recipients if self.sink.lmtp else [" ".join(self.recipients)]
+        replies = [self.decide("TEXT", recipient, "250 2.0.0 taken") for recipient in whose]
+        good = [recipient for recipient, reply in zip(whose, replies) if reply is not Sink.HANG_UP and reply.startswith("2")]
         if good:
             self.sink.taken.append(Taken(self.sender, good if self.sink.lmtp else self.recipients, text, self.tls))
-        return said
+        return all(self.give(reply) for reply in replies)
 
     def on_rset(self, argument):
         return self.answer("RSET", argument, "250 2.0.0 ok")

@@ -12,7 +12,7 @@ import pathlib
 import shutil
 import subprocess
 
-from chainmail import DEADLINE, PEERS, Wire, until
+from chainmail import DEADLINE, PEERS, Wire, until, until_or_end
 from ports import free_ports
 
 USER = 5027
@@ -98,7 +98,7 @@ class Exim:
                 [*ALONE, "sh", "-c", START, self.directory,
                  self.directory / "exim4", "-C", self.directory / "conf", "-bdf"],
                 env={**os.environ, "LD_LIBRARY_PATH": libraries}, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(self.greets, self.text)
+        until_or_end(self.process, self.greets, self.text)
         return self
 
     def __exit__(self, *_):

@@ -7,6 +7,7 @@ between the choice and the start of a server, nobody's connection or question
 takes one.  Other tests on the machine keep away by the name of a socket, which
 is held until the process ends.
 """
+import errno
 import random
 import socket
 
@@ -15,18 +16,33 @@ FAMILIES = (socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")
 held = []
 
 
-def is_free(port):
-    """For TCP and UDP, on both families."""
-    for family, address in FAMILIES:
-        for kind in socket.SOCK_STREAM, socket.SOCK_DGRAM:
-            with socket.socket(family, kind) as s:
-                if kind == socket.SOCK_STREAM:
-                    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # as servers do
-                try:
-                    s.bind((address, port))
-                except OSError:
-                    return False
+def can_bind(family, kind, address, port):
+    with socket.socket(family, kind) as s:
+        if kind == socket.SOCK_STREAM:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)     # as servers do
+        s.bind((address, port))
     return True
+
+
+def has_ipv6():
+    """A machine without it has no such sockets, or not this address."""
+    try:
+        return can_bind(socket.AF_INET6, socket.SOCK_DGRAM, "::1", 0)
+    except OSError as error:
+        if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+            raise
+        return False
+
+
+def is_free(port):
+    """For TCP and UDP, on both families, or on the one that is here."""
+    try:
+        return all(can_bind(family, kind, address, port) for family, address in FAMILIES[:1 + has_ipv6()]
+                   for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
 
 
 def take(port):

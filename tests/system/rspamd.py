@@ -7,7 +7,7 @@ import pathlib
 import re
 import subprocess
 
-from chainmail import DEADLINE, PEERS, children_of, until
+from chainmail import DEADLINE, PEERS, children_of, until_or_end
 from ports import free_ports
 
 HERE = PEERS / "rspamd" / "usr"
@@ -72,7 +72,7 @@ class Rspamd:
                 [HERE / "bin" / "rspamd", "-f", "-i", "-c", self.directory / "rspamd.conf",
                  *(f"--var={name}={place}" for name, place in places.items())],
                 env=ENVIRONMENT, cwd=self.directory, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        until(self.answers, lambda: (self.directory / "log").read_text()[-4000:], 3 * DEADLINE)
+        until_or_end(self.process, self.answers, lambda: (self.directory / "log").read_text()[-4000:], 3 * DEADLINE)
         return self
 
     def __exit__(self, *_):

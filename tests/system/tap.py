@@ -7,6 +7,7 @@ Run pytest and tell its outcome as TAP, a line a test.
     tap.py FILE         the tests of one file, as it happens
 """
 import concurrent.futures
+import os
 import pathlib
 import subprocess
 import sys
@@ -35,6 +36,8 @@ class Tap:
             print(f"ok - {name}", flush=True)
 
     def pytest_collectreport(self, report):
+        if report.skipped:              # the whole file, while it was read
+            print(f"ok - {report.nodeid} # skip {report.longrepr[2]}", flush=True)
         if report.failed:
             print(f"not ok - cannot read {report.nodeid}", flush=True)
             for line in str(report.longrepr).splitlines()[-20:]:
@@ -42,6 +45,9 @@ class Tap:
 
 
 def run_here(path):
+    for name in "PYTEST_ADDOPTS", "PYTEST_PLUGINS":     # somebody's own: another order, other output
+        os.environ.pop(name, None)
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     code = pytest.main(["-p", "no:cacheprovider", "-p", "no:terminal", str(path)], plugins=[Tap()])
     return 0 if code in (0, 5) else 1
 

@@ -17,6 +17,7 @@ import rspamd
 from nameserver import NameServer, strings
 
 HOPS = range(1, 6)
+HERE = pathlib.Path(__file__).parent
 PEERS = pathlib.Path.cwd() / "peers"
 PERL = {**os.environ, "PERL5LIB": ":".join(
     str(path) for pattern in ("*/usr/share/perl5", "*/usr/lib/*/perl5/5.*") for path in PEERS.glob(pattern))}
@@ -66,7 +67,7 @@ class World:
         return b"".join(fields) + message
 
     def perl(self, message, *arguments):
-        return subprocess.run(["perl", "tests/system/mail_dkim.pl", arguments[0], str(self.keys), *arguments[1:]],
+        return subprocess.run(["perl", HERE / "mail_dkim.pl", arguments[0], str(self.keys), *arguments[1:]],
                               input=message, capture_output=True, check=True, timeout=60, env=PERL).stdout
 
     def perl_arc(self, message):

@@ -113,9 +113,11 @@ def test_exit_codes(tmp_path):
     assert run("check", "--jsno").returncode == EX_USAGE
     assert run("defaults", "x").returncode == EX_USAGE
     assert run("explain", "xyzzy").returncode == EX_USAGE
-    # without -c the file of the build is taken
-    got = run("check")
-    assert got.returncode == EX_CONFIG and "/chainmail/chainmail.conf:1:1: error" in got.stderr
+    # without -c the file of the build is taken, which may be there
+    [etc] = re.findall(r'SYSCONFDIR "(.*)"', pathlib.Path("config.h").read_text())
+    got, same = run("check"), run("check", "-c", f"{etc}/chainmail/chainmail.conf")
+    assert (got.returncode, got.stderr) == (same.returncode, same.stderr)
+    assert got.returncode == 0 or f"{etc}/chainmail/" in got.stderr
 
 
 def test_a_relative_name_of_the_configuration_works(tmp_path):
@@ -142,6 +144,7 @@ def test_includes_in_the_order_of_their_names(tmp_path):
                                            f"log json  # {tmp_path}/d/2.conf:1"]
 
 
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 def test_a_directory_that_is_not_read_to_its_end_is_an_error(tmp_path):
     """The rest of a configuration is another configuration."""
     (tmp_path / "d").mkdir()

@@ -66,12 +66,14 @@ def test_what_has_rotted_goes_to_nobody_and_its_sender_is_told(place, sinks, to)
         rotten, sound = [row["queue_id"] for row in program.queue()]
         assert [path.name for path in contents(program)] == [rotten, sound]
         turn_a_byte(contents(program)[0], 200000)
-        program.configure(SITE + SHORT)
+        program.configure(SITE)
         program.reload()
         assert "its text is damaged here" in program.wait("deferred", id=rotten)["reply"]
         program.wait("delivered", id=sound)
         got = program.command("queue", "verify")
         assert got.returncode == 1 and f"content/{rotten} is damaged" in got.stderr, got
+        program.configure(SITE + SHORT)
+        program.reload()
         assert program.wait("expired", id=rotten)["reply"] == "its text cannot be read here"
         report = until(lambda: program.maildir("bob"), program.text)[0].decode()
         assert "Action: failed" in report and "Its text can no longer be read here" in report
@@ -79,8 +81,9 @@ def test_what_has_rotted_goes_to_nobody_and_its_sender_is_told(place, sinks, to)
         program.wait_empty()
         assert [taken.subject for sink in sinks for taken in sink.taken] == ([] if "local" in to else ["sound"])
         assert [b"Subject: sound" in text for text in program.maildir("ann")] == ([True] if "local" in to else [])
-        [alarm] = program.events("alarm")
-        assert alarm["what"] == "message" and f"content/{rotten} is damaged" in alarm["why"]
+        first, again = program.events("alarm")          # one of each queue role that met it
+        for alarm in first, again:
+            assert alarm["what"] == "message" and f"content/{rotten} is damaged" in alarm["why"]
         tale = subprocess.run([PLAIN, "why", rotten, "-c", program.file], capture_output=True, text=True, timeout=60)
         assert "its text is damaged here" in tale.stdout, tale
 
@@ -110,6 +113,10 @@ def test_a_list_posts_nothing_that_has_rotted(place):
             program.send("bob@local.test", ["news@local.test"], letter(name, body=LARGE))
         sound, rotten = [path.name for path in contents(program)]
         turn_a_byte(contents(program)[1], 200000)
+        program.configure(SITE)
+        program.reload()
+        program.wait("delivered", to="ann@local.test")
+        program.wait("alarm")
         program.configure(SITE + SHORT)
         program.reload()
         program.wait("expired", id=rotten)
@@ -117,8 +124,7 @@ def test_a_list_posts_nothing_that_has_rotted(place):
         [post] = program.maildir("ann")
         assert b"Subject: sound" in post
         assert program.events("queued", parent=sound) and not program.events("queued", parent=rotten)
-        [alarm] = program.events("alarm")
-        assert f"content/{rotten} is damaged" in alarm["why"]
+        assert [f"content/{rotten} is damaged" in alarm["why"] for alarm in program.events("alarm")] == [True, True]
 
 
 def test_a_spool_of_format_1_is_read_and_goes_on_in_format_2(place, sinks):

@@ -8,7 +8,6 @@ import re
 import shutil
 import smtplib
 import subprocess
-import time
 
 import dkim
 import pytest
@@ -358,7 +357,7 @@ def test_a_post_does_not_go_round(site):
 
 
 def hand_back(program, text, recipients=("ben@far.test",), sender="mm-bounces@local.test"):
-    with smtplib.SMTP("127.0.0.1", program.second, "localhost", 20) as client:
+    with smtplib.SMTP("127.0.0.1", program.second, "localhost", 60) as client:
         client.sendmail(sender, list(recipients), text)
 
 
@@ -452,11 +451,10 @@ def test_the_map_of_a_list_manager_is_followed(site):
     assert answer(site, "a@loose.test", "mm-nonsense@local.test").startswith("550 5.1.1")
     site.send("a@loose.test", ["mm-request+x@local.test"], letter())
     site.manager.wait(program=site)
-    time.sleep(max(0, 10 - (time.monotonic() - site.manager.taken[0].when)))
     new = site.directory / "map.new"
     new.write_text((site.directory / "map").read_text() + f"fresh@local.test lmtp:[127.0.0.1]:{site.manager.port}\n")
     os.rename(new, site.directory / "map")
-    site.wait("reloaded", seconds=30)
+    site.wait("reloaded")
     until(lambda: accepted(site, "a@loose.test", "fresh@local.test"), site.text,
           60)                                   # the new processes start on a busy machine
     assert site.manager.wait(2, program=site).subject == "to the new one"
@@ -568,7 +566,7 @@ CLIENTS = SITE.replace("on 127.0.0.1:{port} }", "on 127.0.0.1:{port}; allow rela
 
 
 def submit(program, recipient, text, sender="ann@local.test"):
-    with smtplib.SMTP("127.0.0.1", program.port, "localhost", 20, source_address=("127.0.0.2", 0)) as client:
+    with smtplib.SMTP("127.0.0.1", program.port, "localhost", 60, source_address=("127.0.0.2", 0)) as client:
         client.sendmail(sender, [recipient], text)
 
 
@@ -661,7 +659,6 @@ def trust_of(program, sealer):
 
 
 def test_trust_is_read_again_and_what_it_would_change_is_told(site):
-    began = time.monotonic()
     text = forged_but_vouched_for(site)
     site.send("a@hop.test", ["ann@local.test"], text)
     event = site.wait("received")
@@ -669,9 +666,8 @@ def test_trust_is_read_again_and_what_it_would_change_is_told(site):
     site.wait("delivered")
     found = re.sub(r"\s+", " ", site.maildir("ann")[0].decode())
     assert "as[1].d=" not in found
-    time.sleep(max(0, 10 - (time.monotonic() - began)))
     (site.directory / "sealers").write_text("hop.test s\n")
-    site.wait("reloaded", seconds=30)
+    site.wait("reloaded")
     until(lambda: (site.send("a@hop.test", ["ann@local.test"], text), site.events("received", override="hop.test"))[1],
           "trust", 60)
     event = site.events("received", override="hop.test")[0]
@@ -692,7 +688,7 @@ def test_a_list_manager_without_a_door_is_warned_of(place):
     conf = place / "c"
     conf.write_text(f"hostname mx.example.net\ndomain example.net {{ lists from mailman {place}/map }}\n"
                     f"key k {{ domain example.net; file {place}/dkim.pem }}\nlisten mx {{ on *:2525 }}\n")
-    got = subprocess.run([PLAIN, "config", "check", str(conf)], capture_output=True, text=True, timeout=20)
+    got = subprocess.run([PLAIN, "config", "check", str(conf)], capture_output=True, text=True, timeout=60)
     assert "the list manager of example.net has no door for its posts" in got.stdout + got.stderr
 
 

@@ -23,7 +23,7 @@ SENDERS = {"chainmail": "",
            "postfix": "postfix/usr/lib/postfix/sbin/master",
            "postfix-sts": "postfix-mta-sts-resolver/usr/bin/mta-sts-daemon",
            "exim": "exim4-daemon-light/usr/sbin/exim4"}
-# Who waits for longer than the test (RFC 5321 4.5.3.2: five minutes for a reply to MAIL).
+# Who waits for longer than the test (`patient` in gallery_sender.py).
 PATIENT = {"chainmail": {"never-answers.test", "drip-too-slow.test"}}
 # Rows whose message not every sender takes: they say nothing about who does not.
 PARTICULAR = ("utf8", "eight-bit", "requiretls", "smuggle")
@@ -52,6 +52,12 @@ class Table:
         self.directory = directory
 
 
+def told(who, process, directory):
+    _, errors = process.communicate(timeout=1200)
+    assert process.returncode == 0, (who, errors)
+    return Table(json.loads((directory / "matrix.json").read_text()), directory)
+
+
 @pytest.fixture(scope="module")
 def tables():
     """All of them at a time, each in a world of his own: they mostly wait.  Their users may not go to pytest's place."""
@@ -61,12 +67,12 @@ def tables():
         directory = pathlib.Path(name)
         os.chmod(name, 0o755)
         running = {who: start(who, directory) for who, program in SENDERS.items() if (PEERS / program).exists()}
-        found = {}
-        for who, process in running.items():
-            _, errors = process.communicate(timeout=300)
-            assert process.returncode == 0, (who, errors)
-            found[who] = Table(json.loads((directory / who / "matrix.json").read_text()), directory / who)
-        yield found
+        try:
+            yield {who: told(who, process, directory / who) for who, process in running.items()}
+        finally:
+            for process in running.values():
+                process.kill()                  # and with unshare all that it began
+                process.wait()
 
 
 def table_of(tables, who):

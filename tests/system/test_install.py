@@ -140,7 +140,7 @@ def renew(days):
 
 
 def shown():
-    with smtplib.SMTP(HOST, 25, timeout=20) as client:
+    with smtplib.SMTP(HOST, 25, timeout=60) as client:
         client.starttls(context=ssl._create_unverified_context())
         return client.sock.getpeercert(True)
 
@@ -169,12 +169,12 @@ def start_as_readme_says(build, top):
         until(lambda: "ready" in (top / "log").read_text() or program.poll() is not None, "ready")
         assert program.poll() is None, (top / "log").read_text()
         assert shown() == fresh
-        with smtplib.SMTP("127.0.0.1", 2525, timeout=20) as client:
+        with smtplib.SMTP("127.0.0.1", 2525, timeout=60) as client:
             client.sendmail("bob@example.org", ["alice@example.org"], "Subject: hello\n\nhello\n")
         fresh = renew(30)
         until(lambda: shown() == fresh, lambda: "the renewed certificate\n" + (top / "log").read_text(), 60)
         program.terminate()
-        assert program.wait(30) == 0
+        assert program.wait(60) == 0
         assert {p.owner() for p in Path("/var/lib/chainmail").rglob("*")} == {"chainmail"}
     finally:
         program.kill()
@@ -252,14 +252,14 @@ def test_the_service_manager_is_told(tmp_path):
                                      f"domain local.test {{ deliver to maildir {tmp_path}/mail/%u }}\n")
     told = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     told.bind(str(tmp_path / "notify"))
-    told.settimeout(20)
+    told.settimeout(60)
     program = subprocess.Popen([BUILD / "chainmail", "run", "-c", tmp_path / "c.conf"], stderr=subprocess.DEVNULL,
                                env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify")})
     try:
         assert told.recv(100) == b"READY=1"
         program.terminate()
         assert told.recv(100) == b"STOPPING=1"
-        assert program.wait(20) == 0
+        assert program.wait(60) == 0
     finally:
         program.kill()
         told.close()

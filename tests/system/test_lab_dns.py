@@ -7,10 +7,8 @@ our own resolver, with the zones in memory, thinks of every name in it.
 import glob
 import os
 import shutil
-import signal
 import socket
 import subprocess
-import time
 
 import dns.edns
 import dns.flags
@@ -19,6 +17,7 @@ import dns.query
 import dns.rcode
 import dns.rdatatype
 import pytest
+from chainmail import until_or_end
 from ports import free_ports
 
 HELPER = "obj/tests/unit/t_lab_dns"
@@ -54,7 +53,7 @@ class World:
 
     def end(self):
         self.process.stdin.close()
-        assert self.process.wait(10) == 0
+        assert self.process.wait(60) == 0
 
 
 @pytest.fixture(scope="module")
@@ -72,8 +71,8 @@ def ask(at, name, kind, cd=False, do=True, ad=False, tcp=False):
     if ad:
         query.flags |= dns.flags.AD
     if tcp:
-        return dns.query.tcp(query, at[0], port=at[1], timeout=10)
-    return dns.query.udp_with_fallback(query, at[0], port=at[1], timeout=10)[0]
+        return dns.query.tcp(query, at[0], port=at[1], timeout=60)
+    return dns.query.udp_with_fallback(query, at[0], port=at[1], timeout=60)[0]
 
 
 def verdict(at, name, kind):
@@ -121,7 +120,7 @@ def test_flags_are_those_of_a_resolver(world):
 
 def test_udp_is_cut_and_tcp_is_whole(world):
     query = dns.message.make_query("long.secure.test.", "TXT", want_dnssec=True, payload=65000)
-    cut = dns.query.udp(query, world.at[0], port=world.at[1], timeout=10)
+    cut = dns.query.udp(query, world.at[0], port=world.at[1], timeout=60)
     assert cut.flags & dns.flags.TC and not cut.answer
     whole = ask(world.at, "long.secure.test", "TXT", tcp=True)
     assert sum(len(s) for s in whole.answer[0][0].strings) == 30000
@@ -169,18 +168,16 @@ remote-control:
 """)
         self.process = subprocess.Popen([program, "-d", "-c", str(config)], env=peer_environment(),
                                         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        for _ in range(100):
-            try:
-                with socket.create_connection(self.at, timeout=10):
-                    return
-            except OSError:
-                assert self.process.poll() is None, (directory / "log").read_text()
-                time.sleep(0.05)
-        raise OSError("unbound does not answer: " + (directory / "log").read_text())
+        until_or_end(self.process, self.listens, lambda: "unbound: " + (directory / "log").read_text())
+
+    def listens(self):
+        assert self.process.poll() is None, "unbound has ended"
+        with socket.socket() as s:
+            return s.connect_ex(self.at) == 0
 
     def end(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.kill()             # it has nothing to lose
+        self.process.wait()
 
 
 def unbound_program():

@@ -12,7 +12,7 @@ import time
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_OSERR, EX_SOFTWARE, EX_TEMPFAIL, PLAIN, Chainmail, Sink, Wire, have, letter, until
+from chainmail import DEADLINE, EX_CONFIG, EX_OSERR, EX_SOFTWARE, EX_TEMPFAIL, PLAIN, Chainmail, Sink, Wire, have, letter, until
 from ports import free_ports
 
 SITE = """
@@ -47,7 +47,7 @@ def test_reading_it_again_under_load_costs_nothing(place):
                 program.configure(SITE + f"domain new{i}.test {{ deliver to discard }}\n")
                 program.reload()
         for thread in sessions:
-            thread.join(60)
+            thread.join()
         assert flaws == [] and refused == []
         wanted = sorted(f"{n}-{i}" for n in range(50) for i in range(messages))
         far.wait(len(wanted), program=program)
@@ -112,7 +112,7 @@ def attempt_in_its_text(place):
 
     def slow(verb, argument):
         if verb == "TEXT":
-            gate.wait(20)
+            gate.wait()
         return None
     with Sink(reply=slow) as far, Chainmail(place, SITE, via=far.port) as program:
         program.send("a@far.test", ["b@far.test"], letter("on its way"))
@@ -132,7 +132,7 @@ def test_sigterm_lets_everybody_finish(place):
             assert busy.reply().startswith("250 ")
             assert busy.reply().startswith("421 ") and not busy.more()
         gate.set()
-        assert program.process.wait(20) == 0
+        assert program.process.wait(DEADLINE) == 0
         program.start()
         program.wait("delivered", to="ann@local.test")
         program.wait_empty()
@@ -147,7 +147,7 @@ def test_sigterm_goes_through_while_an_old_configuration_still_serves(place):
             until(lambda: len(program.children()) > 4, "both generations")
             program.process.send_signal(signal.SIGTERM)
             assert old.reply().startswith("421 ")
-            assert program.process.wait(10) == 0
+            assert program.process.wait(DEADLINE) == 0
 
 
 def test_whoever_dies_while_all_are_ending_is_named(place):
@@ -156,7 +156,7 @@ def test_whoever_dies_while_all_are_ending_is_named(place):
 
     def slow(verb, argument):
         if verb == "TEXT":
-            gate.wait(20)
+            gate.wait()
         return None
     with Sink(reply=slow) as far, Chainmail(place, SITE, via=far.port, expect={"child-died"}) as program:
         program.send("a@far.test", ["b@far.test"], letter("on its way"))
@@ -166,7 +166,7 @@ def test_whoever_dies_while_all_are_ending_is_named(place):
         until(lambda: program.events("stopping"), "the end to begin")
         os.kill(queue, signal.SIGKILL)
         gate.set()
-        assert program.process.wait(20) == EX_SOFTWARE
+        assert program.process.wait(DEADLINE) == EX_SOFTWARE
         assert [(e["role"], e["pid"], e["signal"]) for e in program.events("child-died")] == [("queue", queue, 9)]
 
 
@@ -177,18 +177,23 @@ def test_a_policy_is_forgotten_while_all_are_ending(place):
         until(lambda: [name for _, name in program.children()] == ["queue", "delivery"], "the last two")
         for verb, code in (("forget", 1), ("refresh", EX_TEMPFAIL)):
             done = subprocess.run([program.program, "sts", verb, "-c", program.file, "far.test"], text=True,
-                                  capture_output=True, timeout=20)
+                                  capture_output=True, timeout=60)
             assert done.returncode == code, (verb, done)
         gate.set()
-        assert program.process.wait(20) == 0
+        assert program.process.wait(DEADLINE) == 0
         program.start()
         program.wait_empty()
         assert len(far.taken) == 1
 
 
 def test_sigint_ends_it_at_once(place):
-    with Chainmail(place, SITE, via=1) as program:
-        assert program.stop(signal.SIGINT, 5) == 0
+    """The attempt, which SIGTERM would wait for, is made again."""
+    with attempt_in_its_text(place) as (program, far, gate):
+        assert program.stop(signal.SIGINT) == 0
+        gate.set()
+        program.start()
+        program.wait_empty()
+        assert 1 <= len(far.taken) <= 2
 
 
 # --- starting ---------------------------------------------------------------------------
@@ -197,7 +202,7 @@ def test_sigint_ends_it_at_once(place):
 def refused(place, text, code, program=None, **names):
     it = Chainmail(place, text, **names)
     it.launch()
-    assert it.process.wait(20) == code, it.text()
+    assert it.process.wait(DEADLINE) == code, it.text()
     return it.log.read_text()
 
 
@@ -252,9 +257,8 @@ def test_the_flush_returns_before_the_250_is_written(place, size):
         queue = program.pid("queue")
         threads = set(os.listdir(f"/proc/{queue}/task"))
         program.send("a@far.test", ["ann@local.test"], letter("flush", body=("x" * 70 + "\n") * (size // 71) + "THE-END\n"))
-        program.process.send_signal(signal.SIGTERM)     # strace hands it on
         os.kill(program.master(), signal.SIGTERM)
-        program.process.wait(20)
+        assert program.process.wait(DEADLINE) == 0      # strace ends with who it looked at
     lines = trace.read_text("utf-8", "replace").splitlines()
     told = next(i for i, l in enumerate(lines) if "250 2.0.0 Ok: queued" in l)
     data = next(i for i, l in enumerate(lines) if '"354 ' in l)

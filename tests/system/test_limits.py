@@ -3,11 +3,13 @@
 import base64
 import json
 import os
+import pathlib
 import subprocess
 
 import pytest
 
 CHAINMAIL = os.environ.get("CHAINMAIL", "./chainmail")
+HACKING = pathlib.Path(__file__).resolve().parents[2] / "HACKING"
 IP = "192.0.2.7"
 EMPTY = "frcCV1k9oG9oKj3dpUqdJg1PxRT2RSN/XKdLCPjaYaY="          # the hash of a simple body without a line
 FROM = "From: a@b.test\r\n"
@@ -165,8 +167,7 @@ def result(folder, look, header, zone):
 
 @pytest.mark.parametrize("row", ROWS, ids=[f"{i}-{row[0].split(' ')[0]}" for i, row in enumerate(ROWS)])
 def test_the_table_says_what_happens(tmp_path, row):
-    with open("HACKING", encoding="utf-8") as text:
-        table = " ".join(text.read().split("8. Limits")[1].split("9. Decided")[0].split())
+    table = " ".join(HACKING.read_text("utf-8").split("8. Limits")[1].split("9. Decided")[0].split())
     says, look, kept, passed = row
     assert says in table
     assert result(tmp_path, look, *kept[:2]) == kept[2]

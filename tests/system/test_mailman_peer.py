@@ -14,7 +14,7 @@ import subprocess
 import dkim
 import pytest
 
-from chainmail import PEERS, Chainmail, letter, until
+from chainmail import PEERS, Chainmail, letter, until, until_or_end
 from ports import free_ports
 from test_forward import answer, arc_of, public
 
@@ -107,7 +107,7 @@ class Mailman:
         self.master = subprocess.Popen(["/usr/bin/python3", self.programs / "master", "-C",
                                         self.directory / "mailman.cfg"], env=self.environment, cwd=self.directory, stdout=log,
                                        stderr=log)
-        until(self.listens, lambda: "LMTP\n" + self.text(), PATIENCE)
+        until_or_end(self.master, self.listens, lambda: "LMTP\n" + self.text(), PATIENCE)
         return self
 
     def __exit__(self, *_):

@@ -12,7 +12,7 @@ import threading
 
 import pytest
 
-from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, children_of, have, letter, status_of, until
+from chainmail import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, PLAIN, Chainmail, Sink, all_below, have, is_program, letter, status_of, until
 from test_queue_command import SITE, begin, waiting  # noqa: F401 (a fixture)
 
 
@@ -31,6 +31,7 @@ def test_a_bounce_tells_the_sender_once_and_nobody_is_tried(waiting):
     assert re.findall(r"(?m)^Final-Recipient: rfc822; *(\S+)\r", text) == ["ben@far.test", "ann@local.test"]
     assert len(re.findall(r"(?m)^Status: 5\.4\.7\r", text)) == 2
     assert waiting.maildir("ann") == [] and two not in [row["queue_id"] for row in waiting.queue()]
+    until(lambda: len(waiting.queue()) == 2, "the end of the report, on the disk")
     waiting.kill()
     waiting.start()
     assert len(waiting.far.taken) == 1 and later in [row["queue_id"] for row in waiting.queue()]
@@ -591,7 +592,7 @@ def test_a_backup_under_load_has_all_that_was_acknowledged_before(place, tmp_pat
 
 
 def is_stopped(pid):
-    return status_of(pid, "State")[:1] in "Tt"
+    return (status_of(pid, "State") or "gone")[0] in "Tt"
 
 
 @pytest.mark.skipif(not have("strace"), reason="strace is not installed")
@@ -603,7 +604,7 @@ def test_a_backup_begins_again_when_the_queue_is_replaced(place, tmp_path):
         words = ["strace", "-qq", "-o", tmp_path / "trace", "-P", f"queue/{segment}", "-e", "trace=openat",
                  "-e", "inject=openat:signal=STOP:when=1", PLAIN, "backup", tmp_path / "saved", "-c", program.file]
         tracer = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        backup = int(until(lambda: children_of(tracer.pid), "the backup")[0])
+        backup = until(lambda: [pid for pid in all_below(tracer.pid) if is_program(pid)], "the backup")[0]
         until(lambda: (tmp_path / "saved/queue/content").exists() and is_stopped(backup), "its stop")
         program.configure(SITE)
         program.reload()

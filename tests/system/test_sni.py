@@ -28,7 +28,7 @@ def hosts(place):
 
 def shown(program, name):
     """The certificate that a client is shown who asks for that name, as DER."""
-    with smtplib.SMTP("127.0.0.1", program.port, timeout=20) as client:
+    with smtplib.SMTP("127.0.0.1", program.port, timeout=60) as client:
         client._host = name
         client.starttls(context=ssl._create_unverified_context())
         return client.sock.getpeercert(True)

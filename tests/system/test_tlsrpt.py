@@ -49,9 +49,12 @@ FAKETIME = glob.glob(f"{PEERS}/libfaketime/usr/lib/*/faketime/libfaketimeMT.so.1
 pytestmark = pytest.mark.skipif(not FAKETIME, reason="libfaketime is not there (./configure --deps)")
 
 
+TODAY = datetime.datetime.now(datetime.timezone.utc).date()     # also when midnight comes meanwhile
+
+
 def at(day, hour):
     """For a command whose clock begins so many days from now.  In the past: some mistrust signatures of the future."""
-    then = datetime.datetime.now(datetime.timezone.utc).date() + datetime.timedelta(days=day)
+    then = TODAY + datetime.timedelta(days=day)
     return ["env", "TZ=UTC", f"LD_PRELOAD={FAKETIME[0]}", f"FAKETIME=@{then} {hour:02}:00:00", "FAKETIME_DONT_FAKE_MONOTONIC=1"]
 
 
@@ -168,7 +171,7 @@ def test_without_a_key_no_report_goes_by_mail(place):
     with the_day_after(place, site) as (program, mail, collector):
         with program:
             until(lambda: collector.posts, lambda: "a report by HTTPS\n" + program.text(), 60)
-            deferred = program.wait("tls-report", seconds=60, domain="mail.test", result="deferred")
+            deferred = program.wait("tls-report", domain="mail.test", result="deferred")
             assert "must be signed, and there is no key for mx.local.test" in deferred["why"]
             program.send("b@web.test", ["postmaster@mx.local.test"], letter("x"), source="127.0.0.2")
             program.wait("delivered", to="postmaster@mx.local.test")

@@ -321,7 +321,7 @@ def test_certificates_are_taken_as_they_come(place, far):
         make_certificate(fresh)
         for name in "cert.pem", "key.pem":
             (fresh / name).rename(place / name)
-        program.wait("reloaded", seconds=60)
+        program.wait("reloaded")
 
 
 @pytest.mark.parametrize("days, told", [(30, False), (10, True)])
@@ -331,7 +331,7 @@ def test_the_end_of_a_certificate_is_foretold(place, far, days, told):
                    check=True, capture_output=True)
     with Chainmail(place, SITE, program=PLAIN, far=far.port) as program:
         if told:
-            line = program.wait("certificate", seconds=30)
+            line = program.wait("certificate")
             assert line["days"] in (9, "9") and line["file"].endswith("cert.pem")
         else:
             assert chainmail(program, "queue").returncode == 0

@@ -86,7 +86,7 @@ def test_a_full_disk(place):
             until(room_again, "a 250")
         program.configure(SITE)
         program.reload()
-        until(lambda: len(program.maildir("ann")) >= len(accepted), "everything that was acknowledged", 40)
+        until(lambda: len(program.maildir("ann")) >= len(accepted), "everything that was acknowledged")
         assert sorted(map(subject, program.maildir("ann"))) == sorted(accepted)
 
 
@@ -106,8 +106,8 @@ def test_a_dead_resolver(place):
         assert event["spf"] == "temperror" and event["dmarc"] == "temperror"
         program.wait("delivered", to="ann@local.test")
         assert b"spf=temperror" in program.maildir("ann")[0]
-        event = program.wait("deferred", to="ben@other.test", seconds=40)
-        assert event["dsn"].startswith("4.4.") and "DNS" in event["reply"] or "look" in event["reply"], event
+        event = program.wait("deferred", to="ben@other.test")
+        assert event["dsn"].startswith("4.4.") and ("DNS" in event["reply"] or "look" in event["reply"]), event
         [row] = program.queue()
         assert row["recipients"][0]["delay_reason"]
 
@@ -130,7 +130,7 @@ def test_the_schedule(place):
         assert first["try"] == 1 and first["next"] == 1 and first["reply"] == "451 come again" and first["dsn"] == "4.3.0"
         assert program.wait("deferred", count=2)["next"] == 2
         assert program.wait("delivered")["try"] == 3
-        assert 0.9 < times[1] - times[0] < 2.5 and 1.9 < times[2] - times[1] < 4
+        assert times[1] - times[0] > 0.9 and times[2] - times[1] > 1.9         # and no sooner
         program.wait_empty()
 
 
@@ -229,11 +229,14 @@ def test_whoever_wants_no_report_gets_none(place):
 
 
 def test_a_delay_is_told_once_and_the_end_too(place):
-    text = SITE.replace("retry after 1s, 2s; expire after 1h", "retry after 1s; warn sender after 1s; expire after 4s")
+    text = SITE.replace("retry after 1s, 2s; expire after 1h", "retry after 1s; warn sender after 1s; expire after {expire}")
     with Sink(reply=lambda v, a: "450 4.2.0 full" if v == "RCPT" else None) as far:
-        with Chainmail(place, text, via=far.port) as program:
+        with Chainmail(place, text, via=far.port, expire="1h") as program:
             program.send("ann@local.test", ["ben@far.test"], letter("slow"))
             program.wait("report", kind="delayed")
+            program.names["expire"] = "4s"              # however long that took: its time is over only now
+            program.configure(text)
+            program.reload()
             event = program.wait("expired", to="ben@far.test")
             assert event["reply"].startswith("450") and float(event["delay"]) >= 4
             program.wait("report", kind="failed")

@@ -57,7 +57,7 @@ class Resolver:
                 self.socket.sendto(self.answer(dns.message.from_wire(packet)).to_wire(), peer)
 
     def answer(self, query):
-        response, _ = dns.query.udp_with_fallback(query, LAB, timeout=10)
+        response, _ = dns.query.udp_with_fallback(query, LAB, timeout=60)
         if self.how == "stripped":
             response.flags &= ~dns.flags.AD
             for section in response.answer, response.authority, response.additional:

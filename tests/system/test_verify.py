@@ -7,10 +7,10 @@ import re
 import smtplib
 import socket
 import subprocess
-import time
 
 import pytest
 
+from chainmail import until
 from nameserver import NameServer
 from ports import free_ports
 
@@ -505,14 +505,6 @@ def test_signatures_of_public_suites(name, tmp_path):
 
 # --- the server ---------------------------------------------------------------------
 
-def until(what, seconds=20):
-    end = time.monotonic() + seconds
-    while not (value := what()):
-        assert time.monotonic() < end, "it did not happen in time"
-        time.sleep(0.05)
-    return value
-
-
 def results_field(message):
     head = message.partition(b"\r\n\r\n")[0] if b"\r\n\r\n" in message else message.partition(b"\n\n")[0]
     field = re.search(rb"^Authentication-Results:((?:.*\n)(?:[ \t].*\n)*)", head + b"\n", re.M)
@@ -536,10 +528,10 @@ def test_the_server_and_verify_say_the_same(world, tmp_path):
     server = subprocess.Popen([CHAINMAIL, "run", "-c", str(config)], stderr=subprocess.PIPE)
     try:
         for letter in world.signed, world.listed, world.message("soft"), world.message("nobody"):
-            until(lambda: can_connect(port))
-            with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.lists.example", timeout=20) as client:
+            until(lambda: can_connect(port), "the server")
+            with smtplib.SMTP("127.0.0.1", port, local_hostname="mx.lists.example", timeout=60) as client:
                 client.sendmail("l-bounces@lists.example", ["ann@local.test"], letter)
-            name = until(lambda: os.listdir(boxes / "ann" / "new"))[0]
+            name = until(lambda: os.listdir(boxes / "ann" / "new"), "the message")[0]
             saved = (boxes / "ann" / "new" / name).read_bytes()
             (boxes / "ann" / "new" / name).unlink()
             done = run("verify", "--ip", "127.0.0.1", "--helo", "mx.lists.example", "--mail-from",
@@ -548,7 +540,7 @@ def test_the_server_and_verify_say_the_same(world, tmp_path):
             assert len(methods_of(results_field(saved))) >= 5
     finally:
         server.terminate()
-        server.communicate(timeout=20)
+        server.communicate(timeout=60)
 
 
 def can_connect(port):

@@ -9,6 +9,7 @@
  * resolver thinks of each name, and serves until its standard input ends.
  */
 #include <arpa/inet.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include "base/file.h"
@@ -185,21 +186,30 @@ udp_client(void)
 struct reply { int rcode, answers; bool cut, authentic; };
 
 static struct reply
-ask_udp(int fd, const char *name, uint16_t type)
+ask_once(int fd, const char *name, uint16_t type, int patience)
 {
 	struct buf packet = BUF(1000);
 	struct slice q = question(name, type, &packet);
+	struct pollfd answer = { fd, POLLIN, 0 };
 	unsigned char in[65535];
 	ssize_t n;
 
 	assert_int_equal(send(fd, q.p, q.n, 0), q.n);
-	loop_run_until(&loop, clock_.now);
-	n = recv(fd, in, sizeof in, 0);
+	do
+		loop_run_until(&loop, clock_.now);
+	while ((n = recv(fd, in, sizeof in, 0)) == -1 && patience-- > 0 && poll(&answer, 1, 10) != -1);
 	buf_free(&packet);
 	if (n < DNS_HEADER)
 		return (struct reply){ .rcode = -1 };
 	assert_true(n <= DNS_UDP_LEAST);
 	return (struct reply){ in[3] & 15, in[6] << 8 | in[7], in[2] & 2, in[3] & 0x20 };
+}
+
+/* The kernel's thread for packets may be late: an answer is waited for, a minute. */
+static struct reply
+ask_udp(int fd, const char *name, uint16_t type)
+{
+	return ask_once(fd, name, type, 6000);
 }
 
 static void
@@ -253,7 +263,7 @@ faults_are_for_everybody(void **state)
 	zones_fault(zones, S("mx.secure.test"), RR_A, DNS_SERVFAIL);
 	zones_fault(zones, S("mx.secure.test"), RR_AAAA, DNS_SILENCE);
 	assert_int_equal(ask_udp(fd, "mx.secure.test", RR_A).rcode, 2);
-	assert_int_equal(ask_udp(fd, "mx.secure.test", RR_AAAA).rcode, -1);
+	assert_int_equal(ask_once(fd, "mx.secure.test", RR_AAAA, 1).rcode, -1);
 	assert_int_equal(ask_udp(fd, "mx.secure.test", RR_MX).rcode, 0);
 	zones_fault(zones, S("mx.secure.test"), RR_A, DNS_NO_FAULT);
 	zones_fault(zones, S("mx.secure.test"), RR_AAAA, DNS_NO_FAULT);

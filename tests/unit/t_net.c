@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <poll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -144,6 +145,25 @@ jobs_run_with_and_without_threads(void **state)
 		assert_true(sums[0].done && sums[1].done);
 		assert_int_equal(loop.in_flight, 0);
 	}
+}
+
+static void take_long(void *unused) { (void)unused; poll(NULL, 0, 300); }
+
+/* However long that takes: a virtual clock stands still while a thread is at work. */
+static void
+time_waits_for_a_job(void **state)
+{
+	struct jobs *js = jobs_start(&loop, 1);
+	struct timer a = { 0 };
+
+	(void)state;
+	story = BUF(1000);
+	timer_set(&loop, &a, 1000, tell, (void *)"a");
+	job(js, take_long, tell, (void *)"job");
+	loop_run_until(&loop, 1002000);
+	assert_slice(buf_slice(&story), "job@1000000 a@1001000 ");
+	jobs_stop(js);
+	buf_free(&story);
 }
 
 /* --- links --------------------------------------------------------------------- */
@@ -920,6 +940,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(chores_come_in_passing, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_later_can_be_taken_back, setup, teardown),
 		cmocka_unit_test_setup_teardown(jobs_run_with_and_without_threads, setup, teardown),
+		cmocka_unit_test_setup_teardown(time_waits_for_a_job, setup, teardown),
 		cmocka_unit_test_setup_teardown(frames_arrive_whole_in_order_with_their_descriptors,
 		    setup, teardown),
 		cmocka_unit_test_setup_teardown(a_descriptor_that_finds_no_room_is_missing_where_it_belongs,

@@ -9,20 +9,28 @@
 static struct loop loop;
 static struct clock clock_;
 static struct arena *arena;
-static int woken;
+static int woken, wanted;
 
-static void count_wake(void *unused) { (void)unused; woken++; }
+static void
+count_wake(void *unused)
+{
+	(void)unused;
+	if (++woken == wanted)
+		loop_stop(&loop);
+}
 
 static int
-setup(void **state)
+begin(struct clock clock)
 {
-	(void)state;
-	clock_ = (struct clock){ 0 };
+	clock_ = clock;
 	loop_begin(&loop, &clock_);
 	arena = arena_new(1 << 20);
-	woken = 0;
+	woken = wanted = 0;
 	return 0;
 }
+
+static int setup(void **state) { (void)state; return begin((struct clock){ 0 }); }
+static int setup_virtual(void **state) { (void)state; return begin(clock_virtual(1000000)); }
 
 static int
 teardown(void **state)
@@ -33,16 +41,21 @@ teardown(void **state)
 	return 0;
 }
 
+static void turn_for(int64_t ms) { loop_run_until(&loop, clock_.now + ms); }
+
 static void stop(void *unused) { (void)unused; loop_stop(&loop); }
 
+/* By the real clock, for as long as that takes. */
 static void
-turn_for(int64_t ms)
+turn_until(int count)
 {
 	struct timer t = { 0 };
 
-	timer_set(&loop, &t, ms, stop, NULL);
+	wanted = count;
+	timer_set(&loop, &t, MINUTE, stop, NULL);
 	loop_run(&loop);
 	timer_clear(&loop, &t);
+	assert_int_equal(woken, count);
 }
 
 static void
@@ -101,8 +114,7 @@ libunbound_answers_from_the_loop_too(void **state)
 	fact(&inq.facts, S("odd name;\x01.test"), RR_A);
 	inquiry_ask(&inq, count_wake, NULL);
 	assert_int_equal(woken, 0);
-	turn_for(20);
-	assert_int_equal(woken, 1);
+	turn_until(1);
 	f = fact(&inq.facts, S("x.test"), RR_TXT);
 	assert_non_null(f);
 	assert_int_equal(f->answer, ANSWER_FOUND);
@@ -135,14 +147,12 @@ silence_ends_at_the_limit(void **state)
 	inquiry_begin(&inq, r, arena);
 	fact(&inq.facts, S("x.test"), RR_A);
 	inquiry_ask(&inq, count_wake, NULL);
-	turn_for(200);
-	assert_int_equal(woken, 1);
+	turn_until(1);
 	assert_int_equal(fact(&inq.facts, S("x.test"), RR_A)->answer, ANSWER_BROKEN);
 	fact(&inq.facts, S("y.test"), RR_A);
 	inquiry_limit(&inq, 10);
 	inquiry_ask(&inq, count_wake, NULL);
-	turn_for(30);
-	assert_int_equal(woken, 2);
+	turn_until(2);
 	assert_int_equal(fact(&inq.facts, S("y.test"), RR_A)->answer, ANSWER_BROKEN);
 	inquiry_end(&inq);
 	resolver_free(r);
@@ -218,10 +228,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup_teardown(facts_of_a_text_come_from_the_loop, setup, teardown),
+		cmocka_unit_test_setup_teardown(facts_of_a_text_come_from_the_loop, setup_virtual, teardown),
 		cmocka_unit_test_setup_teardown(libunbound_answers_from_the_loop_too, setup, teardown),
 		cmocka_unit_test_setup_teardown(silence_ends_at_the_limit, setup, teardown),
-		cmocka_unit_test_setup_teardown(questions_fail_on_purpose, setup, teardown),
+		cmocka_unit_test_setup_teardown(questions_fail_on_purpose, setup_virtual, teardown),
 		cmocka_unit_test_setup_teardown(a_bad_trust_anchor_is_told_at_the_start, setup, teardown),
 	};
 
