@@ -227,11 +227,13 @@ static struct slice
 holding_rule(const struct delivery_conf *d, const struct envelope *e, const struct recipient *r,
     struct arena *arena)
 {
+	const struct recipient *first = first_of(e, r);
 	struct address to, from;
 	struct slice whom;
 
-	if (d->hold_to.count + d->hold_from.count == 0)
-		return NONE;
+	if (d->hold_to.count + d->hold_from.count == 0 ||
+	    (first != r && holding_rule(d, e, first, arena).n > 0))
+		return NONE;                    /* or it held whom he was made of, who was released */
 	to = plan_address(r, arena);
 	if ((whom = route_whom(&d->hold_to, &to)).n > 0)
 		return arena_printf(arena, "hold to %.*s", FMT(whom));
