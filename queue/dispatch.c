@@ -100,6 +100,16 @@ deliverers(const struct queue *q)
 	return n;
 }
 
+bool
+deliveries_told(const struct queue *q)
+{
+	bool told = q->deliveries != NULL;
+
+	for (const struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+		told = told && d->settled;
+	return told;
+}
+
 /* One destination always to the same deliverer: he has its connections.  NULL: nobody takes orders. */
 static struct delivery_link *
 link_for(const struct queue *q, struct slice destination)

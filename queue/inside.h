@@ -247,6 +247,8 @@ void delivery_links_end(struct queue *);
 /* Read what deliverers have sent already. */
 void delivery_links_take(struct queue *);
 void works_end(struct queue *);
+/* All deliverers have said what they were doing when this queue began. */
+bool deliveries_told(const struct queue *);
 /* A message is dropped: whatever a deliverer says of it will not be heard. */
 void works_forget(struct queue *, uint64_t id);
 /* A word to the deliverer of that domain; false: nobody takes orders now. */
