@@ -221,6 +221,14 @@ void           opened_drop(struct opened *);                                    
  */
 const struct recipient **opened_recipients(struct queue *, struct opened *, const uint32_t *numbers,
     size_t n, struct arena *, struct error *why);
+/*
+ * The same, for whoever tells of them: in place of one who is not there any more, because
+ * what said who he is has rotted, stands the one of whom he was made.
+ */
+const struct recipient **opened_names(struct queue *, struct opened *, const uint32_t *numbers, size_t n,
+    struct arena *, struct error *why);
+/* Was he found, when he or others were asked for? */
+bool           opened_knows(struct opened *, uint32_t number);
 void           opened_tidy(struct queue *);     /* once a second: what nobody needs any more */
 void           opened_end(struct queue *);
 

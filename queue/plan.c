@@ -289,21 +289,34 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	arena_free(arena);
 }
 
+static void
+plan_pass(struct message *m, uint32_t number)
+{
+	if (number >= m->total)
+		m->total = number + 1;
+}
+
 /* Recipients that an expansion made have numbers behind those of the envelope. */
 static void
 plan_made(struct queue *q, struct message *m, const struct envelope *e,
     const struct recipient_state *states, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; states[i].stage == RECIPIENT_EXPANDED && j < states[i].count; j++) {
-			uint32_t number = states[i].first + (uint32_t)j;
+	for (size_t i = 0; i < n; i++) {
+		const struct recipient_state *by = &states[i];
+
+		/* Also of those whose maker's record was lost: nobody else gets their numbers. */
+		plan_pass(m, by->recipient);
+		if (by->stage == RECIPIENT_EXPANDED && by->count > 0)
+			message_note_made(m, (struct made_range){ by->recipient, by->first, (uint32_t)by->count });
+		for (size_t j = 0; by->stage == RECIPIENT_EXPANDED && j < by->count; j++) {
+			uint32_t number = by->first + (uint32_t)j;
 			const struct recipient_state *s = state_find(states, n, number);
 
-			if (number >= m->total)
-				m->total = number + 1;
+			plan_pass(m, number);
 			if (!is_over(s))
-				plan_recipient(q, m, e, number, &states[i].made[j], s);
+				plan_recipient(q, m, e, number, &by->made[j], s);
 		}
+	}
 }
 
 void

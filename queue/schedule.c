@@ -32,6 +32,7 @@ free_message(struct message *m)
 		idmap_free(m->fitting);
 	free(m->fitting);
 	numbers_free(&m->warned);
+	free(m->made);
 	free(m);
 }
 
@@ -253,6 +254,25 @@ schedule_forget(struct schedule *s, struct message *m)
 		task_remove(s, m->tasks);
 	idmap_remove(&s->messages, m->id);
 	free_message(m);
+}
+
+void
+message_note_made(struct message *m, struct made_range made)
+{
+	uint32_t n = m->made_count;
+
+	if ((n & (n - 1)) == 0)                 /* it doubles */
+		m->made = must_grow(m->made, (n > 0 ? 2 * (size_t)n : 1) * sizeof *m->made);
+	m->made[m->made_count++] = made;
+}
+
+uint32_t
+message_maker(const struct message *m, uint32_t recipient)
+{
+	for (uint32_t i = 0; i < m->made_count; i++)
+		if (recipient >= m->made[i].first && recipient - m->made[i].first < m->made[i].count)
+			return m->made[i].by;
+	return UINT32_MAX;
 }
 
 static struct destination *

@@ -57,6 +57,11 @@ struct task {
 	} recipients;
 };
 
+/* Recipients `first` and so many more stand where this one stood. */
+struct made_range {
+	uint32_t by, first, count;
+};
+
 struct message {
 	uint64_t     id;
 	int64_t      arrival;           /* ms */
@@ -66,6 +71,8 @@ struct message {
 	uint32_t     open;              /* recipients that are not finished */
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	uint32_t     expanding;         /* become others just now, and are in no task */
+	struct made_range *made;        /* those who became others */
+	uint32_t     made_count;
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* people's mail goes before it; set before its tasks */
 	bool         alarmed;           /* it could not be read, and somebody was told */
@@ -129,6 +136,9 @@ void schedule_end(struct schedule *);
 struct message *schedule_message(struct schedule *, uint64_t id, int64_t arrival);
 struct message *schedule_find(const struct schedule *, uint64_t id);
 void            schedule_forget(struct schedule *, struct message *);   /* with its tasks */
+void            message_note_made(struct message *, struct made_range);
+/* Whom this one was made of; UINT32_MAX: of nobody. */
+uint32_t        message_maker(const struct message *, uint32_t recipient);
 
 /* What is known of a destination when it is first named. */
 struct destination_terms {
