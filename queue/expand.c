@@ -167,7 +167,7 @@ expanded(void *arg, struct status status)
 		return;
 	}
 	if (m != NULL && w->state.count > 0)
-		message_note_made(m, (struct made_range){ w->recipient, w->state.first, (uint32_t)w->state.count });
+		message_note_made(m, w->recipient, w->state.first, w->state.count);
 	for (size_t i = 0; m != NULL && i < w->state.count; i++)
 		plan_recipient(q, m, &w->stored.envelope, w->state.first + (uint32_t)i,
 		    &w->state.made[i], NULL);

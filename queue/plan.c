@@ -307,7 +307,7 @@ plan_made(struct queue *q, struct message *m, const struct envelope *e,
 		/* Also of those whose maker's record was lost: nobody else gets their numbers. */
 		plan_pass(m, by->recipient);
 		if (by->stage == RECIPIENT_EXPANDED && by->count > 0)
-			message_note_made(m, (struct made_range){ by->recipient, by->first, (uint32_t)by->count });
+			message_note_made(m, by->recipient, by->first, by->count);
 		for (size_t j = 0; by->stage == RECIPIENT_EXPANDED && j < by->count; j++) {
 			uint32_t number = by->first + (uint32_t)j;
 			const struct recipient_state *s = state_find(states, n, number);

@@ -257,13 +257,13 @@ schedule_forget(struct schedule *s, struct message *m)
 }
 
 void
-message_note_made(struct message *m, struct made_range made)
+message_note_made(struct message *m, uint32_t by, uint32_t first, size_t count)
 {
 	uint32_t n = m->made_count;
 
 	if ((n & (n - 1)) == 0)                 /* it doubles */
 		m->made = must_grow(m->made, (n > 0 ? 2 * (size_t)n : 1) * sizeof *m->made);
-	m->made[m->made_count++] = made;
+	m->made[m->made_count++] = (struct made_range){ by, first, (uint32_t)count };
 }
 
 uint32_t

@@ -136,7 +136,7 @@ void schedule_end(struct schedule *);
 struct message *schedule_message(struct schedule *, uint64_t id, int64_t arrival);
 struct message *schedule_find(const struct schedule *, uint64_t id);
 void            schedule_forget(struct schedule *, struct message *);   /* with its tasks */
-void            message_note_made(struct message *, struct made_range);
+void            message_note_made(struct message *, uint32_t by, uint32_t first, size_t count);
 /* Whom this one was made of; UINT32_MAX: of nobody. */
 uint32_t        message_maker(const struct message *, uint32_t recipient);
 

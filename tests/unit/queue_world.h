@@ -447,6 +447,23 @@ world_compare(struct world *w)
 		fail_msg("%s", why.text);
 }
 
+/* Changes a byte of the first record that has these. */
+static inline void
+world_spoil(const struct world *w, const char *words)
+{
+	static char front[64 << 10];
+	char path[200], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/queue/seg/00000001", w->dir);
+	assert_true((fd = open(path, O_RDWR)) != -1);
+	assert_true((n = pread(fd, front, sizeof front, 0)) > 0);
+	assert_non_null(at = memmem(front, (size_t)n, words, strlen(words)));
+	assert_int_equal(pwrite(fd, "#", 1, at - front), 1);
+	close(fd);
+}
+
 /* All that is there: for messages of our own, whose identifiers nobody told. */
 struct ids_found {
 	uint64_t id[400];

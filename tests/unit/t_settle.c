@@ -1191,23 +1191,6 @@ test_report_about_what_cannot_be_read(void **state)
 	}
 }
 
-/* Changes a byte of the first record that has these. */
-static void
-spoil(const char *bytes)
-{
-	static char front[64 << 10];
-	char path[200], *at;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/queue/seg/00000001", w.dir);
-	assert_true((fd = open(path, O_RDWR)) != -1);
-	assert_true((n = pread(fd, front, sizeof front, 0)) > 0);
-	assert_non_null(at = memmem(front, (size_t)n, bytes, strlen(bytes)));
-	assert_int_equal(pwrite(fd, "#", 1, at - front), 1);
-	close(fd);
-}
-
 /* What can no longer be read waits as long as other mail; then its sender is told, if he is known. */
 static void
 test_what_cannot_be_read_ends(void **state)
@@ -1227,7 +1210,7 @@ test_what_cannot_be_read_ends(void **state)
 		id_text(id, text);
 		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
 		if (spoilt)
-			spoil("a@far.test");
+			world_spoil(&w, "a@far.test");
 		else
 			assert_int_equal(unlink(path), 0);
 		world_run(&w, 15 * SECOND);
@@ -1353,6 +1336,7 @@ command(enum queue_verb verb, uint64_t id)
 }
 
 static bool disk_refuses;
+static off_t refuses_from;              /* what stands in front can be read */
 
 /* In place of that of the C library: a disk that cannot read, for a while. */
 ssize_t
@@ -1360,7 +1344,7 @@ pread(int fd, void *to, size_t n, off_t at)
 {
 	struct iovec piece = { to, n };
 
-	if (!disk_refuses)
+	if (!disk_refuses || at < refuses_from)
 		return preadv(fd, &piece, 1, at);
 	errno = EIO;
 	return -1;
@@ -1388,6 +1372,153 @@ test_a_report_waits_for_the_recipients(void **state)
 	report = world_text(&w, world_own(&w));
 	assert_true(has(report, "a@far.test") && has(report, "b@far.test"));
 	assert_true(world_said(&w, "what=message"));
+}
+
+/* What the disk refuses has not rotted, also where it is the record of an expansion alone. */
+static void
+test_an_expansion_that_the_disk_refuses_waits(void **state)
+{
+	struct slice report;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann; alias out -> a@far.test, b@far.test }\n"
+	    "delivery { retry after 10s; expire after 25s }\n");
+	world_store(&w, "ann@local.test", "out@local.test");
+	world_run(&w, 100);
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	refuses_from = 2 * SPOOL_BLOCK;         /* behind the head and the message */
+	disk_refuses = true;
+	world_run(&w, 60 * SECOND);
+	disk_refuses = false;
+	refuses_from = 0;
+	assert_false(world_said(&w, "reason=unreadable"));
+	assert_int_equal(queue_messages(w.queue), 1);
+	world_run(&w, 15 * SECOND);
+	world_answer(&w, w.count - 1, "451 4.3.0 not now");
+	world_run(&w, 100);
+	report = world_text(&w, world_own(&w));
+	assert_true(has(report, "rfc822; a@far.test\r\n") && has(report, "rfc822; b@far.test\r\n"));
+}
+
+/*
+ * A deliverer is at work on what the new queue cannot read: its file is gone, or the disk
+ * refuses for a moment.  The result counts, and nobody gets it twice or hears that it failed.
+ */
+static void
+test_adoption_of_what_cannot_be_read(void **state)
+{
+	(void)state;
+	for (int gone = 0; gone < 2; gone++) {
+		struct order_outcome outcomes[10] = { { .index = 0 } };
+		char path[200], text[ID_TEXT + 1];
+		struct order_result r;
+		uint64_t size, id;
+
+		world_end(&w);
+		world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n");
+		id = gone ? store_large(&size) : world_store(&w, "ann@local.test", "a@far.test");
+		world_restart(&w);
+		id_text(id, text);
+		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
+		assert_int_equal(gone ? unlink(path) : 0, 0);
+		disk_refuses = !gone;
+		r = under_way(&w.orders[0], outcomes);
+		send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+		deliverer_ready(&w);
+		world_run(&w, 100);
+		disk_refuses = false;
+		world_answer(&w, 0, "250 ok");
+		world_run(&w, 20 * MINUTE);
+		assert_int_equal(w.count, 1);
+		assert_int_equal(queue_messages(w.queue), 0);
+		world_compare(&w);
+	}
+}
+
+/*
+ * A restart without a catalogue makes others anew of an alias whose record rotted: they get
+ * no number under which the disk says of somebody else that he has it.
+ */
+static void
+test_numbers_are_not_given_again(void **state)
+{
+	char path[100];
+	uint64_t id;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann;\n"
+	    "  alias out -> a@far.test, b@other.test }\n");
+	id = world_store(&w, "ann@local.test", "out@local.test");
+	world_run(&w, 100);
+	assert_slice(w.orders[0].order.domain, "far.test");
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 100);
+	world_spoil(&w, "b@other.test");
+	snprintf(path, sizeof path, "%s/queue/catalogue", w.dir);
+	queue_end(w.queue);
+	remove_tree(path);
+	world_start(&w);
+	assert_int_equal(schedule_find(&w.queue->schedule, id)->total, 2);      /* 1 has it */
+	deliverer_gone(&w);
+	deliverer_comes(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_int_equal(w.count, 4);
+	for (size_t i = 2; i < w.count; i++)
+		assert_true(w.orders[i].order.recipients[0].index >= 2);
+}
+
+static size_t
+count_in(struct slice text, const char *what)
+{
+	size_t n = 0;
+
+	for (const char *at; (at = memmem(text.p, text.n, what, strlen(what))) != NULL; n++)
+		text = slice_skip(text, (size_t)(at - text.p) + 1);
+	return n;
+}
+
+/*
+ * What an alias made rots while the queue runs.  Whoever stands beside them in their task is
+ * tried all the same, whoever is held stays, and of the alias the sender hears: when its time
+ * is over, or when a deliverer says at the same time that its members fail.
+ */
+static void
+test_an_expansion_rots(void **state)
+{
+	static const char conf[] =
+	    "domain local.test { deliver to maildir /m/%u; users ann;\n"
+	    "  alias out -> a@far.test, b@far.test, b@other.test }\n"
+	    "delivery { retry after 10s; expire after 25s; hold to held.test }\n";
+
+	(void)state;
+	for (int fails = 0; fails < 2; fails++) {
+		struct slice report;
+		uint64_t id;
+
+		world_end(&w);
+		world_begin(&w, conf);
+		id = world_store(&w, "ann@local.test", "out@local.test c@far.test d@held.test");
+		world_run(&w, 100);
+		world_spoil(&w, "b@other.test");
+		for (size_t i = 0, n = w.count; i < n; i++)
+			world_answer(&w, i, fails ? "550 5.1.1 no" : "451 4.3.0 not now");
+		world_run(&w, 11 * SECOND);
+		if (!fails) {
+			const struct order *o = &w.orders[w.count - 1].order;
+
+			assert_slice(o->recipients[0].address, "c@far.test");
+			world_answer(&w, w.count - 1, "250 2.0.0 ok");
+			world_run(&w, 40 * SECOND);
+		}
+		assert_int_equal(schedule_find(&w.queue->schedule, id)->open, 1);       /* d, held */
+		report = world_text(&w, world_own(&w));
+		assert_int_equal(count_in(report, "Final-Recipient: rfc822; out@local.test\r\nAction: failed\r\n"), 1);
+		assert_false(world_said(&w, "reason=unreadable"));
+	}
 }
 
 /* Whom the configuration holds waits for a command, across restarts; those beside him do not. */
@@ -1616,6 +1747,8 @@ main(void)
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
 		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
 		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
+		T(test_an_expansion_rots), T(test_an_expansion_that_the_disk_refuses_waits),
+		T(test_adoption_of_what_cannot_be_read), T(test_numbers_are_not_given_again),
 		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
 		T(test_long_names_in_several_reports), T(test_random_lives),
 	};
