@@ -587,7 +587,7 @@ dispatch_turn(struct queue *q, int64_t now)
 	int late = LATE_AT_ONCE;
 	struct task *t;
 
-	if (!q->loaded || q->draining || deliverers(q) == 0)
+	if (!q->loaded || q->draining || deliverers(q) == 0 || !listeners_told(q))
 		return false;
 	while (room_at(q, now) == INT64_MIN) {
 		if ((t = schedule_next(&q->schedule, now)) != NULL)

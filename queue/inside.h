@@ -94,6 +94,7 @@ struct queue {
 	bool                   disk_refuses;    /* one way or another, and somebody was told then: */
 	int64_t                disk_told;       /* ticks */
 	bool                   draining, loaded;
+	bool                   heard;           /* listeners have asked again what they must */
 	struct later           drained;
 	void                 (*idle)(void *arg);
 	void                  *idle_arg;
@@ -125,6 +126,11 @@ void queue_later_status(struct queue *, struct status, void (*done)(void *arg, s
 
 void smtpd_link_new(struct queue *, int fd);
 void smtpd_links_end(struct queue *);
+/*
+ * Whatever the queue before did not answer has been asked again by now: a message that had
+ * ended before that would not be known any more, and be taken a second time.
+ */
+bool listeners_told(struct queue *);
 
 /*
  * A message of our own, a list's post or a report, of any size: its header, then

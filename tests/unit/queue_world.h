@@ -44,6 +44,7 @@ struct world {
 	size_t        count;
 	struct status stored;           /* of the newest answer to the listener */
 	unsigned      answers;
+	bool          mute;             /* a new listener does not say yet that he has asked again */
 	uint64_t      space;            /* of the newest file that was given … */
 	int           space_fd;         /* … and its descriptor */
 	uint64_t      id;               /* of the newest message */
@@ -120,6 +121,8 @@ world_listener(struct world *w)
 	link_end(w->listener);
 	w->listener = link_new(&w->loop, ends[0], &LISTENER, w);
 	queue_smtpd(w->queue, ends[1]);
+	if (!w->mute)
+		link_send(w->listener, FRAME_REPEATED, NONE, -1);
 }
 
 /* --- the deliverer ------------------------------------------------------------------- */

@@ -119,6 +119,36 @@ test_a_name_that_is_taken(void **state)
 	assert_int_equal(queue_messages(w.queue), 1);
 }
 
+/*
+ * A queue died between the flush and its answer.  The next one ends nothing before listeners
+ * have asked again: it would not know the message any more, and take it a second time.
+ */
+static void
+test_nothing_ends_before_it_was_asked_again(void **state)
+{
+	struct envelope e = world_envelope(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	world_store_envelope(&w, &e);
+	w.mute = true;
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, SECOND);
+	assert_int_equal(w.count, 1);
+	w.stored.reply = 0;
+	send_store(&w, &e, 0, slice(CONTENT));
+	link_send(w.listener, FRAME_REPEATED, NONE, -1);
+	world_run(&w, 100);
+	assert_int_equal(w.stored.reply, 250);
+	assert_int_equal(w.count, 2);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, SECOND);
+	assert_int_equal(w.count, 2);
+	world_run(&w, 2 * SECOND);              /* one who never says it */
+	assert_int_equal(w.count, 3);
+}
+
 static void
 test_bad_requests(void **state)
 {
@@ -1731,6 +1761,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_delivered), T(test_places), T(test_stored_once), T(test_a_name_that_is_taken),
+		T(test_nothing_ends_before_it_was_asked_again),
 		T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
 		T(test_slow_hosts_do_not_stop_others), T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
