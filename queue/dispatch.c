@@ -134,6 +134,17 @@ retry_delay(const struct queue *q, uint32_t attempts)
 	return attempts < c->retry_count ? c->retry[attempts] : c->retry_every;
 }
 
+int64_t
+retry_longest(const struct queue *q)
+{
+	const struct delivery_conf *c = &q->options.conf->delivery;
+	int64_t longest = c->retry_every;
+
+	for (size_t i = 0; i < c->retry_count; i++)
+		longest = c->retry[i] > longest ? c->retry[i] : longest;
+	return longest;
+}
+
 /* --- a task's turn ---------------------------------------------------------------------------- */
 
 /* An end without a deliverer: nowhere to go, dropped by configuration, unreadable. */

@@ -93,6 +93,7 @@ struct queue {
 	bool                   no_files;        /* none can be made for large mail, and somebody was told */
 	bool                   disk_refuses;    /* one way or another, and somebody was told then: */
 	int64_t                disk_told;       /* ticks */
+	int64_t                ahead;           /* of the ticks was the clock */
 	bool                   draining, loaded;
 	bool                   heard;           /* listeners have asked again what they must */
 	struct later           drained;
@@ -271,6 +272,7 @@ bool delivery_tell(struct queue *, struct slice domain, unsigned kind, struct sl
 void deliveries_tell_all(struct queue *, unsigned kind, struct slice payload);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
+int64_t retry_longest(const struct queue *);    /* of all these */
 
 struct told;                            /* tell.c */
 

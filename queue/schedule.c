@@ -725,6 +725,44 @@ task_release(struct schedule *s, struct task *t)
 	heap_put(&s->waiting, &t->due, 0);
 }
 
+static void
+set_task_back(struct schedule *s, struct task *t, int64_t now, int64_t longest)
+{
+	int64_t late = late_at(s, t);
+
+	if (t->stage == TASK_WAITING && t->due.when > now + longest)
+		heap_put(&s->waiting, &t->due, now);
+	else if (t->stage == TASK_IN_LINE && late < INT64_MAX)
+		heap_put(&s->late, &t->due, late);
+}
+
+static void
+set_destination_back(struct schedule *s, struct destination *d, int64_t now, int64_t longest)
+{
+	if (d->allowance > now + longest)
+		d->allowance = now;
+	if (d->rests_until <= now + longest)
+		return;
+	d->rests_until = now;
+	heap_put(&s->resting, &d->rest, now);
+}
+
+void
+schedule_set_back(struct schedule *s, int64_t now, int64_t longest)
+{
+	struct message *m;
+	struct destination *d;
+
+	for (size_t at = 0; (m = idmap_next(&s->messages, &at)) != NULL; ) {
+		if (m->arrival > now)
+			m->arrival = now;
+		for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
+			set_task_back(s, t, now, longest);
+	}
+	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; )
+		set_destination_back(s, d, now, longest);
+}
+
 void
 destination_reached(struct schedule *s, struct destination *d)
 {

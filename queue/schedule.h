@@ -193,6 +193,12 @@ void task_retry(struct schedule *, struct task *);
 void task_hold(struct schedule *, struct task *);       /* an active one when it is back */
 void task_release(struct schedule *, struct task *);
 
+/*
+ * The clock was set back: whoever would wait longer than that, as nobody is told to, has his
+ * time now, and nobody comes from the future.
+ */
+void schedule_set_back(struct schedule *, int64_t now, int64_t longest);
+
 /* How an attempt went: for the number of attempts at once, and for rest. */
 void destination_reached(struct schedule *, struct destination *);
 /*

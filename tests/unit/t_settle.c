@@ -1622,6 +1622,42 @@ test_what_the_disk_refuses_waits(void **state)
 	assert_true(has(world_text(&w, world_own(&w)), "Action: failed\r\n"));
 }
 
+/* Somebody sets the clock back by years, while the queue runs or while it does not: nothing waits for them. */
+static void
+test_the_clock_is_set_back(void **state)
+{
+	(void)state;
+	for (int down = 0; down < 2; down++) {
+		size_t first;
+
+		world_end(&w);
+		world_begin(&w, CONF);
+		world_store(&w, "ann@local.test", "a@far.test b@other.test");
+		world_answer(&w, 0, "451 4.3.0 not now");
+		world_unreachable(&w, 1);       /* its destination rests */
+		world_run(&w, 100);
+		first = w.count;
+		w.clock.now -= 1000 * DAY;
+		if (down) {
+			world_restart(&w);
+			deliverer_ready(&w);
+		}
+		world_run(&w, 2 * SECOND);
+		assert_int_equal(w.count, first + 2);
+		for (size_t i = 0; i < w.count; i++)
+			if (!w.orders[i].answered)
+				world_answer(&w, i, "451 4.3.0 not now");
+		for (int days = 0; days < 7; days++) {  /* and it expires as it would have */
+			world_run(&w, DAY);
+			for (size_t i = 0; i < w.count; i++)
+				if (!w.orders[i].answered)
+					world_answer(&w, i, slice_eq(w.orders[i].order.sender, NONE) ? "250 ok"
+					    : "451 4.3.0 not now");
+		}
+		assert_int_equal(queue_messages(w.queue), 0);
+	}
+}
+
 /* --- everything at random -------------------------------------------------------------------------- */
 
 static const char *const TEXTS[] = {
@@ -1780,6 +1816,7 @@ main(void)
 		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
 		T(test_an_expansion_rots), T(test_an_expansion_that_the_disk_refuses_waits),
 		T(test_adoption_of_what_cannot_be_read), T(test_numbers_are_not_given_again),
+		T(test_the_clock_is_set_back),
 		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
 		T(test_long_names_in_several_reports), T(test_random_lives),
 	};
