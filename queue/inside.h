@@ -289,7 +289,7 @@ struct tried {
 };
 
 void settle(struct queue *, const struct tried *);
-/* He was failed by a command, or expanded, and his sender does not know it yet. */
+/* He was failed by a command, expanded or delivered, and his sender does not know it yet. */
 bool settle_owes(const struct recipient_state *);
 /* Tell the sender of those who owe it, then they are finished. */
 void settle_owed(struct queue *, struct message *, const struct recipient_state *, size_t n);

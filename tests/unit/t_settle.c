@@ -1622,6 +1622,45 @@ test_what_the_disk_refuses_waits(void **state)
 	assert_true(has(world_text(&w, world_own(&w)), "Action: failed\r\n"));
 }
 
+/*
+ * Who has the message, and whose sender is to hear of that, has it once, although the report
+ * could not be made before the queue ended; and it comes.
+ */
+static void
+test_delivered_before_the_report(void **state)
+{
+	static const struct { const char *to, *action; } cases[] = {
+		{ "a@far.test", "Action: relayed\r\n" }, { "ben@local.test", "Action: delivered\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct envelope e = world_envelope(&w, "ann@local.test", cases[i].to);
+		size_t before = w.count;
+		struct slice report;
+
+		e.recipients[0].notify = NOTIFY_SUCCESS;
+		world_store_envelope(&w, &e);
+		assert_int_equal(w.count, before + 1);
+		disk_refuses = true;
+		world_answer(&w, before, "250 2.0.0 ok");
+		world_run(&w, 100);
+		disk_refuses = false;
+		assert_int_equal(queue_messages(w.queue), 1);
+		world_restart(&w);
+		deliverer_ready(&w);
+		world_run(&w, 100);
+		report = world_text(&w, world_own(&w));
+		assert_case(has(report, cases[i].action) && has(report, cases[i].to), i, cases[i].to);
+		assert_case(has(report, "dns; mx.far.test") == (i == 0), i, cases[i].to);
+		assert_int_equal(w.count, before + 2);          /* the report */
+		world_answer(&w, before + 1, "250 2.0.0 ok");
+		world_run(&w, 100);
+		assert_int_equal(queue_messages(w.queue), 0);
+		world_compare(&w);
+	}
+}
+
 /* Somebody sets the clock back by years, while the queue runs or while it does not: nothing waits for them. */
 static void
 test_the_clock_is_set_back(void **state)
@@ -1816,7 +1855,7 @@ main(void)
 		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
 		T(test_an_expansion_rots), T(test_an_expansion_that_the_disk_refuses_waits),
 		T(test_adoption_of_what_cannot_be_read), T(test_numbers_are_not_given_again),
-		T(test_the_clock_is_set_back),
+		T(test_the_clock_is_set_back), T(test_delivered_before_the_report),
 		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
 		T(test_long_names_in_several_reports), T(test_random_lives),
 	};
