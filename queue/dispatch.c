@@ -890,7 +890,26 @@ free_delivery_link(struct delivery_link *d)
 	free(d);
 }
 
-/* He died, or was replaced: what he worked on is tried again, perhaps a second time. */
+/*
+ * It is tried again, perhaps a second time.  But what two of them in a row died with may be why
+ * they did: from then on it waits like what a host deferred, and has an end.
+ */
+static void
+lose(struct work *w)
+{
+	struct task *t = w->task;
+	bool again = t->lost && w->recipients != NULL;
+
+	t->lost = !t->lost;
+	if (again) {
+		settle_here(w, STATUS(0, 4, 3, 0, "its delivery ended here before it was known how it went"));
+		return;
+	}
+	task_wait(&w->queue->schedule, t, 0);
+	free_work(w);
+}
+
+/* He died, or was replaced. */
 static void
 on_gone(void *arg)
 {
@@ -899,10 +918,8 @@ on_gone(void *arg)
 
 	for (struct work *w = q->works, *next; w != NULL; w = next) {
 		next = w->next;
-		if (w->link != d)
-			continue;
-		task_wait(&q->schedule, w->task, 0);
-		free_work(w);
+		if (w->link == d)
+			lose(w);
 	}
 	free_delivery_link(d);
 	queue_work_over(q);

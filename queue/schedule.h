@@ -49,6 +49,7 @@ struct task {
 	enum task_wish      wish;
 	bool                late;       /* it was once: the next time is the last */
 	bool                alone;      /* nobody joins it */
+	bool                lost;       /* its deliverer died, and nothing was heard of it since */
 	uint32_t            attempts;
 	uint32_t            count;              /* recipients */
 	union {

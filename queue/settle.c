@@ -530,6 +530,7 @@ settle_task(struct settling *x)
 		return;
 	}
 	t->attempts = x->attempts;
+	t->lost = false;
 	task_keep(t, x->waiting, x->left);
 	task_wait(s, t, x->next);
 	maybe_warn(x);

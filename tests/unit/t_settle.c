@@ -900,6 +900,33 @@ test_deliverer_dies(void **state)
 	world_compare(&w);
 }
 
+/* What each of them dies with is not tried again and again at once, nor for ever. */
+static void
+test_deliverers_die_of_it(void **state)
+{
+	size_t tries[2];
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 60s; warn sender never }\n");
+	world_store(&w, "ann@local.test", "a@far.test");
+	for (int i = 0; i < 15; i++) {
+		deliverer_dies(&w);
+		world_run(&w, 10);
+		deliverer_comes(&w);
+		deliverer_ready(&w);
+		world_run(&w, 10);
+		if (i < 2)
+			tries[i] = w.count;
+		world_run(&w, 5 * SECOND);
+	}
+	assert_int_equal(tries[0], 2);          /* at once */
+	assert_int_equal(tries[1], 2);          /* not any more */
+	assert_true(has(world_text(&w, world_own(&w)), "its delivery ended here"));
+	assert_int_equal(queue_messages(w.queue), 1);   /* the report */
+}
+
 /* A result of an order that nobody has, or that came twice, or of another deliverer: unheard. */
 static void
 test_strange_results(void **state)
@@ -1846,7 +1873,7 @@ main(void)
 		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
 		T(test_warned_in_several_reports), T(test_warned_about_while_being_tried),
 		T(test_warned_about_untried), T(test_late_behind_a_dead_host),
-		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
+		T(test_deliverer_dies), T(test_deliverers_die_of_it), T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
