@@ -419,7 +419,7 @@ settle_recipient(struct settling *x, uint32_t number, const struct recipient *r)
 
 	if (status_good(s))
 		settle_delivered(x, number, r, s);
-	else if (status_permanent(s) || x->expired)
+	else if (status_permanent(s) || (x->expired && x->tried->task->wish != WISH_HOLD))
 		settle_failed(x, number, r, s);
 	else
 		settle_deferred(x, number, r, s);

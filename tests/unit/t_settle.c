@@ -900,6 +900,31 @@ test_deliverer_dies(void **state)
 	world_compare(&w);
 }
 
+/* Held while its last attempt ran: it is held, and expires when it was released. */
+static void
+test_held_at_its_end(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 60s; warn sender never }\n");
+	id = world_store(&w, "ann@local.test", "a@far.test");
+	task_hold(&w.queue->schedule, schedule_find(&w.queue->schedule, id)->tasks);
+	world_run(&w, 70 * SECOND);
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	assert_int_equal(world_own(&w), 0);
+	world_compare(&w);
+	task_release(&w.queue->schedule, schedule_find(&w.queue->schedule, id)->tasks);
+	queue_look(w.queue);
+	world_run(&w, 100);
+	world_answer(&w, 1, "451 4.3.0 not now");
+	world_run(&w, 100);
+	assert_int_not_equal(world_own(&w), 0);
+}
+
 /* What each of them dies with is not tried again and again at once, nor for ever. */
 static void
 test_deliverers_die_of_it(void **state)
@@ -1873,7 +1898,8 @@ main(void)
 		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
 		T(test_warned_in_several_reports), T(test_warned_about_while_being_tried),
 		T(test_warned_about_untried), T(test_late_behind_a_dead_host),
-		T(test_deliverer_dies), T(test_deliverers_die_of_it), T(test_strange_results), T(test_partial_result), T(test_adoption),
+		T(test_deliverer_dies), T(test_deliverers_die_of_it), T(test_held_at_its_end),
+		T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
