@@ -362,7 +362,8 @@ plan_all(struct queue *q)
 {
 	spool_each(q->spool, plan_found, q);
 	expand_keep_open_posts(q);
-	schedule_set_back(&q->schedule, clock_now(q->loop->clock), retry_longest(q));   /* meanwhile, perhaps */
+	/* The clock may have been, since they were written. */
+	schedule_set_back(&q->schedule, clock_now(q->loop->clock), retry_longest(q));
 }
 
 bool
