@@ -638,6 +638,17 @@ catalogue_each(struct catalogue *c, uint64_t after, bool (*each)(void *, const s
 	return ok;
 }
 
+bool
+catalogue_recall(struct catalogue *c, uint64_t id, struct buf *bytes, struct arena *arena,
+    struct envelope *e)
+{
+	struct key key = key_of(&(struct change){ CHANGED_MESSAGE, id, 0 });
+
+	buf_clear(bytes);
+	return kv_get(c->living, slice_of(key.bytes, key.n), bytes, NULL) == KV_FOUND &&
+	    envelope_unpack(e, slice_skip(buf_slice(bytes), PLACE_BYTES + 1), arena, NULL) && e->id == id;
+}
+
 static int
 by_place(const void *a, const void *b)
 {
