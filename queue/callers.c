@@ -206,6 +206,8 @@ may_change(struct answering *a, const struct message *m)
 
 	if (a->request.verb != QUEUE_BOUNCE)
 		return true;
+	if (!deliveries_told(a->queue))
+		return error_set(&a->why, "it is not known yet what is being tried; ask again in a moment");
 	for (const struct task *t = m != NULL ? m->tasks : NULL; t != NULL; t = t->next_of_message)
 		if (t->stage == TASK_ACTIVE) {
 			id_text(m->id, id);

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: ISC */
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/bug.h"
@@ -560,7 +561,7 @@ catalogue_write_all(struct catalogue *c, struct living *living, const struct rec
 struct gathering {
 	struct arena *arena;            /* holds one message */
 	struct found  found;
-	bool          begun, given, stopped, bad;
+	bool          begun, stopped, bad;
 	size_t        room;
 	bool        (*each)(void *arg, const struct found *);
 	void         *arg;
@@ -570,10 +571,8 @@ struct gathering {
 static void
 give(struct gathering *g)
 {
-	if (g->begun && !g->bad && !g->stopped) {
+	if (g->begun && !g->bad && !g->stopped)
 		g->stopped = !g->each(g->arg, &g->found);
-		g->given = true;
-	}
 	g->begun = false;
 	g->found.count = 0;
 	arena_reset(g->arena);
@@ -639,6 +638,17 @@ catalogue_each(struct catalogue *c, uint64_t after, bool (*each)(void *, const s
 	return ok;
 }
 
+bool
+catalogue_recall(struct catalogue *c, uint64_t id, struct buf *bytes, struct arena *arena,
+    struct envelope *e)
+{
+	struct key key = key_of(&(struct change){ CHANGED_MESSAGE, id, 0 });
+
+	buf_clear(bytes);
+	return kv_get(c->living, slice_of(key.bytes, key.n), bytes, NULL) == KV_FOUND &&
+	    envelope_unpack(e, slice_skip(buf_slice(bytes), PLACE_BYTES + 1), arena, NULL) && e->id == id;
+}
+
 static int
 by_place(const void *a, const void *b)
 {
@@ -649,30 +659,40 @@ by_place(const void *a, const void *b)
 	    (p->offset > q->offset) - (p->offset < q->offset);
 }
 
-/* What cannot be read is passed over: the reader has raised the alarm. */
-static void
-gather_from_segments(struct gathering *g, const struct whereabouts *w,
-    const struct record_reader *reader)
+/* What is damaged is passed over, and the reader has raised the alarm; false: the disk refuses. */
+static bool
+gather_states(struct gathering *g, const struct whereabouts *w, const struct record_reader *reader)
+{
+	for (uint32_t i = 0; w->states != NULL && i < w->states->n; i++) {
+		struct error trouble = { 0 };
+		struct spool_record r;
+
+		if (w->states->at[i].segment == 0)
+			continue;
+		if (reader->read(reader->arg, w->states->at[i], &r, &trouble)) {
+			gather_state(g, r.payload);
+			g->bad = false;
+		} else if (trouble.number != 0 && trouble.number != ENOENT) {
+			if (g->why != NULL)
+				*g->why = trouble;
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+gather_summary(struct gathering *g, struct slice payload)
 {
 	struct message_payload m;
 	struct envelope e;
-	struct spool_record r;
 
-	g->bad = false;
-	if (!reader->read(reader->arg, w->message, &r, NULL) || !message_read(r.payload, &m))
-		return;
+	if (!message_read(payload, &m))
+		return false;
 	gather_message(g, m.envelope);
-	if (!g->begun)
-		return;
 	e = g->found.summary;
 	g->found.summary = envelope_summary(&e);
-	for (uint32_t i = 0; w->states != NULL && i < w->states->n; i++)
-		if (w->states->at[i].segment != 0 &&
-		    reader->read(reader->arg, w->states->at[i], &r, NULL)) {
-			gather_state(g, r.payload);
-			g->bad = false;
-		}
-	give(g);
+	return g->begun;
 }
 
 bool
@@ -683,11 +703,14 @@ living_look(const struct whereabouts *w, const struct record_reader *reader,
 	struct spool_record r;
 	bool ok = reader->read(reader->arg, w->message, &r, why);
 
+	if (ok && !gather_summary(&g, r.payload))
+		ok = error_set(why, "the message's record is damaged");
+	ok = ok && gather_states(&g, w, reader);
 	if (ok)
-		gather_from_segments(&g, w, reader);
+		give(&g);
 	free(g.found.states);
 	arena_free(g.arena);
-	return ok && (g.given || error_set(why, "the message's record is damaged"));
+	return ok;
 }
 
 uint64_t *

@@ -103,6 +103,13 @@ uint64_t *living_ids(const struct living *, uint64_t after, size_t *count_r);
 bool living_look(const struct whereabouts *, const struct record_reader *,
     bool (*each)(void *arg, const struct found *), void *arg, struct error *why);
 
+/*
+ * What it remembers of a message whose record has rotted: the summary, in `bytes` and the
+ * arena.  False: nothing.
+ */
+bool catalogue_recall(struct catalogue *, uint64_t id, struct buf *bytes, struct arena *,
+    struct envelope *);
+
 /* Are the rows exactly those that belong to `living`?  Nothing may be due. */
 bool catalogue_check(struct catalogue *, const struct living *, const struct record_reader *,
     struct error *why);

@@ -337,13 +337,28 @@ change_recipient(void *arg, uint32_t number, const struct recipient *r,
 	return true;
 }
 
+/* Also those whom the spool does not show any more: what said who they are has rotted. */
+static void
+change_known(struct changing *c)
+{
+	for (uint32_t i = 0; i < c->known->count; i++) {
+		const struct recipient_state *s = state_find(c->found->states, c->found->count, i);
+
+		if (s == NULL || s->stage == RECIPIENT_WAITING || s->stage == RECIPIENT_HELD)
+			change_recipient(c, i, NULL, s);
+	}
+}
+
 void
 queue_change_each(enum queue_verb verb, const struct found *f, const struct known *known,
     void (*each)(void *, const struct recipient_state *), void *arg)
 {
 	struct changing c = { f, known, verb, each, arg };
 
-	found_each_open(f, change_recipient, &c);
+	if (known == NULL)
+		found_each_open(f, change_recipient, &c);
+	else
+		change_known(&c);
 }
 
 static void

@@ -5,6 +5,7 @@
  *     a task's turn -> read the message -> who goes together -> sign and seal
  *     -> an order over a link -> a result -> settle.c
  */
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -100,6 +101,16 @@ deliverers(const struct queue *q)
 	return n;
 }
 
+bool
+deliveries_told(const struct queue *q)
+{
+	bool told = q->deliveries != NULL;
+
+	for (const struct delivery_link *d = q->deliveries; d != NULL; d = d->next)
+		told = told && d->settled;
+	return told;
+}
+
 /* One destination always to the same deliverer: he has its connections.  NULL: nobody takes orders. */
 static struct delivery_link *
 link_for(const struct queue *q, struct slice destination)
@@ -121,6 +132,17 @@ retry_delay(const struct queue *q, uint32_t attempts)
 	const struct delivery_conf *c = &q->options.conf->delivery;
 
 	return attempts < c->retry_count ? c->retry[attempts] : c->retry_every;
+}
+
+int64_t
+retry_longest(const struct queue *q)
+{
+	const struct delivery_conf *c = &q->options.conf->delivery;
+	int64_t longest = c->retry_every;
+
+	for (size_t i = 0; i < c->retry_count; i++)
+		longest = c->retry[i] > longest ? c->retry[i] : longest;
+	return longest;
 }
 
 /* --- a task's turn ---------------------------------------------------------------------------- */
@@ -192,6 +214,16 @@ static bool
 find_recipients(struct work *w, uint32_t n, struct error *why)
 {
 	w->recipients = opened_recipients(w->queue, w->opened, task_recipients(w->task), n, w->arena, why);
+	return w->recipients != NULL;
+}
+
+/* All of them, to be told of. */
+static bool
+name_recipients(struct work *w)
+{
+	const struct task *t = w->task;
+
+	w->recipients = opened_names(w->queue, w->opened, task_recipients(t), t->count, w->arena, NULL);
 	return w->recipients != NULL;
 }
 
@@ -413,6 +445,50 @@ not_readable(struct queue *q, struct task *t, const struct error *why)
 	schedule_forget(&q->schedule, m);
 }
 
+/* Those whom nobody knows any more stay in the task. */
+static void
+part_with_known(struct work *w)
+{
+	struct task *t = w->task;
+	uint32_t *known = must_alloc(t->count * sizeof *known), *lost = must_alloc(t->count * sizeof *lost);
+	uint32_t count = 0, kept = 0;
+
+	for (uint32_t i = 0; i < t->count; i++) {
+		uint32_t number = task_recipients(t)[i];
+
+		if (opened_knows(w->opened, number))
+			known[count++] = number;
+		else
+			lost[kept++] = number;
+	}
+	if (kept > 0)
+		part_with(w, lost, kept, known, count);
+	free(known);
+	free(lost);
+}
+
+/*
+ * What said who they are cannot be read: they wait as what cannot be read at all does.  Should
+ * it have rotted, others of the task go on; and in the end the sender hears of whom they were
+ * made of, and nobody else of the message is concerned.
+ */
+static void
+not_known(struct work *w, const struct error *why)
+{
+	struct queue *q = w->queue;
+	struct task *t = w->task;
+	bool rotten = why->number == 0 || why->number == ENOENT;
+
+	if (rotten)
+		part_with_known(w);
+	if (rotten && has_expired(q, t->message) && name_recipients(w)) {
+		settle_here(w, STATUS(0, 4, 3, 0, "whom it stands for cannot be read here any more"));
+		return;
+	}
+	free_work(w);
+	not_readable(q, t, why);
+}
+
 static void
 begin(struct queue *q, struct task *t)
 {
@@ -426,9 +502,13 @@ begin(struct queue *q, struct task *t)
 	}
 	w = new_work(q, t);
 	read = open_message(w, &why);
-	if (w->stored.envelope.count == 0 || !gather(w, &why)) {
+	if (w->stored.envelope.count == 0) {
 		free_work(w);
 		not_readable(q, t, &why);
+		return;
+	}
+	if (!gather(w, &why)) {
+		not_known(w, &why);
 		return;
 	}
 	if (!read) {
@@ -469,12 +549,16 @@ begin_late(struct queue *q, struct task *t)
 	struct error why = { 0 };
 
 	open_message(w, &why);
-	if (w->stored.envelope.count == 0 || !find_recipients(w, t->count, &why)) {
+	w->late = true;
+	if (w->stored.envelope.count == 0) {
 		free_work(w);
 		not_readable(q, t, &why);
 		return;
 	}
-	w->late = true;
+	if (!find_recipients(w, t->count, &why)) {
+		not_known(w, &why);
+		return;
+	}
 	settle_here(w, why_late(t->destination));
 }
 
@@ -514,7 +598,7 @@ dispatch_turn(struct queue *q, int64_t now)
 	int late = LATE_AT_ONCE;
 	struct task *t;
 
-	if (!q->loaded || q->draining || deliverers(q) == 0)
+	if (!q->loaded || q->draining || deliverers(q) == 0 || !listeners_told(q))
 		return false;
 	while (room_at(q, now) == INT64_MIN) {
 		if ((t = schedule_next(&q->schedule, now)) != NULL)
@@ -572,6 +656,35 @@ text_is_unreadable(struct work *w)
 		q->sealed_post.id = 0;
 }
 
+/* What its result is settled with: the text is the deliverer's, whatever became of ours. */
+static bool
+read_adopted(struct work *w)
+{
+	open_message(w, NULL);
+	if (w->stored.envelope.count > 0 && name_recipients(w)) {
+		place_find(w->queue, &w->stored.envelope, w->recipients[0], w->arena, &w->place);
+		return true;
+	}
+	opened_drop(w->opened);
+	w->opened = NULL;
+	return false;
+}
+
+/* One that was adopted, and the disk refused then: if it still does it is tried again. */
+static bool
+is_read(struct work *w)
+{
+	struct queue *q = w->queue;
+
+	if (w->recipients != NULL || read_adopted(w))
+		return true;
+	task_wait(&q->schedule, w->task, 0);
+	free_work(w);
+	queue_work_over(q);
+	queue_look(q);
+	return false;
+}
+
 static void
 take_result(struct delivery_link *d, struct slice payload)
 {
@@ -580,7 +693,8 @@ take_result(struct delivery_link *d, struct slice payload)
 	struct order_result r;
 	struct work *w;
 
-	if (order_result_unpack(&r, payload, arena) && (w = find_work(d, r.number, r.id)) != NULL) {
+	if (order_result_unpack(&r, payload, arena) && (w = find_work(d, r.number, r.id)) != NULL &&
+	    is_read(w)) {
 		if (w->place.kind == PLACE_MAILDIR)
 			r.host = w->place.place;
 		if (r.unreadable)
@@ -657,18 +771,6 @@ task_in_hand(struct queue *q, struct message *m, const struct order_result *r)
 	return t;
 }
 
-static bool
-read_adopted(struct work *w)
-{
-	struct queue *q = w->queue;
-	const struct task *t = w->task;
-
-	if (!open_message(w, NULL) || !find_recipients(w, t->count, NULL))
-		return false;
-	place_find(q, &w->stored.envelope, w->recipients[0], w->arena, &w->place);
-	return true;
-}
-
 /*
  * A deliverer works on something that an earlier queue asked for, or has done so:
  * its recipients are taken out of their task into one that is active, so that
@@ -690,10 +792,7 @@ adopt(struct delivery_link *d, const struct order_result *r)
 	w->link = d;
 	if (r->number > q->order_number)
 		q->order_number = r->number;
-	if (!read_adopted(w)) {
-		task_wait(&q->schedule, t, 0);
-		free_work(w);
-	}
+	read_adopted(w);                        /* or when its result comes */
 }
 
 static void
@@ -791,7 +890,26 @@ free_delivery_link(struct delivery_link *d)
 	free(d);
 }
 
-/* He died, or was replaced: what he worked on is tried again, perhaps a second time. */
+/*
+ * It is tried again, perhaps a second time.  But what two of them in a row died with may be why
+ * they did: from then on it waits like what a host deferred, and has an end.
+ */
+static void
+lose(struct work *w)
+{
+	struct task *t = w->task;
+	bool again = t->lost && w->recipients != NULL;
+
+	t->lost = !t->lost;
+	if (again) {
+		settle_here(w, STATUS(0, 4, 3, 0, "its delivery ended here before it was known how it went"));
+		return;
+	}
+	task_wait(&w->queue->schedule, t, 0);
+	free_work(w);
+}
+
+/* He died, or was replaced. */
 static void
 on_gone(void *arg)
 {
@@ -800,10 +918,8 @@ on_gone(void *arg)
 
 	for (struct work *w = q->works, *next; w != NULL; w = next) {
 		next = w->next;
-		if (w->link != d)
-			continue;
-		task_wait(&q->schedule, w->task, 0);
-		free_work(w);
+		if (w->link == d)
+			lose(w);
 	}
 	free_delivery_link(d);
 	queue_work_over(q);
@@ -850,7 +966,7 @@ works_forget(struct queue *q, uint64_t id)
 {
 	for (struct work *w = q->works, *next; w != NULL; w = next) {
 		next = w->next;
-		if (w->stored.envelope.id == id)
+		if (w->task->message->id == id)
 			free_work(w);
 	}
 	queue_work_over(q);

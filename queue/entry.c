@@ -14,7 +14,8 @@
 #include "base/file.h"
 #include "queue/inside.h"
 
-enum { STORE_MEMORY = 32 << 20, REPLY_MOST = 4096, SPACES_MOST = 1024 };
+enum { STORE_MEMORY = 32 << 20, REPLY_MOST = 4096, SPACES_MOST = 1024,
+	TOLD_MS = 2000 };                       /* an older listener does not say it */
 
 /* A file for a large message that a listener is writing to. */
 struct space {
@@ -29,6 +30,8 @@ struct smtpd_link {
 	struct space      *spaces;
 	size_t             space_count;
 	size_t             under_way;
+	struct timer       patience;
+	bool               told;        /* he has asked again what he must */
 };
 
 /* A store under way. */
@@ -281,6 +284,28 @@ give_back_space(struct smtpd_link *d, struct slice payload)
 /* --- the link ---------------------------------------------------------------------------------- */
 
 static void
+has_told(void *arg)
+{
+	struct smtpd_link *d = arg;
+
+	timer_clear(d->queue->loop, &d->patience);
+	d->told = true;
+	queue_look(d->queue);
+}
+
+/* Whoever comes later is new, and has nothing to ask again. */
+bool
+listeners_told(struct queue *q)
+{
+	bool told = true;
+
+	for (const struct smtpd_link *d = q->smtpds; d != NULL; d = d->next)
+		told = told && (d->told || d->link == NULL);
+	q->heard = q->heard || told;
+	return q->heard;
+}
+
+static void
 on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 {
 	struct smtpd_link *d = arg;
@@ -297,6 +322,8 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 		history_keep(d->queue, payload);
 	else if (kind == FRAME_VOUCHED)
 		vouching_take(d->queue, payload);
+	else if (kind == FRAME_REPEATED)
+		has_told(d);
 }
 
 static void
@@ -306,6 +333,7 @@ on_gone(void *arg)
 
 	link_end(d->link);
 	d->link = NULL;
+	has_told(d);
 	drop_all_spaces(d);
 	free_smtpd_link(d);
 }
@@ -322,6 +350,7 @@ smtpd_link_new(struct queue *q, int fd)
 		d->next->back = &d->next;
 	q->smtpds = d;
 	d->link = link_new(q->loop, fd, &SMTPD, d);
+	timer_set(q->loop, &d->patience, TOLD_MS, has_told, d);
 }
 
 void

@@ -127,7 +127,8 @@ struct recipient_state {
 	int64_t              until;     /* WAITING: no attempt before; 0: at once */
 	int64_t              tried;     /* the newest attempt, or 0 */
 	uint32_t             attempts;
-	unsigned             told;      /* reports that were made: bits of enum notify */
+	unsigned             told;      /* reports that were made: bits of enum notify; of DONE, NEVER: */
+	                                /* one of success is owed, and `host` is who took it over */
 	struct slice         host;      /* who said `last`; empty: we did */
 	struct status        last;      /* class 0: nothing happened yet */
 	uint32_t             first;

@@ -113,8 +113,6 @@ try_later(struct expansion_work *w)
 
 	if (m != NULL)
 		give_numbers_back(w, m);
-	if (m != NULL && w->posted && !posted_before(w))
-		expand_note_post(q, w->id, w->recipient);
 	if (m != NULL)
 		schedule_add(&q->schedule, m, S("expand"), &terms, &w->recipient, 1,
 		    clock_now(q->loop->clock) + retry_delay(q, w->attempts), w->attempts + 1);
@@ -161,10 +159,15 @@ expanded(void *arg, struct status status)
 		fail_for_good(w, STATUS(0, 5, 5, 3, "the addresses it stands for are too much text"));
 		return;
 	}
-	if (!status_good(status)) {
+	if (!status_good(status) && w->posted && m != NULL) {
+		/* Its post is out: what nobody waits for is on the disk before that one's end is. */
+		spool_state(q->spool, w->id, &w->state, NULL, NULL);
+	} else if (!status_good(status)) {
 		try_later(w);
 		return;
 	}
+	if (m != NULL && w->state.count > 0)
+		message_note_made(m, w->recipient, w->state.first, w->state.count);
 	for (size_t i = 0; m != NULL && i < w->state.count; i++)
 		plan_recipient(q, m, &w->stored.envelope, w->state.first + (uint32_t)i,
 		    &w->state.made[i], NULL);
@@ -401,43 +404,73 @@ expand_one(struct queue *q, struct message *m, uint32_t number, uint32_t attempt
 	expand_now(w, m, w->from);
 }
 
-struct direct {
+struct seeing {
 	struct queue *queue;
 	struct map   *seen;
 };
 
-/* Whoever is written to directly. */
+/* Whoever is written to directly, or was made of another alias at an earlier turn. */
 static bool
-see_direct(void *arg, const struct found *f)
+see_others(void *arg, const struct found *f)
 {
-	struct direct *d = arg;
+	struct seeing *d = arg;
 	struct arena *arena = arena_new(PLACE_MEMORY);
 
 	for (size_t i = 0; i < f->summary.count; i++) {
 		struct place_to_go place;
 
 		place_find(d->queue, &f->summary, &f->summary.recipients[i], arena, &place);
-		if (place.kind != PLACE_EXPAND && place.kind != PLACE_NOWHERE)
+		if (place.kind == PLACE_EXPAND ? place.route.kind == ROUTE_LIST : place.kind != PLACE_NOWHERE)
 			seen_add(d->seen, f->summary.recipients[i].address);
 		arena_reset(arena);
 	}
+	for (size_t i = 0; i < f->count; i++)
+		for (size_t j = 0; f->states[i].stage == RECIPIENT_EXPANDED && j < f->states[i].count; j++)
+			seen_add(d->seen, f->states[i].made[j].address);
 	arena_free(arena);
 	return true;
+}
+
+/* Not now: others of the message become what they stand for, and these are to know whom. */
+static void
+wait_for_others(struct queue *q, struct task *t)
+{
+	task_wait(&q->schedule, t, clock_now(q->loop->clock) + SECOND);
+}
+
+static void
+wait_for_disk(struct queue *q, struct task *t, const struct error *why)
+{
+	queue_unreadable(q, t->message, why);
+	task_wait(&q->schedule, t, clock_now(q->loop->clock) + retry_delay(q, t->attempts));
+	t->attempts++;
+}
+
+static void
+expand_all(struct queue *q, struct task *t, struct map *seen)
+{
+	struct message *m = t->message;
+	uint32_t count = t->count, attempts = t->attempts, *numbers = must_alloc(count * sizeof *numbers);
+
+	memcpy(numbers, task_recipients(t), count * sizeof *numbers);
+	task_remove(&q->schedule, t);
+	for (uint32_t i = 0; i < count; i++)
+		expand_one(q, m, numbers[i], attempts, seen);
+	free(numbers);
 }
 
 void
 plan_expand(struct queue *q, struct task *t)
 {
-	struct message *m = t->message;
-	uint32_t count = t->count, attempts = t->attempts, *numbers = must_alloc(count * sizeof *numbers);
 	struct map seen = { 0 };
-	struct direct direct = { q, &seen };
+	struct seeing seeing = { q, &seen };
+	struct error why = { 0 };
 
-	memcpy(numbers, task_recipients(t), count * sizeof *numbers);
-	task_remove(&q->schedule, t);
-	spool_look(q->spool, m->id, see_direct, &direct, NULL);
-	for (uint32_t i = 0; i < count; i++)
-		expand_one(q, m, numbers[i], attempts, &seen);
+	if (t->message->expanding > 0)
+		wait_for_others(q, t);
+	else if (!spool_look(q->spool, t->message->id, see_others, &seeing, &why))
+		wait_for_disk(q, t, &why);
+	else
+		expand_all(q, t, &seen);
 	seen_free(&seen);
-	free(numbers);
 }

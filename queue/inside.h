@@ -93,7 +93,9 @@ struct queue {
 	bool                   no_files;        /* none can be made for large mail, and somebody was told */
 	bool                   disk_refuses;    /* one way or another, and somebody was told then: */
 	int64_t                disk_told;       /* ticks */
+	int64_t                ahead;           /* of the ticks was the clock */
 	bool                   draining, loaded;
+	bool                   heard;           /* listeners have asked again what they must */
 	struct later           drained;
 	void                 (*idle)(void *arg);
 	void                  *idle_arg;
@@ -125,6 +127,11 @@ void queue_later_status(struct queue *, struct status, void (*done)(void *arg, s
 
 void smtpd_link_new(struct queue *, int fd);
 void smtpd_links_end(struct queue *);
+/*
+ * Whatever the queue before did not answer has been asked again by now: a message that had
+ * ended before that would not be known any more, and be taken a second time.
+ */
+bool listeners_told(struct queue *);
 
 /*
  * A message of our own, a list's post or a report, of any size: its header, then
@@ -221,6 +228,14 @@ void           opened_drop(struct opened *);                                    
  */
 const struct recipient **opened_recipients(struct queue *, struct opened *, const uint32_t *numbers,
     size_t n, struct arena *, struct error *why);
+/*
+ * The same, for whoever tells of them: in place of one who is not there any more, because
+ * what said who he is has rotted, stands the one of whom he was made.
+ */
+const struct recipient **opened_names(struct queue *, struct opened *, const uint32_t *numbers, size_t n,
+    struct arena *, struct error *why);
+/* Was he found, when he or others were asked for? */
+bool           opened_knows(struct opened *, uint32_t number);
 void           opened_tidy(struct queue *);     /* once a second: what nobody needs any more */
 void           opened_end(struct queue *);
 
@@ -247,6 +262,8 @@ void delivery_links_end(struct queue *);
 /* Read what deliverers have sent already. */
 void delivery_links_take(struct queue *);
 void works_end(struct queue *);
+/* All deliverers have said what they were doing when this queue began. */
+bool deliveries_told(const struct queue *);
 /* A message is dropped: whatever a deliverer says of it will not be heard. */
 void works_forget(struct queue *, uint64_t id);
 /* A word to the deliverer of that domain; false: nobody takes orders now. */
@@ -255,6 +272,7 @@ bool delivery_tell(struct queue *, struct slice domain, unsigned kind, struct sl
 void deliveries_tell_all(struct queue *, unsigned kind, struct slice payload);
 /* When a task that failed so often is tried next, in ms from now. */
 int64_t retry_delay(const struct queue *, uint32_t attempts);
+int64_t retry_longest(const struct queue *);    /* of all these */
 
 struct told;                            /* tell.c */
 
@@ -271,7 +289,7 @@ struct tried {
 };
 
 void settle(struct queue *, const struct tried *);
-/* He was failed by a command, or expanded, and his sender does not know it yet. */
+/* He was failed by a command, expanded or delivered, and his sender does not know it yet. */
 bool settle_owes(const struct recipient_state *);
 /* Tell the sender of those who owe it, then they are finished. */
 void settle_owed(struct queue *, struct message *, const struct recipient_state *, size_t n);

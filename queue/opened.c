@@ -7,6 +7,7 @@
  * wrong: an envelope is written once, and of the recipients that expansions made there
  * come only more.
  */
+#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -213,29 +214,70 @@ find_recipient(struct opened_inside *in, uint32_t number)
 	return number < made->count ? made->each[number] : NULL;
 }
 
-/* One reading finds all of them: those it does not find are not there. */
-const struct recipient **
-opened_recipients(struct queue *q, struct opened *o, const uint32_t *numbers, size_t n,
-    struct arena *arena, struct error *why)
+/* Whom he was made of, or who that one was made of. */
+static const struct recipient *
+find_maker(const struct queue *q, struct opened_inside *in, uint32_t number)
 {
-	struct opened_inside *in = inside(o);
-	const struct recipient **found = arena_get(arena, (n + 1) * sizeof *found);
+	const struct message *m = schedule_find(&q->schedule, in->id);
+	const struct recipient *r = NULL;
+
+	while (r == NULL && m != NULL && (number = message_maker(m, number)) != NO_RECIPIENT)
+		r = find_recipient(in, number);
+	return r;
+}
+
+static bool
+not_found(uint32_t number, const struct error *trouble, struct error *why)
+{
+	error_set(why, "recipient %u cannot be found: %.200s", number, trouble->text);
+	if (why != NULL)
+		why->number = trouble->number;
+	return false;
+}
+
+/* One reading finds all of them: those it does not find are not there. */
+static bool
+find_all(struct queue *q, struct opened_inside *in, const uint32_t *numbers, size_t n, bool makers,
+    const struct recipient **found, struct error *why)
+{
 	struct error trouble = { 0 };
 	bool again = false;
 
-	for (size_t i = 0; found != NULL && i < n; i++) {
+	for (size_t i = 0; i < n; i++) {
 		found[i] = find_recipient(in, numbers[i]);
 		if (found[i] == NULL && !again) {
 			again = true;
 			read_made(q, in, &trouble);
 			found[i] = find_recipient(in, numbers[i]);
 		}
-		if (found[i] == NULL) {
-			error_set(why, "recipient %u cannot be found: %.200s", numbers[i], trouble.text);
-			if (why != NULL)
-				why->number = trouble.number;
-			return NULL;
-		}
+		if (found[i] == NULL && makers && (trouble.number == 0 || trouble.number == ENOENT))
+			found[i] = find_maker(q, in, numbers[i]);
+		if (found[i] == NULL)
+			return not_found(numbers[i], &trouble, why);
 	}
-	return found;
+	return true;
+}
+
+const struct recipient **
+opened_recipients(struct queue *q, struct opened *o, const uint32_t *numbers, size_t n,
+    struct arena *arena, struct error *why)
+{
+	const struct recipient **found = arena_get(arena, (n + 1) * sizeof *found);
+
+	return found != NULL && find_all(q, inside(o), numbers, n, false, found, why) ? found : NULL;
+}
+
+const struct recipient **
+opened_names(struct queue *q, struct opened *o, const uint32_t *numbers, size_t n, struct arena *arena,
+    struct error *why)
+{
+	const struct recipient **found = arena_get(arena, (n + 1) * sizeof *found);
+
+	return found != NULL && find_all(q, inside(o), numbers, n, true, found, why) ? found : NULL;
+}
+
+bool
+opened_knows(struct opened *o, uint32_t number)
+{
+	return find_recipient(inside(o), number) != NULL;
 }

@@ -227,11 +227,13 @@ static struct slice
 holding_rule(const struct delivery_conf *d, const struct envelope *e, const struct recipient *r,
     struct arena *arena)
 {
+	const struct recipient *first = first_of(e, r);
 	struct address to, from;
 	struct slice whom;
 
-	if (d->hold_to.count + d->hold_from.count == 0)
-		return NONE;
+	if (d->hold_to.count + d->hold_from.count == 0 ||
+	    (first != r && holding_rule(d, e, first, arena).n > 0))
+		return NONE;                    /* or it held whom he was made of, who was released */
 	to = plan_address(r, arena);
 	if ((whom = route_whom(&d->hold_to, &to)).n > 0)
 		return arena_printf(arena, "hold to %.*s", FMT(whom));
@@ -287,21 +289,34 @@ plan_recipient(struct queue *q, struct message *m, const struct envelope *e, uin
 	arena_free(arena);
 }
 
+static void
+plan_pass(struct message *m, uint32_t number)
+{
+	if (number >= m->total)
+		m->total = number + 1;
+}
+
 /* Recipients that an expansion made have numbers behind those of the envelope. */
 static void
 plan_made(struct queue *q, struct message *m, const struct envelope *e,
     const struct recipient_state *states, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		for (size_t j = 0; states[i].stage == RECIPIENT_EXPANDED && j < states[i].count; j++) {
-			uint32_t number = states[i].first + (uint32_t)j;
+	for (size_t i = 0; i < n; i++) {
+		const struct recipient_state *by = &states[i];
+
+		/* Also of those whose maker's record was lost: nobody else gets their numbers. */
+		plan_pass(m, by->recipient);
+		if (by->stage == RECIPIENT_EXPANDED && by->count > 0)
+			message_note_made(m, by->recipient, by->first, by->count);
+		for (size_t j = 0; by->stage == RECIPIENT_EXPANDED && j < by->count; j++) {
+			uint32_t number = by->first + (uint32_t)j;
 			const struct recipient_state *s = state_find(states, n, number);
 
-			if (number >= m->total)
-				m->total = number + 1;
+			plan_pass(m, number);
 			if (!is_over(s))
-				plan_recipient(q, m, e, number, &states[i].made[j], s);
+				plan_recipient(q, m, e, number, &by->made[j], s);
 		}
+	}
 }
 
 void
@@ -347,6 +362,8 @@ plan_all(struct queue *q)
 {
 	spool_each(q->spool, plan_found, q);
 	expand_keep_open_posts(q);
+	/* The clock may have been, since they were written. */
+	schedule_set_back(&q->schedule, clock_now(q->loop->clock), retry_longest(q));
 }
 
 bool

@@ -147,11 +147,29 @@ spool_rang(evutil_socket_t fd, short what, void *arg)
 	spool_complete(q->spool);
 }
 
+/* Ticks go on, whatever somebody does to the clock; what waits for a time of the old one waits too long. */
+static void
+mind_clock(struct queue *q)
+{
+	int64_t now = clock_now(q->loop->clock), ahead = now - clock_ticks(q->loop->clock);
+	int64_t back = q->ahead - ahead;
+
+	if (back > MINUTE) {
+		queue_note(q, "clock", "it was set back");
+		schedule_set_back(&q->schedule, now, retry_longest(q));
+		queue_look(q);
+	}
+	if (back > MINUTE || back < -MINUTE)
+		q->ahead = ahead;
+}
+
 static void
 tidy(void *arg)
 {
 	struct queue *q = arg;
 	bool more = spool_tidy(q->spool);
+
+	mind_clock(q);
 
 	opened_tidy(q);
 	timer_set_chore(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
@@ -261,6 +279,7 @@ queue_start(struct loop *loop, const struct queue_options *o, struct error *why)
 	struct queue *q = must_alloc(sizeof *q);
 
 	q->loop = loop;
+	q->ahead = clock_now(loop->clock) - clock_ticks(loop->clock);
 	q->options = *o;
 	history_begin(q);
 	ids_begin(&q->ids, loop->clock, o->slot, o->ids);

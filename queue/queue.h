@@ -23,6 +23,7 @@ enum {                                  /* kinds of frames between smtpd and que
 	FRAME_SPACE_DROP,               /* file u64: not needed any more */
 	FRAME_PAST,                     /* lines of the log about messages (queue/past.h) */
 	FRAME_VOUCHED,                  /* u8 of enum vouched, the sealer (queue/vouching.h) */
+	FRAME_REPEATED,                 /* what another queue did not answer has been asked again */
 };
 
 enum {                                  /* kinds of frames between web and queue */

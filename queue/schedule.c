@@ -32,6 +32,7 @@ free_message(struct message *m)
 		idmap_free(m->fitting);
 	free(m->fitting);
 	numbers_free(&m->warned);
+	free(m->made);
 	free(m);
 }
 
@@ -253,6 +254,25 @@ schedule_forget(struct schedule *s, struct message *m)
 		task_remove(s, m->tasks);
 	idmap_remove(&s->messages, m->id);
 	free_message(m);
+}
+
+void
+message_note_made(struct message *m, uint32_t by, uint32_t first, size_t count)
+{
+	uint32_t n = m->made_count;
+
+	if ((n & (n - 1)) == 0)                 /* it doubles */
+		m->made = must_grow(m->made, (n > 0 ? 2 * (size_t)n : 1) * sizeof *m->made);
+	m->made[m->made_count++] = (struct made_range){ by, first, (uint32_t)count };
+}
+
+uint32_t
+message_maker(const struct message *m, uint32_t recipient)
+{
+	for (uint32_t i = 0; i < m->made_count; i++)
+		if (recipient >= m->made[i].first && recipient - m->made[i].first < m->made[i].count)
+			return m->made[i].by;
+	return UINT32_MAX;
 }
 
 static struct destination *
@@ -703,6 +723,44 @@ task_release(struct schedule *s, struct task *t)
 	leave_stage(s, t);
 	t->stage = TASK_WAITING;
 	heap_put(&s->waiting, &t->due, 0);
+}
+
+static void
+set_task_back(struct schedule *s, struct task *t, int64_t now, int64_t longest)
+{
+	int64_t late = late_at(s, t);
+
+	if (t->stage == TASK_WAITING && t->due.when > now + longest)
+		heap_put(&s->waiting, &t->due, now);
+	else if (t->stage == TASK_IN_LINE && late < INT64_MAX)
+		heap_put(&s->late, &t->due, late);
+}
+
+static void
+set_destination_back(struct schedule *s, struct destination *d, int64_t now, int64_t longest)
+{
+	if (d->allowance > now + longest)
+		d->allowance = now;
+	if (d->rests_until <= now + longest)
+		return;
+	d->rests_until = now;
+	heap_put(&s->resting, &d->rest, now);
+}
+
+void
+schedule_set_back(struct schedule *s, int64_t now, int64_t longest)
+{
+	struct message *m;
+	struct destination *d;
+
+	for (size_t at = 0; (m = idmap_next(&s->messages, &at)) != NULL; ) {
+		if (m->arrival > now)
+			m->arrival = now;
+		for (struct task *t = m->tasks; t != NULL; t = t->next_of_message)
+			set_task_back(s, t, now, longest);
+	}
+	for (size_t at = 0; (d = map_next(&s->destinations, &at)) != NULL; )
+		set_destination_back(s, d, now, longest);
 }
 
 void

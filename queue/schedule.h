@@ -49,12 +49,18 @@ struct task {
 	enum task_wish      wish;
 	bool                late;       /* it was once: the next time is the last */
 	bool                alone;      /* nobody joins it */
+	bool                lost;       /* its deliverer died, and nothing was heard of it since */
 	uint32_t            attempts;
 	uint32_t            count;              /* recipients */
 	union {
 		uint32_t    one;
 		uint32_t   *many;               /* when count > 1 */
 	} recipients;
+};
+
+/* Recipients `first` and so many more stand where this one stood. */
+struct made_range {
+	uint32_t by, first, count;
 };
 
 struct message {
@@ -66,6 +72,8 @@ struct message {
 	uint32_t     open;              /* recipients that are not finished */
 	uint32_t     total;             /* recipients there ever were: the next one's number */
 	uint32_t     expanding;         /* become others just now, and are in no task */
+	struct made_range *made;        /* those who became others */
+	uint32_t     made_count;
 	bool         report;            /* its sender is null */
 	bool         bulk;              /* people's mail goes before it; set before its tasks */
 	bool         alarmed;           /* it could not be read, and somebody was told */
@@ -129,6 +137,9 @@ void schedule_end(struct schedule *);
 struct message *schedule_message(struct schedule *, uint64_t id, int64_t arrival);
 struct message *schedule_find(const struct schedule *, uint64_t id);
 void            schedule_forget(struct schedule *, struct message *);   /* with its tasks */
+void            message_note_made(struct message *, uint32_t by, uint32_t first, size_t count);
+/* Whom this one was made of; UINT32_MAX: of nobody. */
+uint32_t        message_maker(const struct message *, uint32_t recipient);
 
 /* What is known of a destination when it is first named. */
 struct destination_terms {
@@ -182,6 +193,12 @@ void task_wait(struct schedule *, struct task *, int64_t until);
 void task_retry(struct schedule *, struct task *);
 void task_hold(struct schedule *, struct task *);       /* an active one when it is back */
 void task_release(struct schedule *, struct task *);
+
+/*
+ * The clock was set back: whoever would wait longer than that, as nobody is told to, has his
+ * time now, and nobody comes from the future.
+ */
+void schedule_set_back(struct schedule *, int64_t now, int64_t longest);
 
 /* How an attempt went: for the number of attempts at once, and for rest. */
 void destination_reached(struct schedule *, struct destination *);

@@ -300,6 +300,8 @@ settle_end(struct queue *q)
 bool
 settle_owes(const struct recipient_state *s)
 {
+	if (s->stage == RECIPIENT_DONE)
+		return (s->told & NOTIFY_NEVER) != 0;
 	if (s->stage == RECIPIENT_EXPANDED)
 		return s->last.class != 0 && (s->told & NOTIFY_SUCCESS) == 0;
 	return s->stage == RECIPIENT_FAILED && (s->told & NOTIFY_FAILURE) == 0;
@@ -309,11 +311,12 @@ settle_owes(const struct recipient_state *s)
 static void
 ending_add_owed(struct ending *e, struct recipient_state state)
 {
-	bool failed = state.stage == RECIPIENT_FAILED;
+	bool failed = state.stage == RECIPIENT_FAILED, done = state.stage == RECIPIENT_DONE;
 
+	state.told &= ~(unsigned)NOTIFY_NEVER;
 	state.told |= failed ? NOTIFY_FAILURE : NOTIFY_SUCCESS;
-	ending_add(e, failed ? REPORT_FAILED : state.count > 0 ? REPORT_EXPANDED : REPORT_DELIVERED, state,
-	    NONE);
+	ending_add(e, failed ? REPORT_FAILED : done && state.host.n > 0 ? REPORT_RELAYED
+	    : state.count > 0 ? REPORT_EXPANDED : REPORT_DELIVERED, state, done ? state.host : NONE);
 }
 
 void
@@ -354,6 +357,15 @@ host_to_tell(const struct settling *x)
 	return x->tried->kind == NULL ? x->tried->result->host : NONE;
 }
 
+/* He has it, whenever the report can be stored: should the queue end before, the next one owes it. */
+static void
+owe_success(const struct settling *x, struct recipient_state state)
+{
+	state.told |= NOTIFY_NEVER;
+	state.host = host_to_tell(x);
+	spool_state(x->queue->spool, x->message->id, &state, NULL, NULL);
+}
+
 /* RFC 3461 5.2.2: a host that knows DSN takes over what the sender asked for. */
 static void
 settle_delivered(struct settling *x, uint32_t number, const struct recipient *r, struct status s)
@@ -367,6 +379,7 @@ settle_delivered(struct settling *x, uint32_t number, const struct recipient *r,
 	}
 	if (x->succeeded == NULL)
 		x->succeeded = ending_new(x->queue, x->message->id);
+	owe_success(x, state);
 	ending_add(x->succeeded, x->tried->kind != NULL ? REPORT_DELIVERED : REPORT_RELAYED, state,
 	    host_to_tell(x));
 }
@@ -406,7 +419,7 @@ settle_recipient(struct settling *x, uint32_t number, const struct recipient *r)
 
 	if (status_good(s))
 		settle_delivered(x, number, r, s);
-	else if (status_permanent(s) || x->expired)
+	else if (status_permanent(s) || (x->expired && x->tried->task->wish != WISH_HOLD))
 		settle_failed(x, number, r, s);
 	else
 		settle_deferred(x, number, r, s);
@@ -517,6 +530,7 @@ settle_task(struct settling *x)
 		return;
 	}
 	t->attempts = x->attempts;
+	t->lost = false;
 	task_keep(t, x->waiting, x->left);
 	task_wait(s, t, x->next);
 	maybe_warn(x);

@@ -264,11 +264,20 @@ content_check(int fd, const struct envelope *e, struct error *why)
 	    error_set(why, "content/%s is damaged: it does not have the checksum it had", id);
 }
 
+/* The record has rotted: whose message it was the catalogue may know. */
+static void
+recall(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena, struct envelope *e)
+{
+	if (s->catalogue == NULL || !catalogue_recall(s->catalogue, id, bytes, arena, e))
+		e->count = 0;
+}
+
 bool
 spool_read(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena,
     struct stored *m, struct error *why)
 {
 	const struct whereabouts *w = living_find(&s->living, id);
+	struct error local = { 0 };
 	struct message_payload p;
 	struct spool_record r;
 
@@ -276,8 +285,13 @@ spool_read(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena,
 	buf_clear(bytes);
 	if (w == NULL || w->message.segment == 0)
 		return error_set(why, "there is no such message");
-	if (!read_or_say(s, w->message, &r, why))
+	if (!read_or_say(s, w->message, &r, &local)) {
+		if (local.number == 0 || local.number == ENOENT)
+			recall(s, id, bytes, arena, &m->envelope);
+		if (why != NULL)
+			*why = local;
 		return false;
+	}
 	if (!buf_add(bytes, r.payload))
 		return error_set(why, "the message is longer than %zu bytes", bytes->ceiling);
 	if (r.id != id || !message_read(buf_slice(bytes), &p))

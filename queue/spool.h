@@ -190,6 +190,7 @@ bool spool_living(const struct spool *, uint64_t id);
 /*
  * `bytes` is cleared first; its ceiling should be RECORD_MOST.  False also when
  * only the content cannot be opened: then the envelope is there (its count is not 0).
+ * Of a message whose record has rotted it is envelope_summary(), if the catalogue has that.
  */
 bool spool_read(struct spool *, uint64_t id, struct buf *bytes, struct arena *, struct stored *,
     struct error *why);

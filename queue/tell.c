@@ -117,7 +117,7 @@ recipients_of(struct telling *t, const struct told *about, size_t n, struct erro
 	for (size_t i = 0; numbers != NULL && i < n; i++)
 		numbers[i] = about[i].recipient;
 	return numbers == NULL ? NULL
-	    : opened_recipients(t->queue, t->opened, numbers, n, t->arena, why);
+	    : opened_names(t->queue, t->opened, numbers, n, t->arena, why);
 }
 
 /* All up to the first one who does not fit into the report any more. */
@@ -130,7 +130,8 @@ choose(struct telling *t, const struct told *about, size_t n)
 	for (size_t i = 0; i < n && to != NULL; i++) {
 		const struct recipient *r = t->recipients[i];
 
-		if (!wants_to_know(t, r, &about[i]))
+		/* Whoever stands for several (opened_names) is told of once. */
+		if (!wants_to_know(t, r, &about[i]) || (i > 0 && r == t->recipients[i - 1]))
 			continue;
 		to[count] = (struct report_recipient){ r->address, r->orcpt, about[i].action,
 		    about[i].status, about[i].host, about[i].tried };

@@ -203,6 +203,7 @@ storage_link(struct storage *all, int fd)
 	for (struct storing *s = all->waiting; s != NULL; s = s->next)
 		if (!s->file)
 			send_request(s);
+	link_send(all->link, FRAME_REPEATED, NONE, -1);
 }
 
 /* --- requests ------------------------------------------------------------------------ */

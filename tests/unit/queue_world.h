@@ -44,6 +44,7 @@ struct world {
 	size_t        count;
 	struct status stored;           /* of the newest answer to the listener */
 	unsigned      answers;
+	bool          mute;             /* a new listener does not say yet that he has asked again */
 	uint64_t      space;            /* of the newest file that was given … */
 	int           space_fd;         /* … and its descriptor */
 	uint64_t      id;               /* of the newest message */
@@ -120,6 +121,8 @@ world_listener(struct world *w)
 	link_end(w->listener);
 	w->listener = link_new(&w->loop, ends[0], &LISTENER, w);
 	queue_smtpd(w->queue, ends[1]);
+	if (!w->mute)
+		link_send(w->listener, FRAME_REPEATED, NONE, -1);
 }
 
 /* --- the deliverer ------------------------------------------------------------------- */
@@ -445,6 +448,23 @@ world_compare(struct world *w)
 	assert_int_equal(c.messages, queue_messages(w->queue));
 	if (!spool_verify(w->queue->spool, &why))
 		fail_msg("%s", why.text);
+}
+
+/* Changes a byte of the first record that has these. */
+static inline void
+world_spoil(const struct world *w, const char *words)
+{
+	static char front[64 << 10];
+	char path[200], *at;
+	ssize_t n;
+	int fd;
+
+	snprintf(path, sizeof path, "%s/queue/seg/00000001", w->dir);
+	assert_true((fd = open(path, O_RDWR)) != -1);
+	assert_true((n = pread(fd, front, sizeof front, 0)) > 0);
+	assert_non_null(at = memmem(front, (size_t)n, words, strlen(words)));
+	assert_int_equal(pwrite(fd, "#", 1, at - front), 1);
+	close(fd);
 }
 
 /* All that is there: for messages of our own, whose identifiers nobody told. */

@@ -11,7 +11,7 @@
 
 static struct world w;
 
-static const char CONF[] = "domain local.test { deliver to maildir /m/%u; users ann, ben }\n"
+static const char CONF[] = "domain local.test { deliver to maildir /m/%u; users ann, ben; alias out -> a@out.test, b@out.test }\n"
     "delivery { retry after 10s; expire after 5m; warn sender never }\n";
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -642,6 +642,55 @@ test_bounce_behind_what_is_on_its_way(void **state)
 	assert_int_equal(queue_messages(w.queue), 0);
 }
 
+/* A new queue does not know what is being tried before the deliverer has told. */
+static void
+test_bounce_before_the_deliverer_told(void **state)
+{
+	struct order_outcome outcome = { .index = 0 };
+	struct order_result r = { .outcomes = &outcome, .count = 1 };
+	uint64_t id = world_store(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	link_end(caller);
+	link_end(second);
+	second = NULL;
+	world_restart(&w);
+	assert_int_equal(unlink(address().sun_path), 0);
+	open_door();
+	caller = call(&CALLER);
+	assert_int_equal(ask_id("bounce", id), -1);
+	r.number = w.orders[0].order.number;
+	r.id = id;
+	send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+	deliverer_ready(&w);
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 20);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_int_equal(w.count, 1);
+	world_compare(&w);
+}
+
+/* Whom an alias made, and nobody can name any more, a command changes all the same. */
+static void
+test_bounce_of_what_rotted(void **state)
+{
+	uint64_t id = world_store(&w, "s@sender.test", "out@local.test c@far.test");
+	struct slice report;
+
+	(void)state;
+	world_run(&w, 20);
+	world_spoil(&w, "a@out.test");
+	for (size_t i = 0, n = w.count; i < n; i++)
+		world_answer(&w, i, "451 4.3.0 not now");
+	world_run(&w, 20);
+	assert_int_equal(ask_id("bounce", id), 1);
+	world_run(&w, 20);
+	report = world_text(&w, world_own(&w));
+	assert_non_null(memmem(report.p, report.n, "rfc822; out@local.test", 22));
+	assert_non_null(memmem(report.p, report.n, "rfc822; c@far.test", 18));
+	assert_null(schedule_find(&w.queue->schedule, id));
+}
+
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 
 int
@@ -654,7 +703,8 @@ main(void)
 		T(test_long_list), T(test_question_within_a_list), T(test_show), T(test_retry), T(test_hold_and_release),
 		T(test_drop), T(test_drop_and_list_at_once), T(test_hold_all),
 		T(test_refused_changes), T(test_changes_behind_what_is_on_its_way),
-		T(test_bounce_behind_what_is_on_its_way),
+		T(test_bounce_behind_what_is_on_its_way), T(test_bounce_before_the_deliverer_told),
+		T(test_bounce_of_what_rotted),
 	};
 
 	return cmocka_run_group_tests_name("commands", tests, NULL, NULL);

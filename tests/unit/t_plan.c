@@ -5,6 +5,20 @@
 
 static struct world w;
 
+static int writes_left = -1;            /* so many the disk takes; -1: all */
+
+/* In place of that of the C library: a disk that refuses after some writes, for a while. */
+ssize_t
+pwritev(int fd, const struct iovec *pieces, int n, off_t at)
+{
+	if (writes_left != 0) {
+		writes_left -= writes_left > 0;
+		return pwritev2(fd, pieces, n, at, 0);
+	}
+	errno = EIO;
+	return -1;
+}
+
 static const char CONF[] =
     "domain local.test { deliver to maildir /m/%u; users ann, ben;\n"
     "  alias postmaster -> ann; alias team -> ann, ben, x@far.test; alias fwd -> x@far.test;\n"
@@ -390,6 +404,79 @@ test_list_is_posted_to_once(void **state)
 	world_compare(&w);
 }
 
+/*
+ * The post is on the disk, which then refuses the end of the list's own recipient and takes
+ * the ends of all members: no queue behind that posts it again.
+ */
+static void
+test_list_is_posted_to_once_by_a_refusing_disk(void **state)
+{
+	(void)state;
+	writes_left = 2;                        /* the message, and its post */
+	world_store(&w, "s@sender.test", "staff@local.test");
+	world_run(&w, 100);
+	assert_int_equal(writes_left, 0);
+	assert_int_equal(w.count, 3);
+	writes_left = -1;
+	answer_all("250 ok");
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_int_equal(w.count, 3);
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/*
+ * Who gets it by one alias gets it once, also when the other one has its turn later; and
+ * whom a released address stands for is not held by the rule that held that.
+ */
+static void
+test_aliases_one_after_another(void **state)
+{
+	static const char rules[] =
+	    "domain local.test { deliver to maildir /m/%u; users ann, ben, cas;\n"
+	    "  alias team -> ann, ben, x@far.test; alias deep -> team, x@far.test, cas@local.test }\n"
+	    "delivery { hold to deep@local.test; hold from s@sender.test }\n";
+	struct recipient_state release = { .stage = RECIPIENT_WAITING };
+	uint64_t id;
+
+	(void)state;
+	teardown(NULL);
+	w.files = (struct files){ 0 };
+	world_begin(&w, rules);
+	id = world_store(&w, "s@sender.test", "team@local.test deep@local.test");
+	spool_state(w.queue->spool, id, &release, NULL, NULL);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_slice(orders_text(0), "maildir /m/ann: ann@local.test; maildir /m/ben: ben@local.test; "
+	    "smtp far.test: x@far.test");
+	answer_all("250 ok");
+	release.recipient = 1;
+	spool_state(w.queue->spool, id, &release, NULL, NULL);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_slice(orders_text(3), "maildir /m/cas: cas@local.test");
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
+/* To a list, and to an alias of it: one post. */
+static void
+test_list_and_its_alias(void **state)
+{
+	(void)state;
+	world_store(&w, "s@sender.test", "toall@local.test staff@local.test");
+	world_run(&w, 100);
+	assert_int_equal(w.count, 3);
+	answer_all("250 ok");
+	assert_int_equal(queue_messages(w.queue), 0);
+	world_compare(&w);
+}
+
 /* A post with one more field, which has everything to do with what becomes of it. */
 static void
 post_with(const char *field, const char *to)
@@ -536,6 +623,8 @@ main(void)
 		T(test_wishes_behind_aliases), T(test_success_behind_aliases),
 		T(test_expanded_across_restarts), T(test_failure_behind_alias), T(test_list),
 		T(test_list_is_posted_to_once), T(test_list_loop),
+		T(test_list_is_posted_to_once_by_a_refusing_disk), T(test_aliases_one_after_another),
+		T(test_list_and_its_alias),
 		T(test_umbrella), T(test_list_takes_no_answers),
 		T(test_more_than_a_message_can_have), T(test_list_behind_alias), T(test_list_of_nobody),
 		T(test_list_of_its_author), T(test_many_recipients),

@@ -119,6 +119,36 @@ test_a_name_that_is_taken(void **state)
 	assert_int_equal(queue_messages(w.queue), 1);
 }
 
+/*
+ * A queue died between the flush and its answer.  The next one ends nothing before listeners
+ * have asked again: it would not know the message any more, and take it a second time.
+ */
+static void
+test_nothing_ends_before_it_was_asked_again(void **state)
+{
+	struct envelope e = world_envelope(&w, "s@sender.test", "a@far.test");
+
+	(void)state;
+	world_store_envelope(&w, &e);
+	w.mute = true;
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, SECOND);
+	assert_int_equal(w.count, 1);
+	w.stored.reply = 0;
+	send_store(&w, &e, 0, slice(CONTENT));
+	link_send(w.listener, FRAME_REPEATED, NONE, -1);
+	world_run(&w, 100);
+	assert_int_equal(w.stored.reply, 250);
+	assert_int_equal(w.count, 2);
+	world_restart(&w);
+	deliverer_ready(&w);
+	world_run(&w, SECOND);
+	assert_int_equal(w.count, 2);
+	world_run(&w, 2 * SECOND);              /* one who never says it */
+	assert_int_equal(w.count, 3);
+}
+
 static void
 test_bad_requests(void **state)
 {
@@ -870,6 +900,58 @@ test_deliverer_dies(void **state)
 	world_compare(&w);
 }
 
+/* Held while its last attempt ran: it is held, and expires when it was released. */
+static void
+test_held_at_its_end(void **state)
+{
+	uint64_t id;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 60s; warn sender never }\n");
+	id = world_store(&w, "ann@local.test", "a@far.test");
+	task_hold(&w.queue->schedule, schedule_find(&w.queue->schedule, id)->tasks);
+	world_run(&w, 70 * SECOND);
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	assert_int_equal(world_own(&w), 0);
+	world_compare(&w);
+	task_release(&w.queue->schedule, schedule_find(&w.queue->schedule, id)->tasks);
+	queue_look(w.queue);
+	world_run(&w, 100);
+	world_answer(&w, 1, "451 4.3.0 not now");
+	world_run(&w, 100);
+	assert_int_not_equal(world_own(&w), 0);
+}
+
+/* What each of them dies with is not tried again and again at once, nor for ever. */
+static void
+test_deliverers_die_of_it(void **state)
+{
+	size_t tries[2];
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n"
+	    "delivery { retry after 10s; expire after 60s; warn sender never }\n");
+	world_store(&w, "ann@local.test", "a@far.test");
+	for (int i = 0; i < 15; i++) {
+		deliverer_dies(&w);
+		world_run(&w, 10);
+		deliverer_comes(&w);
+		deliverer_ready(&w);
+		world_run(&w, 10);
+		if (i < 2)
+			tries[i] = w.count;
+		world_run(&w, 5 * SECOND);
+	}
+	assert_int_equal(tries[0], 2);          /* at once */
+	assert_int_equal(tries[1], 2);          /* not any more */
+	assert_true(has(world_text(&w, world_own(&w)), "its delivery ended here"));
+	assert_int_equal(queue_messages(w.queue), 1);   /* the report */
+}
+
 /* A result of an order that nobody has, or that came twice, or of another deliverer: unheard. */
 static void
 test_strange_results(void **state)
@@ -1191,23 +1273,6 @@ test_report_about_what_cannot_be_read(void **state)
 	}
 }
 
-/* Changes a byte of the first record that has these. */
-static void
-spoil(const char *bytes)
-{
-	static char front[64 << 10];
-	char path[200], *at;
-	ssize_t n;
-	int fd;
-
-	snprintf(path, sizeof path, "%s/queue/seg/00000001", w.dir);
-	assert_true((fd = open(path, O_RDWR)) != -1);
-	assert_true((n = pread(fd, front, sizeof front, 0)) > 0);
-	assert_non_null(at = memmem(front, (size_t)n, bytes, strlen(bytes)));
-	assert_int_equal(pwrite(fd, "#", 1, at - front), 1);
-	close(fd);
-}
-
 /* What can no longer be read waits as long as other mail; then its sender is told, if he is known. */
 static void
 test_what_cannot_be_read_ends(void **state)
@@ -1215,7 +1280,8 @@ test_what_cannot_be_read_ends(void **state)
 	char path[200], text[ID_TEXT + 1];
 
 	(void)state;
-	for (int spoilt = 0; spoilt < 2; spoilt++) {
+	for (int spoilt = 0; spoilt < 3; spoilt++) {    /* 2: the catalogue knows the sender by then */
+		bool known = spoilt != 1;
 		uint64_t size, id;
 
 		world_end(&w);
@@ -1223,21 +1289,21 @@ test_what_cannot_be_read_ends(void **state)
 		    "delivery { retry after 10s; expire after 25s }\n");
 		id = spoilt ? world_store(&w, "ann@local.test", "a@far.test") : store_large(&size);
 		world_answer(&w, 0, "451 4.3.0 not now");
-		world_run(&w, 100);
+		world_run(&w, spoilt == 2 ? 5 * SECOND : 100);
 		id_text(id, text);
 		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
 		if (spoilt)
-			spoil("a@far.test");
+			world_spoil(&w, "a@far.test");
 		else
 			assert_int_equal(unlink(path), 0);
 		world_run(&w, 15 * SECOND);
 		assert_int_equal(queue_messages(w.queue), 1);
 		assert_true(world_said(&w, "what=message"));
 		world_run(&w, 15 * SECOND);
-		assert_int_equal(world_said(&w, "reason=unreadable"), spoilt);
-		if (!spoilt)
+		assert_int_equal(world_said(&w, "reason=unreadable"), !known);
+		if (known)
 			assert_true(has(world_text(&w, world_own(&w)), "Its text can no longer be read here"));
-		assert_int_equal(queue_messages(w.queue), spoilt ? 0 : 1);      /* the report is under way */
+		assert_int_equal(queue_messages(w.queue), known);       /* the report is under way */
 	}
 }
 
@@ -1353,6 +1419,7 @@ command(enum queue_verb verb, uint64_t id)
 }
 
 static bool disk_refuses;
+static off_t refuses_from;              /* what stands in front can be read */
 
 /* In place of that of the C library: a disk that cannot read, for a while. */
 ssize_t
@@ -1360,7 +1427,7 @@ pread(int fd, void *to, size_t n, off_t at)
 {
 	struct iovec piece = { to, n };
 
-	if (!disk_refuses)
+	if (!disk_refuses || at < refuses_from)
 		return preadv(fd, &piece, 1, at);
 	errno = EIO;
 	return -1;
@@ -1388,6 +1455,153 @@ test_a_report_waits_for_the_recipients(void **state)
 	report = world_text(&w, world_own(&w));
 	assert_true(has(report, "a@far.test") && has(report, "b@far.test"));
 	assert_true(world_said(&w, "what=message"));
+}
+
+/* What the disk refuses has not rotted, also where it is the record of an expansion alone. */
+static void
+test_an_expansion_that_the_disk_refuses_waits(void **state)
+{
+	struct slice report;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann; alias out -> a@far.test, b@far.test }\n"
+	    "delivery { retry after 10s; expire after 25s }\n");
+	world_store(&w, "ann@local.test", "out@local.test");
+	world_run(&w, 100);
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	refuses_from = 2 * SPOOL_BLOCK;         /* behind the head and the message */
+	disk_refuses = true;
+	world_run(&w, 60 * SECOND);
+	disk_refuses = false;
+	refuses_from = 0;
+	assert_false(world_said(&w, "reason=unreadable"));
+	assert_int_equal(queue_messages(w.queue), 1);
+	world_run(&w, 15 * SECOND);
+	world_answer(&w, w.count - 1, "451 4.3.0 not now");
+	world_run(&w, 100);
+	report = world_text(&w, world_own(&w));
+	assert_true(has(report, "rfc822; a@far.test\r\n") && has(report, "rfc822; b@far.test\r\n"));
+}
+
+/*
+ * A deliverer is at work on what the new queue cannot read: its file is gone, or the disk
+ * refuses for a moment.  The result counts, and nobody gets it twice or hears that it failed.
+ */
+static void
+test_adoption_of_what_cannot_be_read(void **state)
+{
+	(void)state;
+	for (int gone = 0; gone < 2; gone++) {
+		struct order_outcome outcomes[10] = { { .index = 0 } };
+		char path[200], text[ID_TEXT + 1];
+		struct order_result r;
+		uint64_t size, id;
+
+		world_end(&w);
+		world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann }\n");
+		id = gone ? store_large(&size) : world_store(&w, "ann@local.test", "a@far.test");
+		world_restart(&w);
+		id_text(id, text);
+		snprintf(path, sizeof path, "%s/queue/content/%s", w.dir, text);
+		assert_int_equal(gone ? unlink(path) : 0, 0);
+		disk_refuses = !gone;
+		r = under_way(&w.orders[0], outcomes);
+		send_result(&w, &w.orders[0], &r, FRAME_UNDER_WAY);
+		deliverer_ready(&w);
+		world_run(&w, 100);
+		disk_refuses = false;
+		world_answer(&w, 0, "250 ok");
+		world_run(&w, 20 * MINUTE);
+		assert_int_equal(w.count, 1);
+		assert_int_equal(queue_messages(w.queue), 0);
+		world_compare(&w);
+	}
+}
+
+/*
+ * A restart without a catalogue makes others anew of an alias whose record rotted: they get
+ * no number under which the disk says of somebody else that he has it.
+ */
+static void
+test_numbers_are_not_given_again(void **state)
+{
+	char path[100];
+	uint64_t id;
+
+	(void)state;
+	world_end(&w);
+	world_begin(&w, "domain local.test { deliver to maildir /m/%u; users ann;\n"
+	    "  alias out -> a@far.test, b@other.test }\n");
+	id = world_store(&w, "ann@local.test", "out@local.test");
+	world_run(&w, 100);
+	assert_slice(w.orders[0].order.domain, "far.test");
+	world_answer(&w, 0, "250 ok");
+	world_run(&w, 100);
+	world_spoil(&w, "b@other.test");
+	snprintf(path, sizeof path, "%s/queue/catalogue", w.dir);
+	queue_end(w.queue);
+	remove_tree(path);
+	world_start(&w);
+	assert_int_equal(schedule_find(&w.queue->schedule, id)->total, 2);      /* 1 has it */
+	deliverer_gone(&w);
+	deliverer_comes(&w);
+	deliverer_ready(&w);
+	world_run(&w, 100);
+	assert_int_equal(w.count, 4);
+	for (size_t i = 2; i < w.count; i++)
+		assert_true(w.orders[i].order.recipients[0].index >= 2);
+}
+
+static size_t
+count_in(struct slice text, const char *what)
+{
+	size_t n = 0;
+
+	for (const char *at; (at = memmem(text.p, text.n, what, strlen(what))) != NULL; n++)
+		text = slice_skip(text, (size_t)(at - text.p) + 1);
+	return n;
+}
+
+/*
+ * What an alias made rots while the queue runs.  Whoever stands beside them in their task is
+ * tried all the same, whoever is held stays, and of the alias the sender hears: when its time
+ * is over, or when a deliverer says at the same time that its members fail.
+ */
+static void
+test_an_expansion_rots(void **state)
+{
+	static const char conf[] =
+	    "domain local.test { deliver to maildir /m/%u; users ann;\n"
+	    "  alias out -> a@far.test, b@far.test, b@other.test }\n"
+	    "delivery { retry after 10s; expire after 25s; hold to held.test }\n";
+
+	(void)state;
+	for (int fails = 0; fails < 2; fails++) {
+		struct slice report;
+		uint64_t id;
+
+		world_end(&w);
+		world_begin(&w, conf);
+		id = world_store(&w, "ann@local.test", "out@local.test c@far.test d@held.test");
+		world_run(&w, 100);
+		world_spoil(&w, "b@other.test");
+		for (size_t i = 0, n = w.count; i < n; i++)
+			world_answer(&w, i, fails ? "550 5.1.1 no" : "451 4.3.0 not now");
+		world_run(&w, 11 * SECOND);
+		if (!fails) {
+			const struct order *o = &w.orders[w.count - 1].order;
+
+			assert_slice(o->recipients[0].address, "c@far.test");
+			world_answer(&w, w.count - 1, "250 2.0.0 ok");
+			world_run(&w, 40 * SECOND);
+		}
+		assert_int_equal(schedule_find(&w.queue->schedule, id)->open, 1);       /* d, held */
+		report = world_text(&w, world_own(&w));
+		assert_int_equal(count_in(report, "Final-Recipient: rfc822; out@local.test\r\nAction: failed\r\n"), 1);
+		assert_false(world_said(&w, "reason=unreadable"));
+	}
 }
 
 /* Whom the configuration holds waits for a command, across restarts; those beside him do not. */
@@ -1459,6 +1673,81 @@ test_what_the_disk_refuses_waits(void **state)
 	world_answer(&w, 1, "451 4.3.0 not now");
 	world_run(&w, 100);
 	assert_true(has(world_text(&w, world_own(&w)), "Action: failed\r\n"));
+}
+
+/*
+ * Who has the message, and whose sender is to hear of that, has it once, although the report
+ * could not be made before the queue ended; and it comes.
+ */
+static void
+test_delivered_before_the_report(void **state)
+{
+	static const struct { const char *to, *action; } cases[] = {
+		{ "a@far.test", "Action: relayed\r\n" }, { "ben@local.test", "Action: delivered\r\n" },
+	};
+
+	(void)state;
+	for (size_t i = 0; i < COUNT(cases); i++) {
+		struct envelope e = world_envelope(&w, "ann@local.test", cases[i].to);
+		size_t before = w.count;
+		struct slice report;
+
+		e.recipients[0].notify = NOTIFY_SUCCESS;
+		world_store_envelope(&w, &e);
+		assert_int_equal(w.count, before + 1);
+		disk_refuses = true;
+		world_answer(&w, before, "250 2.0.0 ok");
+		world_run(&w, 100);
+		disk_refuses = false;
+		assert_int_equal(queue_messages(w.queue), 1);
+		world_restart(&w);
+		deliverer_ready(&w);
+		world_run(&w, 100);
+		report = world_text(&w, world_own(&w));
+		assert_case(has(report, cases[i].action) && has(report, cases[i].to), i, cases[i].to);
+		assert_case(has(report, "dns; mx.far.test") == (i == 0), i, cases[i].to);
+		assert_int_equal(w.count, before + 2);          /* the report */
+		world_answer(&w, before + 1, "250 2.0.0 ok");
+		world_run(&w, 100);
+		assert_int_equal(queue_messages(w.queue), 0);
+		world_compare(&w);
+	}
+}
+
+/* Somebody sets the clock back by years, while the queue runs or while it does not: nothing waits for them. */
+static void
+test_the_clock_is_set_back(void **state)
+{
+	(void)state;
+	for (int down = 0; down < 2; down++) {
+		size_t first;
+
+		world_end(&w);
+		world_begin(&w, CONF);
+		world_store(&w, "ann@local.test", "a@far.test b@other.test");
+		world_answer(&w, 0, "451 4.3.0 not now");
+		world_unreachable(&w, 1);       /* its destination rests */
+		world_run(&w, 100);
+		first = w.count;
+		w.clock.now -= 1000 * DAY;
+		if (down) {
+			world_restart(&w);
+			deliverer_ready(&w);
+		}
+		world_run(&w, 2 * SECOND);
+		assert_int_equal(w.count, first + 2);
+		for (size_t i = 0; i < w.count; i++)
+			if (!w.orders[i].answered)
+				world_answer(&w, i, "451 4.3.0 not now");
+		for (int days = 0; days < 7; days++) {  /* and it expires as it would have */
+			world_run(&w, DAY);
+			for (size_t i = 0; i < w.count; i++)
+				if (!w.orders[i].answered)
+					world_answer(&w, i, slice_eq(w.orders[i].order.sender, NONE) ? "250 ok"
+					    : "451 4.3.0 not now");
+		}
+		assert_int_equal(queue_messages(w.queue), 0);
+	}
 }
 
 /* --- everything at random -------------------------------------------------------------------------- */
@@ -1600,6 +1889,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_delivered), T(test_places), T(test_stored_once), T(test_a_name_that_is_taken),
+		T(test_nothing_ends_before_it_was_asked_again),
 		T(test_bad_requests),
 		T(test_retry_terms), T(test_retries), T(test_restart_keeps_time), T(test_dead_host),
 		T(test_slow_hosts_do_not_stop_others), T(test_host_that_answers_is_not_dead), T(test_host_that_refuses),
@@ -1609,13 +1899,17 @@ main(void)
 		T(test_one_warning_across_restarts), T(test_who_is_warned_about),
 		T(test_warned_in_several_reports), T(test_warned_about_while_being_tried),
 		T(test_warned_about_untried), T(test_late_behind_a_dead_host),
-		T(test_deliverer_dies), T(test_strange_results), T(test_partial_result), T(test_adoption),
+		T(test_deliverer_dies), T(test_deliverers_die_of_it), T(test_held_at_its_end),
+		T(test_strange_results), T(test_partial_result), T(test_adoption),
 		T(test_adoption_of_parts), T(test_adoption_of_nothing), T(test_end_before_the_report),
 		T(test_held_under_way),
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
 		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
 		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
+		T(test_an_expansion_rots), T(test_an_expansion_that_the_disk_refuses_waits),
+		T(test_adoption_of_what_cannot_be_read), T(test_numbers_are_not_given_again),
+		T(test_the_clock_is_set_back), T(test_delivered_before_the_report),
 		T(test_no_file_for_large_mail), T(test_a_crowd_expires),
 		T(test_long_names_in_several_reports), T(test_random_lives),
 	};

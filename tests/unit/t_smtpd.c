@@ -75,10 +75,10 @@ on_frame(void *arg, unsigned kind, struct slice payload, int fd)
 
 	(void)arg;
 	assert_int_equal(fd, -1);
-	if (kind == FRAME_PAST) {
+	if (kind == FRAME_PAST)
 		buf_add(&past, payload);
+	if (kind == FRAME_PAST || kind == FRAME_REPEATED)
 		return;
-	}
 	if (kind == FRAME_STORE) {
 		struct store *s = &stores[store_count++];
 
