@@ -170,7 +170,6 @@ tidy(void *arg)
 	bool more = spool_tidy(q->spool);
 
 	mind_clock(q);
-
 	opened_tidy(q);
 	timer_set_chore(q->loop, &q->tidy, more ? 0 : TIDY_MS, tidy, q);
 }
