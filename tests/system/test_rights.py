@@ -228,6 +228,8 @@ def test_a_restoration_onto_a_new_disk_is_the_accounts(open_place, tmp_path, mad
     with Chainmail(open_place, SITE, program=PLAIN, via=1) as program:
         program.send("a@far.test", ["b@far.test"], letter())
         program.wait("deferred")
+        rows = '{"table":"sts","key":"far.test","value":"x"}\n'
+        subprocess.run([PLAIN, "state", "load", "-c", program.file], input=rows, text=True, check=True, timeout=DEADLINE)
         assert program.command("backup", tmp_path / "backup").returncode == 0
     shutil.rmtree(open_place / "state")
     if made:
