@@ -19,16 +19,16 @@ enum { PATH_BYTES = 4096 };
 /* --- directories and the lock --------------------------------------------------------------- */
 
 /* Root in the roles is for a lab, or for whoever says so: strangers do not talk to it by accident. */
-static bool
-roles_are_safe(const struct conf *conf, struct error *why)
+bool
+premises_roles_are_safe(const struct conf *conf, struct error *why)
 {
 	return geteuid() != 0 || owner_account(conf) != NULL || conf_on_loopback(conf) ||
 	    error_set(why, "there is no account %.*s, and root does not talk to strangers: make it "
 	    "(systemd-sysusers does), or say \"user NAME\"", FMT(conf->user));
 }
 
-static bool
-make_directories(const struct conf *conf, struct error *why)
+bool
+premises_make_directories(const struct conf *conf, struct error *why)
 {
 	if (!owner_make_state(conf, why))
 		return false;
@@ -165,7 +165,7 @@ want_door(struct premises *p, const struct endpoint *e, enum role_number role, u
 bool
 premises_open_doors(struct premises *p, const struct conf *conf, struct error *why)
 {
-	if (!roles_are_safe(conf, why))
+	if (!premises_roles_are_safe(conf, why))
 		return false;
 	for (size_t i = 0; i < p->door_count; i++)
 		p->door[i].wanted = false;
@@ -198,8 +198,8 @@ premises_close_unwanted(struct premises *p)
 bool
 premises_take(struct premises *p, const struct conf *conf, struct error *why)
 {
-	return roles_are_safe(conf, why) && make_directories(conf, why) && state_is_ours(conf, why) &&
-	    take_lock(p, conf, why) && open_commands(p, conf, why);
+	return premises_roles_are_safe(conf, why) && premises_make_directories(conf, why) &&
+	    state_is_ours(conf, why) && take_lock(p, conf, why) && open_commands(p, conf, why);
 }
 
 /* --- who else is there ------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Reading the configuration again, stopping, and the order in which things reach the disk."""
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -83,12 +84,22 @@ def test_doors_come_and_go(place):
             assert old.ask("QUIT").startswith("221")
 
 
+def test_a_domain_that_comes_has_its_directory(place):
+    with Chainmail(place, SITE, via=1) as program:
+        program.configure(SITE + "domain new.test { deliver to maildir {dir}/new/below/%u }\n")
+        program.reload()
+        program.send("a@far.test", ["x@new.test"], letter())
+        program.wait("delivered", to="x@new.test")
+        assert len(list((place / "new/below/x/new").iterdir())) == 1
+
+
 @pytest.mark.parametrize("text, line, why, hint", ids=("typo", "key", "hostname", "state", "port"), argvalues=[
     (SITE + "delivery { expires after 5d }\n", 9, '"expires" is not a statement', 'did you mean "expire"?'),
     (SITE + "key k { domain local.test; file {dir}/gone }\n", 9, "cannot open", None),
     (SITE.replace("hostname mx.local.test", "hostname other.local.test"), None, "only with a restart", None),
     (SITE.replace("{dir}/state", "{dir}/elsewhere"), None, "only with a restart", None),
-    (SITE.replace("127.0.0.1:{port};", "127.0.0.1:{port}, 127.0.0.1:{busy};"), None, "Address already in use", None),
+    (SITE.replace("127.0.0.1:{port};", "127.0.0.1:{port}, 127.0.0.1:{second}, 127.0.0.1:{busy};"), None,
+     "Address already in use", None),
 ])
 def test_a_bad_configuration_changes_nothing(place, text, line, why, hint):
     with socket.create_server(("127.0.0.1", 0)) as busy:
@@ -99,6 +110,8 @@ def test_a_bad_configuration_changes_nothing(place, text, line, why, hint):
             [event] = program.events("config-error")
             assert why in event["why"] and event.get("hint") == hint and event.get("line") == line
             assert program.children() == before
+            with socket.socket() as stranger:       # no door stands there behind which nobody is
+                assert stranger.connect_ex(("127.0.0.1", program.second)) == errno.ECONNREFUSED
             program.send("a@far.test", ["ann@local.test"], letter())
             program.wait("delivered")
             program.configure(SITE)             # and it can be mended
@@ -128,6 +141,7 @@ def test_sigterm_lets_everybody_finish(place):
             busy.put(b"Subject: half\r\n")
             program.process.send_signal(signal.SIGTERM)
             assert idle.reply().startswith("421 ")
+            program.process.send_signal(signal.SIGHUP)      # and is not begun anew
             busy.put(b"From: a@far.test\r\n\r\nwhole\r\n.\r\n")
             assert busy.reply().startswith("250 ")
             assert busy.reply().startswith("421 ") and not busy.more()
