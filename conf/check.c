@@ -12,6 +12,8 @@
 
 enum {
 	CERTIFICATES_MOST = 64,         /* of net/tls.h */
+	SERVERS_MOST = 8,               /* of cmd/resolving.h */
+	DOORS_MOST = 128,               /* of cmd/premises.h */
 	STS_HOSTS_MOST = 100,           /* their names fit into the 64 kB that senders read (RFC 8461 3.3) */
 };
 static const int64_t STS_AGE_MOST = 31557600 * (int64_t)SECOND;        /* RFC 8461 3.2 */
@@ -143,12 +145,16 @@ check_endpoints(const struct conf *conf, struct flaws *flaws)
 static void
 check_doors(const struct conf *conf, struct flaws *flaws)
 {
+	size_t doors = conf->web.on_count;
 	bool relay = false;
 
 	for (size_t i = 0; i < conf->listen_count; i++) {
 		check_listen(conf, &conf->listen[i], flaws);
 		relay |= conf->listen[i].relay_count > 0;
+		doors += conf->listen[i].on_count;
 	}
+	if (doors > DOORS_MOST)
+		flaw_error(flaws, conf->begin, "more than %d addresses to listen on", DOORS_MOST);
 	if (conf->domain_count == 0 && !relay)
 		flaw_warning(flaws, conf->begin,
 		    "nobody can send anything here: no domain is ours, no client may relay");
@@ -354,6 +360,8 @@ check_web(const struct conf *conf, struct flaws *flaws)
 static void
 check_resolver(const struct conf *conf, struct flaws *flaws)
 {
+	if (conf->resolver.server_count > SERVERS_MOST)
+		flaw_error(flaws, conf->resolver.server_place, "at most %d name servers are asked", SERVERS_MOST);
 	if (conf->resolver.facts.n == 0)
 		return;
 	for (size_t i = 0; i < conf->file_count; i++)
