@@ -32,6 +32,7 @@
 #include <getopt.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +106,9 @@ our_domain(const struct sending *s)
 
 /* --- the message -------------------------------------------------------------------------- */
 
-/* Up to the end, or a dot alone; line ends become CRLF. */
-static void
-read_message(const struct sending *s, struct buf *to)
+/* Up to the end, or a dot alone; line ends become CRLF.  False: it cannot be read, or is too large. */
+static bool
+read_message(const struct sending *s, struct buf *to, struct error *why)
 {
 	char *line = NULL;
 	size_t room = 0;
@@ -126,6 +127,9 @@ read_message(const struct sending *s, struct buf *to)
 		buf_add(to, S("\r\n"));
 	}
 	free(line);
+	if (ferror(stdin))
+		return error_sys(why, "the message cannot be read");
+	return !to->full || error_set(why, "the message is too large");
 }
 
 static bool
@@ -631,11 +635,8 @@ prepare(struct sending *s, int argc, char **argv)
 			code = fail(EX_NOUSER, argv[i], "is no address, or one too many");
 	if (code == 0 && s->count == 0 && !s->from_header)
 		code = fail(EX_USAGE, "to whom? Addresses, or -t", "");
-	if (code == 0) {
-		read_message(s, &raw);
-		if (raw.full || !make_message(s, buf_slice(&raw), &why))
-			code = fail(EX_DATAERR, raw.full ? "the message is too large" : why.text, "");
-	}
+	if (code == 0 && (!read_message(s, &raw, &why) || !make_message(s, buf_slice(&raw), &why)))
+		code = fail(EX_DATAERR, why.text, "");
 	if (code == 0 && s->count == 0)
 		code = fail(EX_NOUSER, "the message names no recipient", "");
 	buf_free(&raw);
@@ -665,9 +666,11 @@ int
 face_sendmail(int argc, char **argv)
 {
 	static struct sending s;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct flaws flaws;
 	int code;
 
+	sigaction(SIGPIPE, &ignore, NULL);      /* a listener that hangs up is an exit code, not a death */
 	s = (struct sending){ .file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf", .fd = -1,
 	    .message = BUF(2 * MESSAGE_MOST), .arena = arena_new(MEMORY) };
 	if (!read_options(&s, argc, argv))
