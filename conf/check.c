@@ -123,12 +123,25 @@ check_place(const struct conf *conf, struct map *seen, const struct endpoint *on
 	map_put(seen, name, (void *)(uintptr_t)place);
 }
 
-/* Two doors at one place; and a next hop that is one of our own doors. */
+/* A next hop that is one of our own doors: told where it is said. */
+static void
+check_via(const struct conf *conf, const struct map *doors, const struct destination_conf *d,
+    struct flaws *flaws)
+{
+	const struct destination_conf *usual = &conf->delivery.usual;
+
+	if (d->via.kind == ENDPOINT_IP && (d == usual || d->via_place.at != usual->via_place.at) &&
+	    map_get(doors, endpoint_text(&d->via, conf->arena)) != NULL)
+		flaw_error(flaws, d->via_place, "\"via\" leads back to a listen block of ours");
+}
+
+/* Two doors at one place; and what leads back to one. */
 static void
 check_endpoints(const struct conf *conf, struct flaws *flaws)
 {
+	const struct destination_conf *d;
 	struct map seen = { 0 };
-	struct endpoint via = conf->delivery.usual.via;
+	size_t at = 0;
 
 	for (size_t i = 0; i < conf->listen_count; i++)
 		for (size_t j = 0; j < conf->listen[i].on_count; j++)
@@ -136,9 +149,11 @@ check_endpoints(const struct conf *conf, struct flaws *flaws)
 			    "two listen blocks have", flaws);
 	for (size_t i = 0; i < conf->web.on_count; i++)
 		check_place(conf, &seen, &conf->web.on[i], &conf->web.place, "another block has", flaws);
-	if (via.kind == ENDPOINT_IP && map_get(&seen, endpoint_text(&via, conf->arena)) != NULL)
-		flaw_error(flaws, conf->delivery.usual.via_place,
-		    "\"via\" leads back to a listen block of ours");
+	check_via(conf, &seen, &conf->delivery.usual, flaws);
+	while ((d = map_next(&conf->delivery.exact, &at)) != NULL)
+		check_via(conf, &seen, d, flaws);
+	for (at = 0; (d = map_next(&conf->delivery.below, &at)) != NULL; )
+		check_via(conf, &seen, d, flaws);
 	map_free(&seen);
 }
 

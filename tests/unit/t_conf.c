@@ -377,6 +377,8 @@ static const struct { const char *text, *flaws; } cases[] = {
 	    "4:8: error: two listen blocks have the same address and port\n" },
 	{ OURS "listen x { on 127.0.0.1:25 }\ndelivery { via 127.0.0.1:25 }",
 	    "4:12: error: \"via\" leads back to a listen block of ours\n" },
+	{ OURS "listen x { on 127.0.0.1:25 }\ndelivery { to .b.test { via 127.0.0.1:25 } }",
+	    "4:25: error: \"via\" leads back to a listen block of ours\n" },
 	/* policies of MTA-STS */
 #define STS_OURS "hostname mx.a.test\nlisten x { tls cert /c key /k }\n"
 #define WEB "\nweb { tls cert /w key /v }"
