@@ -20,6 +20,7 @@
 #include "cmd/cmd.h"
 #include "cmd/control.h"
 #include "cmd/owner.h"
+#include "cmd/shown.h"
 #include "config.h"
 
 enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000, TEXT_AT_ONCE = 64 << 10 };
@@ -430,32 +431,6 @@ asked_part(struct asking *a, struct slice bytes)
 	return a->body ? bytes : a->header ? slice_head(bytes, header) : NONE;
 }
 
-/* On a terminal no letter of a stranger does anything but be seen; line ends and tabs stay. */
-static void
-write_visibly(struct slice bytes)
-{
-	struct buf shown = BUF(4 * bytes.n);
-
-	for (size_t n = 0; bytes.n > 0; bytes = slice_skip(bytes, n + 1), n = 0) {
-		while (n < bytes.n && bytes.p[n] != '\n' && bytes.p[n] != '\t')
-			n++;
-		harmless_add(&shown, slice_head(bytes, n > 0 && bytes.p[n - 1] == '\r' ? n - 1 : n));
-		if (n < bytes.n)
-			buf_byte(&shown, bytes.p[n]);
-	}
-	fwrite(shown.p, 1, shown.n, stdout);
-	buf_free(&shown);
-}
-
-static void
-write_bytes(struct slice bytes)
-{
-	if (isatty(STDOUT_FILENO))
-		write_visibly(bytes);
-	else
-		fwrite(bytes.p, 1, bytes.n, stdout);    /* for a file, or another program */
-}
-
 static void
 take_bytes(void *arg, struct slice bytes)
 {
@@ -466,7 +441,7 @@ take_bytes(void *arg, struct slice bytes)
 	if (a->export != NULL && a->out != NULL)
 		fwrite(bytes.p, 1, bytes.n, a->out);
 	else if (a->export == NULL && !a->json)
-		write_bytes(bytes);
+		shown_write(bytes);
 }
 
 static void
