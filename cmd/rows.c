@@ -97,7 +97,8 @@ load_line(struct loading *l, struct slice line, struct error *why)
 	struct error flaw = { .text = "it is no JSON" };
 
 	if (row == NULL || !state_check(row, &flaw)) {
-		error_set(why, "row %zu: %.200s", l->count + 1, line.n < LINE_MOST ? flaw.text : "it is too long");
+		error_set(why, "row %zu: %.200s", l->count + 1,
+		    line.n < LINE_MOST ? flaw.text : "it is too long");
 		json_decref(row);
 		return EX_DATAERR;
 	}

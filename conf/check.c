@@ -376,7 +376,8 @@ static void
 check_resolver(const struct conf *conf, struct flaws *flaws)
 {
 	if (conf->resolver.server_count > SERVERS_MOST)
-		flaw_error(flaws, conf->resolver.server_place, "at most %d name servers are asked", SERVERS_MOST);
+		flaw_error(flaws, conf->resolver.server_place, "at most %d name servers are asked",
+		    SERVERS_MOST);
 	if (conf->resolver.facts.n == 0)
 		return;
 	for (size_t i = 0; i < conf->file_count; i++)

@@ -312,7 +312,8 @@ static void
 send_end_of(struct link *link, size_t count, bool ok, const struct error *why, bool missing)
 {
 	send_json(link, FRAME_END, ok ? json_pack("{s:I}", "count", (json_int_t)count)
-	    : json_pack("{s:I, s:s, s:b}", "count", (json_int_t)count, "error", why->text, "missing", missing));
+	    : json_pack("{s:I, s:s, s:b}", "count", (json_int_t)count, "error", why->text, "missing",
+	    missing));
 }
 
 static void

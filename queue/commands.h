@@ -21,7 +21,7 @@ enum {                                  /* frames on the control socket */
 	FRAME_REQUEST = 1,              /* JSON of a queue_request */
 	FRAME_ROW,                      /* JSON: what is not a message */
 	FRAME_BYTES,                    /* a part of a message's text, for `show` */
-	FRAME_END,                      /* JSON: {"count":2}, or with "error":"…" and "missing":true|false */
+	FRAME_END,                      /* JSON: {"count":2}; "error":"…" and "missing" when it failed */
 	/*
 	 * JSON: {"verb":"list"|"show"|"refresh"|"forget", "domain":"x.test"}, about the
 	 * MTA-STS policies in the cache; answered by FRAME_BYTES, each a domain and its

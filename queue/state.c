@@ -142,7 +142,8 @@ state_load(struct kv *kv, const json_t *row, struct error *why)
 	bool ok = read_row(row, &key, &value, why);
 
 	if (ok && expires > 0)
-		ok = kv_put_until(kv_table(kv, table_of(row)), buf_slice(&key), buf_slice(&value), expires, why);
+		ok = kv_put_until(kv_table(kv, table_of(row)), buf_slice(&key), buf_slice(&value), expires,
+		    why);
 	else if (ok)
 		ok = kv_put(kv_table(kv, table_of(row)), buf_slice(&key), buf_slice(&value), why);
 	buf_free(&key);
