@@ -26,6 +26,7 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -184,9 +185,17 @@ take_recipients(struct sending *s, const struct header *h)
 	return true;
 }
 
+/* Who wrote it, for all that is known: the null sender is nobody's name. */
+static struct address
+author_of(const struct sending *s)
+{
+	return s->sender.text.n > 0 ? s->sender : address_make(S("mailer-daemon"), our_domain(s), s->arena);
+}
+
 static void
 add_missing_fields(struct sending *s, const struct header *h)
 {
+	const struct address author = author_of(s);
 	struct clock clock = { 0 };
 	struct rng rng = rng_random();
 	int64_t now = clock_now(&clock);
@@ -194,12 +203,12 @@ add_missing_fields(struct sending *s, const struct header *h)
 
 	date_text(now, date);
 	if (header_find(h, "From") == NULL)
-		buf_printf(&s->message, "From: <%.*s>\r\n", FMT(s->sender.text));
+		buf_printf(&s->message, "From: <%.*s>\r\n", FMT(author.text));
 	if (header_find(h, "Date") == NULL)
 		buf_printf(&s->message, "Date: %s\r\n", date);
 	if (header_find(h, "Message-ID") == NULL)
 		buf_printf(&s->message, "Message-ID: <%llx.%llx@%.*s>\r\n", (unsigned long long)now,
-		    (unsigned long long)rng_next(&rng), FMT(s->sender.domain));
+		    (unsigned long long)rng_next(&rng), FMT(author.domain));
 }
 
 /* What was read, as it goes onto the wire; false when it is no message. */
@@ -312,6 +321,7 @@ connect_out(struct sending *s, struct error *why)
 {
 	struct peer peer = find_listener(s);
 	struct pollfd p = { .events = POLLOUT };
+	const struct timeval patience = { .tv_sec = WAIT_MS / 1000 };
 	int flaw = 0;
 	socklen_t size = sizeof flaw;
 
@@ -324,6 +334,8 @@ connect_out(struct sending *s, struct error *why)
 		return error_sys(why, "cannot connect");
 	}
 	fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_NONBLOCK);
+	setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	return true;
 }
 

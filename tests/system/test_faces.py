@@ -225,3 +225,11 @@ def test_sendmail_says_try_again_when_the_listener_hangs_up(place):
         got = sendmail(program, "ann@local.test", text="Subject: x\n\n" + "long\n" * 1000000)
         thread.join()
     assert got.returncode == EX_TEMPFAIL and "connection was lost" in got.stderr
+
+
+def test_sendmail_names_an_author_also_for_the_null_sender(site):
+    got = sendmail(site, "-f", "<>", "ann@local.test", text="Subject: null\n\nx\n")
+    assert got.returncode == 0, got.stderr
+    [text] = until(lambda: site.maildir("ann"), "the message")
+    message = email.message_from_bytes(text)
+    assert message["From"] == "<mailer-daemon@local.test>" and message["Message-ID"].endswith("@local.test>")
