@@ -64,6 +64,18 @@ def test_reading_it_again_under_load_costs_nothing(place):
             assert wire.ask("RCPT TO:<x@new35.test>").startswith("550")
 
 
+def test_many_signals_before_anybody_is_ready(place):
+    """Each brings processes of its own, and there is room for some only."""
+    with Chainmail(place, SITE, program=PLAIN, via=1) as program:
+        for _ in range(40):
+            program.process.send_signal(signal.SIGHUP)
+            time.sleep(0.01)
+        program.wait("reloaded")
+        until(lambda: len(program.children()) <= 6, lambda: f"the end of the old ones: {program.children()}")
+        program.send("a@far.test", ["ann@local.test"], letter())
+        program.wait("delivered")
+
+
 def test_doors_come_and_go(place):
     with Chainmail(place, SITE, via=1) as program:
         with Wire(program.port) as old:
