@@ -10,6 +10,7 @@
 #include "base/file.h"
 #include "cmd/cmd.h"
 #include "cmd/premises.h"
+#include "cmd/shown.h"
 #include "conf/load.h"
 #include "conf/show.h"
 #include "config.h"
@@ -84,9 +85,9 @@ tell_flaws(const struct loaded *l)
 static json_t *
 flaw_json(const struct flaw *f)
 {
-	json_t *o = json_pack("{s:s, s:s%, s:i, s:i, s:s%}",
+	json_t *o = json_pack("{s:s, s:o, s:i, s:i, s:s%}",
 	    "severity", f->severity == FLAW_ERROR ? "error" : "warning",
-	    "file", f->file.p, f->file.n, "line", (int)f->line, "column", (int)f->column,
+	    "file", shown_json(f->file), "line", (int)f->line, "column", (int)f->column,
 	    "message", f->text.p, f->text.n);
 
 	if (f->hint.n > 0)

@@ -198,15 +198,15 @@ lab_place_begin(struct lab_place *p, struct error *why)
 	snprintf(p->path, sizeof p->path, "%s/chainmail-lab-XXXXXX", above);
 	if (mkdtemp(p->path) == NULL)
 		return error_sys(why, "cannot make a directory below %s", above);
-	if (pipe2(ends, O_CLOEXEC) == -1)
-		return error_sys(why, "cannot make a pipe");
-	if ((p->keeper = fork()) == 0) {
+	if (pipe2(ends, O_CLOEXEC) == -1 || (p->keeper = fork()) == -1)
+		return error_sys(why, "nobody can keep %s", p->path);
+	if (p->keeper == 0) {
 		close(ends[1]);
 		keep_place(p->path, ends[0]);
 	}
 	close(ends[0]);
 	p->held = ends[1];
-	return p->keeper != -1 || error_sys(why, "cannot make a process");
+	return true;
 }
 
 void
