@@ -413,7 +413,7 @@ take_over(struct master *m, struct conf *fresh, struct files *files, unsigned wa
 		return false;
 	if (!secrets_keep(fresh->state, clock_now(&m->clock), files, &renewed, why) ||
 	    !premises_open_doors(&m->premises, fresh, why) ||
-	    !premises_make_directories(fresh, why) ||
+	    !premises_prepare(fresh, why) ||
 	    !counts_make(&counts, (unsigned)fresh->listen_count, why)) {
 		if (premises_open_doors(&m->premises, m->conf, NULL))
 			premises_close_unwanted(&m->premises);  /* nobody would answer there */

@@ -27,8 +27,8 @@ premises_roles_are_safe(const struct conf *conf, struct error *why)
 	    "(systemd-sysusers does), or say \"user NAME\"", FMT(conf->user));
 }
 
-bool
-premises_make_directories(const struct conf *conf, struct error *why)
+static bool
+make_directories(const struct conf *conf, struct error *why)
 {
 	if (!owner_make_state(conf, why))
 		return false;
@@ -74,6 +74,12 @@ state_is_ours(const struct conf *conf, struct error *why)
 		snprintf(path, sizeof path, "%.*s/%s", FMT(conf->state), names[i]);
 	}
 	return is_ours(path, conf, p, why);
+}
+
+bool
+premises_prepare(const struct conf *conf, struct error *why)
+{
+	return make_directories(conf, why) && state_is_ours(conf, why);
 }
 
 /* One program for one state directory. */
@@ -198,8 +204,8 @@ premises_close_unwanted(struct premises *p)
 bool
 premises_take(struct premises *p, const struct conf *conf, struct error *why)
 {
-	return premises_roles_are_safe(conf, why) && premises_make_directories(conf, why) &&
-	    state_is_ours(conf, why) && take_lock(p, conf, why) && open_commands(p, conf, why);
+	return premises_roles_are_safe(conf, why) && premises_prepare(conf, why) &&
+	    take_lock(p, conf, why) && open_commands(p, conf, why);
 }
 
 /* --- who else is there ------------------------------------------------------------------------ */

@@ -53,8 +53,11 @@ void premises_wait(const struct conf *, void (*say)(void *arg, const char *sente
 /* False: `run` would refuse it, for there is no account but root's for roles that talk to strangers. */
 bool premises_roles_are_safe(const struct conf *, struct error *why);
 
-/* The state directory and those of Maildirs are there; of a further configuration, too. */
-bool premises_make_directories(const struct conf *, struct error *why);
+/*
+ * The state directory and those of Maildirs are there, and what lies in the first is the
+ * account's; of a further configuration, too.
+ */
+bool premises_prepare(const struct conf *, struct error *why);
 
 /*
  * The doors of a configuration are open, and still those of the one before; when
