@@ -209,7 +209,8 @@ dir_flush_name(const char *path, struct error *why)
 static bool
 write_new(const char *path, struct slice s, mode_t mode, struct error *why)
 {
-	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
+	/* In a directory where others may write it could be a link, to a file of ours. */
+	int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, mode);
 	bool ok;
 
 	if (fd == -1)

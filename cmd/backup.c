@@ -449,7 +449,7 @@ restore_state(struct house *h, const char *path, struct error *why)
 
 	if (f == NULL)
 		return errno == ENOENT || error_sys(why, "cannot open %s", path);
-	ok = rows_load(h, f, &count, why);
+	ok = rows_load(h, f, &count, why) == 0;
 	fclose(f);
 	return ok;
 }
@@ -539,7 +539,7 @@ bring_spool(struct house *h, const char *from, uint64_t saved, struct outcome *o
  * goes first: whoever is stopped between the two has no queue, and restores once more.
  */
 static bool
-take_place(struct error *why)
+exchange(struct error *why)
 {
 	struct error flaw = { 0 };
 
@@ -548,6 +548,20 @@ take_place(struct error *why)
 	if (flaw.number != EINVAL)
 		return error_set(why, "%s", flaw.text);
 	return dir_remove("queue", why) && file_rename(RESTORED, "queue", why) && dir_flush(".", why);
+}
+
+/* A program that was started since has the queue, or waits for this lock and opens the new one. */
+static bool
+take_place(struct house *h, struct error *why)
+{
+	bool ok;
+	int lock;
+
+	if (!nothing_here(h, why) || !dir_lock("queue", &lock, why))
+		return false;
+	ok = exchange(why);
+	close(lock);
+	return ok;
 }
 
 /*
@@ -563,7 +577,7 @@ restore(struct house *h, const char *from, struct outcome *o, struct error *why)
 	snprintf(state, sizeof state, "%s/state", from);
 	return nothing_here(h, why) && compare(from, o, &saved, why) && whole_enough(o, why) &&
 	    bring_spool(h, from, saved, o, why) && restore_state(h, state, why) &&
-	    restore_secrets(from, why) && take_place(why);
+	    restore_secrets(from, why) && take_place(h, why);
 }
 
 /* --- commands ------------------------------------------------------------------------------------- */

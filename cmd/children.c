@@ -46,7 +46,7 @@ bool
 children_ready(const struct children *all)
 {
 	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (all->each[i] != NULL && !all->each[i]->ready)
+		if (all->each[i] != NULL && all->each[i]->generation == all->generation && !all->each[i]->ready)
 			return false;
 	return true;
 }
@@ -299,25 +299,37 @@ children_kill(const struct children *all)
 			kill(all->each[i]->pid, SIGKILL);
 }
 
+/* The queue is told at once, whoever else when others stand in for him. */
+static bool
+is_old(const struct child *c)
+{
+	return c != NULL && c->generation != c->all->generation && c->role != ROLE_QUEUE;
+}
+
 void
 children_drain_old(const struct children *all)
 {
-	for (size_t i = 0; i < CHILDREN_MOST; i++) {
-		struct child *c = all->each[i];
-
-		if (c != NULL && c->generation != all->generation && c->role != ROLE_QUEUE)
-			child_drain(c);
-	}
+	for (size_t i = 0; i < CHILDREN_MOST; i++)
+		if (is_old(all->each[i]))
+			child_drain(all->each[i]);
 }
 
 void
 children_make_room(const struct children *all, unsigned wanted)
 {
-	unsigned vacant = 0;
+	unsigned coming = 0;
 
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		vacant += all->each[i] == NULL;
-	for (size_t i = 0; i < CHILDREN_MOST && vacant < wanted; i++)
+	for (size_t i = 0; i < CHILDREN_MOST; i++) {
+		struct child *c = all->each[i];
+
+		if (is_old(c) && !c->ready)
+			child_end(c);
+		coming += c == NULL || (is_old(c) && !c->ready);
+	}
+	for (size_t i = 0; i < CHILDREN_MOST && coming < wanted; i++)
 		if (all->each[i] != NULL && all->each[i]->draining)
 			child_hurry(all->each[i]);
+	for (size_t i = 0; i < CHILDREN_MOST && coming < wanted; i++)
+		if (is_old(all->each[i]))
+			child_end(all->each[i]);
 }

@@ -47,7 +47,7 @@ struct children {
 /* Those of the generation in force that are not leaving. */
 unsigned      children_count(const struct children *, enum role_number);
 bool          children_none(const struct children *);
-bool          children_ready(const struct children *);          /* all of them */
+bool          children_ready(const struct children *);          /* all of the generation in force */
 struct child *children_queue(const struct children *);          /* of any generation, or NULL */
 struct child *children_find(const struct children *, pid_t);
 
@@ -63,7 +63,11 @@ void child_forget(struct child *);
 void children_kill(const struct children *);
 /* Whoever is of an older generation may finish; the queue has been told before. */
 void children_drain_old(const struct children *);
-/* So many slots are needed: those who have had the longest time to finish get no more. */
+/*
+ * So many slots are needed.  Whoever was replaced before he was ready has nothing to finish;
+ * where that is not enough, those who have had time to finish get no more, and at last those
+ * who serve until the new ones are ready: who comes meanwhile waits at the door.
+ */
 void children_make_room(const struct children *, unsigned wanted);
 
 #endif

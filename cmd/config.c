@@ -9,6 +9,8 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "cmd/cmd.h"
+#include "cmd/premises.h"
+#include "cmd/shown.h"
 #include "conf/load.h"
 #include "conf/show.h"
 #include "config.h"
@@ -83,9 +85,9 @@ tell_flaws(const struct loaded *l)
 static json_t *
 flaw_json(const struct flaw *f)
 {
-	json_t *o = json_pack("{s:s, s:s%, s:i, s:i, s:s%}",
+	json_t *o = json_pack("{s:s, s:o, s:i, s:i, s:s%}",
 	    "severity", f->severity == FLAW_ERROR ? "error" : "warning",
-	    "file", f->file.p, f->file.n, "line", (int)f->line, "column", (int)f->column,
+	    "file", shown_json(f->file), "line", (int)f->line, "column", (int)f->column,
 	    "message", f->text.p, f->text.n);
 
 	if (f->hint.n > 0)
@@ -108,6 +110,16 @@ tell_json(const struct loaded *l)
 	return l->flaws.errors > 0 ? EX_CONFIG : 0;
 }
 
+/* Root may check what another machine, or a service with its own user, will run: a warning. */
+static void
+check_account(struct loaded *l)
+{
+	struct error why;
+
+	if (!premises_roles_are_safe(l->conf, &why))
+		flaw_warning(&l->flaws, l->conf->user_place, "%s", why.text);
+}
+
 static int
 check(const struct given *g)
 {
@@ -118,6 +130,8 @@ check(const struct given *g)
 	load(&l, g->file);
 	if (l.flaws.errors == 0)
 		world_check(l.conf, &l.files, clock_now(&machine), &l.flaws);
+	if (l.flaws.errors == 0)
+		check_account(&l);
 	flaws_sort(&l.flaws);
 	code = g->json ? tell_json(&l) : tell_flaws(&l);
 	if (code == 0 && !g->json)

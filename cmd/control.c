@@ -26,13 +26,23 @@ tell_flaws(const struct house *h)
 	return EX_CONFIG;
 }
 
+/*
+ * A text with errors, or none of that name, may have meant another place than the usual
+ * one: nothing is dropped there by mistake.
+ */
+static bool
+names_its_state(const struct conf *conf)
+{
+	return conf->state_place.at != conf->begin.at;
+}
+
 static int
 read_texts(struct house *h, const char *file)
 {
 	*h = (struct house){ .conf = NULL };
 	flaws_begin(&h->flaws);
 	h->conf = conf_load_texts(file, &h->files, &h->flaws);
-	return h->conf->state.n > 0 ? 0 : tell_flaws(h);
+	return h->flaws.errors == 0 || names_its_state(h->conf) ? 0 : tell_flaws(h);
 }
 
 /* As far as one may go: whoever may not is not of this house. */
@@ -123,6 +133,8 @@ take_end(struct asking *a, json_t *end)
 	a->answer = error != NULL ? CONTROL_FAILED : CONTROL_DONE;
 	if (error != NULL)
 		error_set(a->why, "%s", error);
+	if (a->user->missing_r != NULL)
+		*a->user->missing_r = json_is_true(json_object_get(end, "missing"));
 	json_decref(end);
 	loop_stop(&a->loop);
 }
@@ -206,8 +218,9 @@ static bool
 hung_up(int fd)
 {
 	char c;
+	ssize_t n = recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT);
 
-	return recv(fd, &c, 1, MSG_PEEK | MSG_DONTWAIT) <= 0 && errno != EAGAIN;
+	return n == 0 || (n == -1 && errno != EAGAIN);
 }
 
 static void

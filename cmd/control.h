@@ -19,7 +19,8 @@ struct house {
 
 /*
  * Read its texts and go to the state directory, where socket and spool are named from: a
- * path may be longer than the kernel takes.  0, or an exit code after a message.
+ * path may be longer than the kernel takes.  Texts with errors do, if they say `state`.
+ * 0, or an exit code after a message.
  * house_leave() is needed in any case.
  */
 int  house_enter(struct house *, const char *command, const char *file);
@@ -35,6 +36,7 @@ struct answer_user {
 	/* Of both, false: that was enough, no end is waited for. */
 	void (*bytes)(void *arg, struct slice);         /* NULL: none are expected */
 	void  *arg;
+	bool  *missing_r;       /* it failed, but only as ids that were named are not there; or NULL */
 	/* What was answered holds only as long as the program does not hang up: else CONTROL_LOST. */
 	bool   lasts;
 };

@@ -3,7 +3,6 @@
  * `chainmail lab gallery [FILE]`: how our own sender fares with every domain of the
  * gallery (or of a scenario like it), as a table for people, JSON, TAP or JUnit.
  */
-#include "base/file.h"
 #include "cmd/cmd.h"
 #include "cmd/gallery_table.h"
 #include "conf/load.h"
@@ -41,14 +40,14 @@ play(struct scenario *sc, enum lab_form form, const char *directory)
 static int
 play_in_directory(struct scenario *sc, enum lab_form form)
 {
-	char directory[1000];
+	struct lab_place place;
 	struct error why;
 	int code;
 
-	if (!lab_directory(directory, sizeof directory, &why))
+	if (!lab_place_begin(&place, &why))
 		return lab_failed("gallery", &why);
-	code = play(sc, form, directory);
-	dir_remove(directory, NULL);
+	code = play(sc, form, place.path);
+	lab_place_end(&place);
 	return code;
 }
 

@@ -35,7 +35,6 @@ take_end(struct kept *k, struct slice payload)
 	json_t *j = json_loadb(payload.p, payload.n, 0, NULL);
 	const char *error = json_string_value(json_object_get(j, "error"));
 
-	k->ended = true;
 	if ((k->failed = j == NULL || error != NULL))
 		error_set(&k->why, "%s", error != NULL ? error : "the program does not answer as it should");
 	json_decref(j);
@@ -75,7 +74,7 @@ ask_program(struct kept *k, const char *verb, struct slice domain, struct error 
 	link_send(k->link, FRAME_STS_REQUEST, slice(text), -1);
 	free(text);
 	json_decref(j);
-	k->ended = k->failed = false;
+	k->failed = false;
 	loop_run(&k->loop);
 	return !k->failed || error_set(why, "%s", k->why.text);
 }

@@ -19,7 +19,7 @@ struct kept {
 	void       (*each)(void *arg, struct slice domain, struct slice entry);
 	void        *arg;
 	struct error why;
-	bool         ended, failed;
+	bool         failed;
 };
 
 /*

@@ -3,6 +3,10 @@
  * `chainmail lab run FILE...`: play scenarios, tell what held.  The other words
  * of `chainmail lab` are in files of their own (lab.h).
  */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -168,15 +172,56 @@ lab_failed(const char *what, const struct error *why)
 	return EX_SOFTWARE;
 }
 
+/* Signals of a terminal or of a service manager may go to all of its processes. */
+static void
+keep_place(const char *path, int pipe_end)
+{
+	static const int deaf[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE, SIGQUIT };
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
+	char word;
+
+	for (size_t i = 0; i < sizeof deaf / sizeof *deaf; i++)
+		sigaction(deaf[i], &ignore, NULL);
+	if (read(pipe_end, &word, 1) != 1)      /* a word: it stays */
+		dir_remove(path, NULL);
+	_exit(0);
+}
+
 bool
-lab_directory(char *path, size_t room, struct error *why)
+lab_place_begin(struct lab_place *p, struct error *why)
 {
 	const char *above = getenv("TMPDIR");
+	int ends[2];
 
 	if (above == NULL)
 		above = "/tmp";
-	snprintf(path, room, "%s/chainmail-lab-XXXXXX", above);
-	return mkdtemp(path) != NULL || error_sys(why, "cannot make a directory below %s", above);
+	snprintf(p->path, sizeof p->path, "%s/chainmail-lab-XXXXXX", above);
+	if (mkdtemp(p->path) == NULL)
+		return error_sys(why, "cannot make a directory below %s", above);
+	if (pipe2(ends, O_CLOEXEC) == -1 || (p->keeper = fork()) == -1)
+		return error_sys(why, "nobody can keep %s", p->path);
+	if (p->keeper == 0) {
+		close(ends[1]);
+		keep_place(p->path, ends[0]);
+	}
+	close(ends[0]);
+	p->held = ends[1];
+	return true;
+}
+
+void
+lab_place_end(struct lab_place *p)
+{
+	close(p->held);
+	while (waitpid(p->keeper, NULL, 0) == -1 && errno == EINTR)
+		;
+}
+
+void
+lab_place_keep(struct lab_place *p)
+{
+	file_write(p->held, S("k"), NULL);
+	lab_place_end(p);
 }
 
 static int
@@ -202,17 +247,19 @@ play(struct run *r, const char *file, struct scenario *sc, const char *directory
 static int
 play_in_directory(struct run *r, const char *file, struct scenario *sc)
 {
-	char directory[1000];
+	struct lab_place place;
 	struct error why;
 	int code;
 
-	if (!lab_directory(directory, sizeof directory, &why))
+	if (!lab_place_begin(&place, &why))
 		return lab_failed(file, &why);
-	code = play(r, file, sc, directory);
-	if (r->keep)
-		complaint("chainmail lab: the world of %s is in %s", file, directory);
-	else
-		dir_remove(directory, NULL);
+	code = play(r, file, sc, place.path);
+	if (r->keep) {
+		lab_place_keep(&place);
+		complaint("chainmail lab: the world of %s is in %s", file, place.path);
+	} else {
+		lab_place_end(&place);
+	}
 	return code;
 }
 

@@ -7,6 +7,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 #include "base/error.h"
 #include "conf/files.h"
@@ -32,8 +33,17 @@ int lab_up(const char *file, const struct lab_up *);
 /* The same for so long as `wait` says; then the table is printed, of somebody else's sender. */
 int lab_sender(const char *file, enum lab_form, const struct lab_up *);
 
-/* A new directory below $TMPDIR. */
-bool lab_directory(char *path_r, size_t room, struct error *why);
+/* A new directory below $TMPDIR, which goes when it is given up, or this process ends in whatever way. */
+struct lab_place {
+	char  path[1000];
+	pid_t keeper;                   /* removes it when … */
+	int   held;                     /* … nobody holds this end of a pipe any more */
+};
+
+bool lab_place_begin(struct lab_place *, struct error *why);
+void lab_place_end(struct lab_place *);
+/* It stays. */
+void lab_place_keep(struct lab_place *);
 /* The scenario in a file, or (NULL) the gallery. NULL: it has flaws, *code_r is the exit code. */
 struct scenario *lab_world(const char *file, struct files *, int *code_r);
 /* Ends the program when a run hangs. */

@@ -56,6 +56,7 @@ struct master {
 	unsigned       failures;        /* in a row: deaths soon after the start */
 	struct timer   restart, deadline, look;
 	struct watch   watch;           /* the files of the configuration in force */
+	int64_t        read;            /* ms since 1970: when reading one began last */
 	struct renewal renewal;
 	int64_t        renewed;         /* ticks: when the secrets were looked at */
 	int64_t        adopted;         /* ticks: when the configuration came into force */
@@ -340,7 +341,7 @@ adopt(struct master *m, struct conf *fresh, struct files *files, const struct co
 	m->renewal.failed = false;
 	m->renewal.wait = 0;
 	buf_clear(&m->renewal.told);
-	watch_begin(&m->watch, &m->files);
+	watch_begin(&m->watch, &m->files, m->read, clock_now(&m->clock));
 	certificates_begin(&m->certificates, m->conf, &m->files);
 	m->log.json = fresh->log.json;
 	m->log.least = fresh->log.least;
@@ -412,8 +413,10 @@ take_over(struct master *m, struct conf *fresh, struct files *files, unsigned wa
 		return false;
 	if (!secrets_keep(fresh->state, clock_now(&m->clock), files, &renewed, why) ||
 	    !premises_open_doors(&m->premises, fresh, why) ||
+	    !premises_prepare(fresh, why) ||
 	    !counts_make(&counts, (unsigned)fresh->listen_count, why)) {
-		premises_open_doors(&m->premises, m->conf, NULL);
+		if (premises_open_doors(&m->premises, m->conf, NULL))
+			premises_close_unwanted(&m->premises);  /* nobody would answer there */
 		return false;
 	}
 	adopt(m, fresh, files, &counts, warnings);
@@ -430,6 +433,7 @@ read_again(struct master *m, bool renewed_only)
 	struct conf *fresh;
 	struct error why = { 0 };
 
+	m->read = clock_now(&m->clock);
 	flaws_begin(&flaws);
 	fresh = renewed_only ? conf_load_renewed(m->options.file, &m->files, &files, &flaws)
 	    : conf_load(m->options.file, &files, &flaws);
@@ -449,9 +453,12 @@ read_again(struct master *m, bool renewed_only)
 static void
 on_sighup(evutil_socket_t number, short what, void *arg)
 {
+	struct master *m = arg;
+
 	(void)number;
 	(void)what;
-	read_again(arg, false);
+	if (!m->stopping)               /* nobody is started any more */
+		read_again(m, false);
 }
 
 /* --- what changes without a signal ---------------------------------------------------------------- */
@@ -522,6 +529,7 @@ load(struct master *m)
 	struct buf text = BUF(1 << 20);
 	bool ok;
 
+	m->read = clock_now(&m->clock);
 	flaws_begin(&flaws);
 	m->conf = conf_load(m->options.file, &m->files, &flaws);
 	if (flaws.errors == 0)
@@ -593,7 +601,7 @@ master_run(const struct master_options *o)
 	    .counts = &m.counts, .ids = m.lease.fd, .lists_are_left = conf_lets_leave(m.conf),
 	    .hear = on_child_says, .arg = &m };
 	watch_signals(&m);
-	watch_begin(&m.watch, &m.files);
+	watch_begin(&m.watch, &m.files, m.read, clock_now(&m.clock));
 	m.renewed = clock_ticks(&m.clock);
 	m.renewal.told = BUF(FLAWS_TEXT);
 	timer_set(&m.loop, &m.look, WATCH_MS, look_around, &m);

@@ -83,14 +83,16 @@ give_if_empty(const char *name, const struct passwd *to, struct error *why)
 {
 	DIR *dir = opendir(name);
 	size_t entries = 0;
+	bool ok;
 
 	if (dir == NULL)
 		return error_sys(why, "cannot open %s", name);
 	while (entries <= 2 && readdir(dir) != NULL)
 		entries++;
-	closedir(dir);
-	return entries > 2 || chown(name, to->pw_uid, to->pw_gid) == 0 ||
+	ok = entries > 2 || fchown(dirfd(dir), to->pw_uid, to->pw_gid) == 0 ||
 	    error_sys(why, "cannot give %s to %s", name, to->pw_name);
+	closedir(dir);
+	return ok;
 }
 
 bool
@@ -111,7 +113,8 @@ owner_make(const struct conf *conf, struct slice path, mode_t mode, struct error
 		return true;
 	if (!dir_make(name, mode, why))
 		return false;
-	return p == NULL || chown(name, p->pw_uid, p->pw_gid) == 0 ||
+	/* Where others may write it could be a link by now. */
+	return p == NULL || lchown(name, p->pw_uid, p->pw_gid) == 0 ||
 	    error_sys(why, "cannot give %s to %s", name, p->pw_name);
 }
 

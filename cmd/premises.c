@@ -19,8 +19,8 @@ enum { PATH_BYTES = 4096 };
 /* --- directories and the lock --------------------------------------------------------------- */
 
 /* Root in the roles is for a lab, or for whoever says so: strangers do not talk to it by accident. */
-static bool
-roles_are_safe(const struct conf *conf, struct error *why)
+bool
+premises_roles_are_safe(const struct conf *conf, struct error *why)
 {
 	return geteuid() != 0 || owner_account(conf) != NULL || conf_on_loopback(conf) ||
 	    error_set(why, "there is no account %.*s, and root does not talk to strangers: make it "
@@ -74,6 +74,12 @@ state_is_ours(const struct conf *conf, struct error *why)
 		snprintf(path, sizeof path, "%.*s/%s", FMT(conf->state), names[i]);
 	}
 	return is_ours(path, conf, p, why);
+}
+
+bool
+premises_prepare(const struct conf *conf, struct error *why)
+{
+	return make_directories(conf, why) && state_is_ours(conf, why);
 }
 
 /* One program for one state directory. */
@@ -165,7 +171,7 @@ want_door(struct premises *p, const struct endpoint *e, enum role_number role, u
 bool
 premises_open_doors(struct premises *p, const struct conf *conf, struct error *why)
 {
-	if (!roles_are_safe(conf, why))
+	if (!premises_roles_are_safe(conf, why))
 		return false;
 	for (size_t i = 0; i < p->door_count; i++)
 		p->door[i].wanted = false;
@@ -198,7 +204,7 @@ premises_close_unwanted(struct premises *p)
 bool
 premises_take(struct premises *p, const struct conf *conf, struct error *why)
 {
-	return roles_are_safe(conf, why) && make_directories(conf, why) && state_is_ours(conf, why) &&
+	return premises_roles_are_safe(conf, why) && premises_prepare(conf, why) &&
 	    take_lock(p, conf, why) && open_commands(p, conf, why);
 }
 

@@ -50,9 +50,18 @@ bool premises_take(struct premises *, const struct conf *, struct error *why);
  */
 void premises_wait(const struct conf *, void (*say)(void *arg, const char *sentence), void *arg);
 
+/* False: `run` would refuse it, for there is no account but root's for roles that talk to strangers. */
+bool premises_roles_are_safe(const struct conf *, struct error *why);
+
+/*
+ * The state directory and those of Maildirs are there, and what lies in the first is the
+ * account's; of a further configuration, too.
+ */
+bool premises_prepare(const struct conf *, struct error *why);
+
 /*
  * The doors of a configuration are open, and still those of the one before; when
- * one of them cannot be opened, call it again with the old one, which cannot fail.
+ * one of them cannot be opened, call it again with the old one, and close the others.
  */
 bool premises_open_doors(struct premises *, const struct conf *, struct error *why);
 /* Close the doors that the newest call did not name. */

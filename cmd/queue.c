@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -19,6 +20,7 @@
 #include "cmd/cmd.h"
 #include "cmd/control.h"
 #include "cmd/owner.h"
+#include "cmd/shown.h"
 #include "config.h"
 
 enum { PATH_BYTES = 4096, REQUEST_MOST = 1 << 20, LOOK_US = 200000, TEXT_AT_ONCE = 64 << 10 };
@@ -41,7 +43,8 @@ struct asking {
 	char          place[PATH_BYTES];        /* of it */
 	FILE         *out;              /* the text that is being exported */
 	bool          drain;
-	bool          lost;             /* the program ended before it had answered */
+	bool          lost;             /* the program ended before it had answered, or cannot tell */
+	bool          missing;          /* it failed, but only as ids that were named are not there */
 	int64_t       since;            /* drain: when it was asked, in seconds */
 	size_t        untried;          /* drain: those that were not tried since */
 };
@@ -253,9 +256,11 @@ export_open(struct asking *a, const char *id, const char *ending)
 	char path[PATH_BYTES + 40];
 	struct owner owner = owner_leave();
 	FILE *f;
+	int fd;
 
 	snprintf(path, sizeof path, "%s/%s.%s", a->export, id, ending);
-	f = fopen(path, "wxe");
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);       /* it is somebody's mail */
+	f = fd != -1 ? fdopen(fd, "w") : NULL;
 	owner_return(owner);
 	if (f == NULL) {
 		complaint("chainmail queue: cannot create %s: %s", path, strerror(errno));
@@ -426,32 +431,6 @@ asked_part(struct asking *a, struct slice bytes)
 	return a->body ? bytes : a->header ? slice_head(bytes, header) : NONE;
 }
 
-/* On a terminal no letter of a stranger does anything but be seen; line ends and tabs stay. */
-static void
-write_visibly(struct slice bytes)
-{
-	struct buf shown = BUF(4 * bytes.n);
-
-	for (size_t n = 0; bytes.n > 0; bytes = slice_skip(bytes, n + 1), n = 0) {
-		while (n < bytes.n && bytes.p[n] != '\n' && bytes.p[n] != '\t')
-			n++;
-		harmless_add(&shown, slice_head(bytes, n > 0 && bytes.p[n - 1] == '\r' ? n - 1 : n));
-		if (n < bytes.n)
-			buf_byte(&shown, bytes.p[n]);
-	}
-	fwrite(shown.p, 1, shown.n, stdout);
-	buf_free(&shown);
-}
-
-static void
-write_bytes(struct slice bytes)
-{
-	if (isatty(STDOUT_FILENO))
-		write_visibly(bytes);
-	else
-		fwrite(bytes.p, 1, bytes.n, stdout);    /* for a file, or another program */
-}
-
 static void
 take_bytes(void *arg, struct slice bytes)
 {
@@ -462,17 +441,20 @@ take_bytes(void *arg, struct slice bytes)
 	if (a->export != NULL && a->out != NULL)
 		fwrite(bytes.p, 1, bytes.n, a->out);
 	else if (a->export == NULL && !a->json)
-		write_bytes(bytes);
+		shown_write(bytes);
 }
 
 static void
 take_end(struct asking *a, size_t count, const char *error)
 {
+	bool rest = a->drain && a->request.verb == QUEUE_LIST;
+
 	write_text(a);
 	/* Drained and gone is what those should be that were named. */
-	if (error != NULL && !(a->drain && a->request.verb == QUEUE_LIST && a->request.id_count > 0)) {
+	if (error != NULL && !(rest && a->missing)) {
 		complaint("chainmail queue: %s", error);
 		a->code = EX_BAD;
+		a->lost = rest;
 	}
 	export_end(a);
 	if (a->export != NULL)
@@ -507,7 +489,8 @@ a_row(void *arg, json_t *row)
 static bool
 ask_program(struct asking *a)
 {
-	const struct answer_user user = { .message = a_message, .row = a_row, .bytes = take_bytes, .arg = a };
+	const struct answer_user user = { .message = a_message, .row = a_row, .bytes = take_bytes, .arg = a,
+	    .missing_r = &a->missing };
 	struct error why = { 0 };
 	size_t count;
 	enum control_answer got = control_ask(&a->house, queue_request_json(&a->request), &user,
@@ -592,8 +575,8 @@ about_messages(struct asking *a)
 	    listing ? (void *)a : &s);
 	for (size_t i = 0; i < s.count; i++)
 		about_one(a, s.ids[i]);
-	if (selection.missed && a->why.text[0] == '\0')
-		a->why = selection.why;
+	if (a->why.text[0] == '\0')
+		queue_selection_whole(&selection, &a->why);
 	if (!spool_drain(a->spool))
 		error_set(&a->why, "the disk does not take the change");
 	take_end(a, a->done, a->why.text[0] != '\0' ? a->why.text : NULL);
@@ -628,17 +611,27 @@ open_spool(struct asking *a)
 	return false;
 }
 
+/* From the segments alone. */
+static bool
+begin_without_catalogue(struct asking *a)
+{
+	struct error why;
+
+	spool_close(a->spool);
+	if (dir_remove("queue/catalogue", &why))
+		return open_spool(a);
+	complaint("chainmail queue: %s", why.text);
+	a->code = EX_IOERR;
+	return false;
+}
+
 static void
 ask_spool(struct asking *a)
 {
 	if (!open_spool(a))
 		return;
-	if (a->request.verb == QUEUE_REBUILD) {         /* from the segments alone */
-		spool_close(a->spool);
-		dir_remove("queue/catalogue", NULL);
-		if (!open_spool(a))
-			return;
-	}
+	if (a->request.verb == QUEUE_REBUILD && !begin_without_catalogue(a))
+		return;
 	if (a->request.verb <= QUEUE_BOUNCE)
 		about_messages(a);
 	else
@@ -646,12 +639,12 @@ ask_spool(struct asking *a)
 	spool_close(a->spool);
 }
 
-/* What is left.  False: nobody can tell, for the program ended under us. */
+/* What is left.  False: nobody can tell, for the program ended under us or cannot read it. */
 static bool
 look_at_rest(struct asking *a)
 {
 	a->rows = a->untried = 0;
-	a->lost = false;
+	a->lost = a->missing = false;
 	if (ask_program(a))
 		return !a->lost;
 	complaint("chainmail queue drain: the program ended; what is left waits for its next start");
@@ -663,6 +656,8 @@ look_at_rest(struct asking *a)
 static int
 drain(struct asking *a)
 {
+	bool tried;
+
 	a->since = clock_now(&a->house.clock) / 1000;
 	a->request.verb = QUEUE_RETRY;
 	a->request.all = a->request.id_count == 0 && a->request.from.n == 0 && a->request.to.n == 0;
@@ -670,12 +665,13 @@ drain(struct asking *a)
 		complaint("chainmail queue drain: nobody runs who could deliver");
 		return EX_UNAVAILABLE;
 	}
+	tried = a->code == 0 || a->missing;
 	a->request.verb = QUEUE_LIST;
 	do {
 		usleep(LOOK_US);
 		if (!look_at_rest(a))
 			return a->code;
-	} while (a->code == 0 && a->untried > 0);
+	} while (tried && a->untried > 0);
 	printf("drain: %zu message%s left\n", a->rows, a->rows == 1 ? " is" : "s are");
 	return a->code != 0 ? a->code : a->rows > 0 ? EX_TEMPFAIL : 0;
 }

@@ -11,7 +11,7 @@
 #include "conf/conf.h"
 #include "dns/resolve.h"
 
-enum { RESOLVING_SERVERS = 8 };         /* further ones are not asked */
+enum { RESOLVING_SERVERS = 8 };         /* conf/check.c refuses more */
 
 struct resolving {
 	struct resolver *resolver;

@@ -31,7 +31,7 @@
 #define BIT(purpose) (1u << (purpose))
 
 enum {
-	PATHS_MOST = 256, SEALERS_MOST = 4,
+	SEALERS_MOST = 4,
 	WEB_DOORS_MOST = 128,
 	/* Everybody who has to do with mail parses the same texts, so everybody has the tables they name. */
 	TEXTS = BIT(FILE_CONFIG) | BIT(FILE_ALIASES) | BIT(FILE_MEMBERS) | BIT(FILE_USERS) |
@@ -211,7 +211,7 @@ struct delivery_state {
 	struct resolving dns;
 	SSL_CTX         *tls;
 	struct delivery *delivery;
-	char            *paths[PATHS_MOST];
+	char           **paths;         /* ends with NULL */
 	size_t           path_count;
 };
 
@@ -225,7 +225,6 @@ add_path(struct delivery_state *s, struct slice path)
 	if (fixed.n < path.n)
 		while (fixed.n > 1 && fixed.p[fixed.n - 1] != '/')
 			fixed.n--;
-	bug_if(s->path_count + 1 == PATHS_MOST);
 	s->paths[s->path_count] = must_copy(fixed.p, fixed.n);
 	if (stat(s->paths[s->path_count], &st) == 0)
 		s->path_count++;
@@ -242,10 +241,10 @@ delivery_prepare(struct role *r, struct error *why)
 		return false;
 	if (r->conf->policy.tls_13)
 		tls_only_13(s->tls);
-	for (size_t i = 0; i < r->conf->domain_count && s->path_count + 1 < PATHS_MOST; i++)
+	s->paths = must_alloc((r->conf->domain_count + 1) * sizeof *s->paths);
+	for (size_t i = 0; i < r->conf->domain_count; i++)
 		if (r->conf->domain[i].deliver == DELIVER_MAILDIR)
 			add_path(s, r->conf->domain[i].maildir);
-	s->paths[s->path_count] = NULL;
 	return true;
 }
 

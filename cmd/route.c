@@ -294,8 +294,13 @@ print_policy(const struct routing *r)
 	if (r->policy.applies)
 		printf("  STS   policy %.*s, mode %s\n", FMT(r->policy.id),
 		    sts_mode_name(r->policy.policy.mode));
-	if (r->policy.report != TLSRPT_SUCCESS)
-		printf("  STS   %s: %.*s\n", tlsrpt_result_name(r->policy.report), FMT(r->policy.reason));
+	if (r->policy.report != TLSRPT_SUCCESS) {
+		struct buf reason = BUF(TEXT);
+
+		shown_add(&reason, r->policy.reason);
+		printf("  STS   %s: %.*s\n", tlsrpt_result_name(r->policy.report), FMT(buf_slice(&reason)));
+		buf_free(&reason);
+	}
 }
 
 static void

@@ -2,21 +2,25 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
+#include "cmd/cmd.h"
 #include "cmd/owner.h"
 #include "cmd/rows.h"
 #include "queue/state.h"
 
-enum { KV_MEMORY = 1 << 20, ROWS_MOST = 1000, LINE_MOST = 4 << 20 };
+/* So many rows at once, of about so many bytes: a frame of net/link.h holds them. */
+enum { KV_MEMORY = 1 << 20, ROWS_MOST = 1000, BYTES_MOST = 4 << 20, LINE_MOST = 4 << 20 };
 
 /* --- who is asked ----------------------------------------------------------------------- */
 
-/* From here on as the owner of the state; where nothing was kept yet there is nothing to ask. */
+/* As the owner of the state, for so long; where nothing was kept yet there is nothing to ask. */
 static bool
 ask_disk(struct house *h, const struct queue_request *r, const json_t *rows,
     bool (*each)(void *, json_t *), void *arg, size_t *count_r, struct error *why)
 {
 	struct kv_options o = { "caches", STATE_TABLES, &h->clock, KV_MEMORY, false };
+	const struct owner was = { geteuid(), getegid() };
 	struct kv *kv = NULL;
 	struct stat st;
 	bool ok;
@@ -28,7 +32,7 @@ ask_disk(struct house *h, const struct queue_request *r, const json_t *rows,
 	ok = owner_become(".", why) && (kv = kv_open(&o, why)) != NULL &&
 	    queue_kept(kv, r, rows, each, arg, count_r, why);
 	kv_close(kv);
-	owner_leave();
+	owner_return(was);
 	return ok;
 }
 
@@ -67,43 +71,74 @@ rows_dump(struct house *h, FILE *to, struct error *why)
 	return rows_ask(h, &request, NULL, write_row, to, &count, why);
 }
 
+struct loading {
+	struct house *house;
+	json_t       *rows;             /* that were read, and … */
+	size_t        bytes, count;     /* … of how many bytes; all that were read */
+};
+
 static bool
-load_rows(struct house *h, json_t *rows, struct error *why)
+load_rows(struct loading *l, struct error *why)
 {
 	const struct queue_request request = { .verb = QUEUE_LOAD };
 	size_t count;
+	bool ok = json_array_size(l->rows) == 0 ||
+	    rows_ask(l->house, &request, l->rows, NULL, NULL, &count, why);
 
-	return rows_ask(h, &request, rows, NULL, NULL, &count, why);
+	json_array_clear(l->rows);
+	l->bytes = 0;
+	return ok;
 }
 
-static bool
-load_line(struct house *h, json_t *rows, struct slice line, struct error *why)
+static int
+load_line(struct loading *l, struct slice line, struct error *why)
 {
-	json_t *row = json_loadb(line.p, line.n, JSON_ALLOW_NUL, NULL);
+	json_t *row = line.n < LINE_MOST ? json_loadb(line.p, line.n, JSON_ALLOW_NUL, NULL) : NULL;
+	struct error flaw = { .text = "it is no JSON" };
 
-	if (row == NULL)
-		return error_set(why, "it is no JSON");
-	json_array_append_new(rows, row);
-	if (json_array_size(rows) < ROWS_MOST)
-		return true;
-	return load_rows(h, rows, why) && json_array_clear(rows) == 0;
+	if (row == NULL || !state_check(row, &flaw)) {
+		error_set(why, "row %zu: %.200s", l->count + 1,
+		    line.n < LINE_MOST ? flaw.text : "it is too long");
+		json_decref(row);
+		return EX_DATAERR;
+	}
+	json_array_append_new(l->rows, row);
+	l->count++;
+	l->bytes += line.n;
+	if (json_array_size(l->rows) < ROWS_MOST && l->bytes < BYTES_MOST)
+		return 0;
+	return load_rows(l, why) ? 0 : EX_UNAVAILABLE;
 }
 
-bool
-rows_load(struct house *h, FILE *from, size_t *count_r, struct error *why)
+static int
+load_lines(struct loading *l, FILE *from, struct error *why)
 {
-	json_t *rows = json_array();
 	struct error flaw = { 0 };
 	char *line = NULL;
 	size_t room = 0;
 	ssize_t n;
-	bool ok = true;
+	int code = 0;
 
-	while (ok && (n = getline(&line, &room, from)) > 0)
-		if ((ok = n < LINE_MOST && load_line(h, rows, slice_of(line, (size_t)n), &flaw)))
-			++*count_r;
-	ok = ok && (json_array_size(rows) == 0 || load_rows(h, rows, &flaw));
-	json_decref(rows);
+	while (code == 0 && (n = getline(&line, &room, from)) > 0)
+		code = load_line(l, slice_of(line, (size_t)n), why);
+	if (code == 0 && ferror(from)) {
+		error_sys(why, "cannot read behind row %zu", l->count);
+		code = EX_IOERR;
+	}
 	free(line);
-	return ok || error_set(why, "row %zu or before it: %.200s", *count_r + 1, flaw.text);
+	if (load_rows(l, &flaw))        /* also what came before a bad one */
+		return code;
+	error_set(why, "%s", flaw.text);
+	return EX_UNAVAILABLE;
+}
+
+int
+rows_load(struct house *h, FILE *from, size_t *count_r, struct error *why)
+{
+	struct loading l = { .house = h, .rows = json_array() };
+	int code = load_lines(&l, from, why);
+
+	*count_r = l.count;
+	json_decref(l.rows);
+	return code;
 }

@@ -19,8 +19,9 @@ bool rows_dump(struct house *, FILE *to, struct error *why);
 
 /*
  * Line by line, so many rows at once: what came before one that cannot be taken
- * stays.  `count_r` gets how many were read.
+ * stays.  `count_r` gets how many were read.  0, or *why and its exit code: EX_DATAERR
+ * of a row that is none.
  */
-bool rows_load(struct house *, FILE *from, size_t *count_r, struct error *why);
+int rows_load(struct house *, FILE *from, size_t *count_r, struct error *why);
 
 #endif

@@ -26,12 +26,14 @@
  */
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
 #include <poll.h>
 #include <pwd.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -105,9 +107,9 @@ our_domain(const struct sending *s)
 
 /* --- the message -------------------------------------------------------------------------- */
 
-/* Up to the end, or a dot alone; line ends become CRLF. */
-static void
-read_message(const struct sending *s, struct buf *to)
+/* Up to the end, or a dot alone; line ends become CRLF.  False: it cannot be read, or is too large. */
+static bool
+read_message(const struct sending *s, struct buf *to, struct error *why)
 {
 	char *line = NULL;
 	size_t room = 0;
@@ -126,6 +128,9 @@ read_message(const struct sending *s, struct buf *to)
 		buf_add(to, S("\r\n"));
 	}
 	free(line);
+	if (ferror(stdin))
+		return error_sys(why, "the message cannot be read");
+	return !to->full || error_set(why, "the message is too large");
 }
 
 static bool
@@ -180,9 +185,17 @@ take_recipients(struct sending *s, const struct header *h)
 	return true;
 }
 
+/* Who wrote it, for all that is known: the null sender is nobody's name. */
+static struct address
+author_of(const struct sending *s)
+{
+	return s->sender.text.n > 0 ? s->sender : address_make(S("mailer-daemon"), our_domain(s), s->arena);
+}
+
 static void
 add_missing_fields(struct sending *s, const struct header *h)
 {
+	const struct address author = author_of(s);
 	struct clock clock = { 0 };
 	struct rng rng = rng_random();
 	int64_t now = clock_now(&clock);
@@ -190,12 +203,12 @@ add_missing_fields(struct sending *s, const struct header *h)
 
 	date_text(now, date);
 	if (header_find(h, "From") == NULL)
-		buf_printf(&s->message, "From: <%.*s>\r\n", FMT(s->sender.text));
+		buf_printf(&s->message, "From: <%.*s>\r\n", FMT(author.text));
 	if (header_find(h, "Date") == NULL)
 		buf_printf(&s->message, "Date: %s\r\n", date);
 	if (header_find(h, "Message-ID") == NULL)
 		buf_printf(&s->message, "Message-ID: <%llx.%llx@%.*s>\r\n", (unsigned long long)now,
-		    (unsigned long long)rng_next(&rng), FMT(s->sender.domain));
+		    (unsigned long long)rng_next(&rng), FMT(author.domain));
 }
 
 /* What was read, as it goes onto the wire; false when it is no message. */
@@ -308,6 +321,7 @@ connect_out(struct sending *s, struct error *why)
 {
 	struct peer peer = find_listener(s);
 	struct pollfd p = { .events = POLLOUT };
+	const struct timeval patience = { .tv_sec = WAIT_MS / 1000 };
 	int flaw = 0;
 	socklen_t size = sizeof flaw;
 
@@ -320,6 +334,8 @@ connect_out(struct sending *s, struct error *why)
 		return error_sys(why, "cannot connect");
 	}
 	fcntl(s->fd, F_SETFL, fcntl(s->fd, F_GETFL) & ~O_NONBLOCK);
+	setsockopt(s->fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+	setsockopt(s->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
 	return true;
 }
 
@@ -631,11 +647,8 @@ prepare(struct sending *s, int argc, char **argv)
 			code = fail(EX_NOUSER, argv[i], "is no address, or one too many");
 	if (code == 0 && s->count == 0 && !s->from_header)
 		code = fail(EX_USAGE, "to whom? Addresses, or -t", "");
-	if (code == 0) {
-		read_message(s, &raw);
-		if (raw.full || !make_message(s, buf_slice(&raw), &why))
-			code = fail(EX_DATAERR, raw.full ? "the message is too large" : why.text, "");
-	}
+	if (code == 0 && (!read_message(s, &raw, &why) || !make_message(s, buf_slice(&raw), &why)))
+		code = fail(EX_DATAERR, why.text, "");
 	if (code == 0 && s->count == 0)
 		code = fail(EX_NOUSER, "the message names no recipient", "");
 	buf_free(&raw);
@@ -665,9 +678,11 @@ int
 face_sendmail(int argc, char **argv)
 {
 	static struct sending s;
+	struct sigaction ignore = { .sa_handler = SIG_IGN };
 	struct flaws flaws;
 	int code;
 
+	sigaction(SIGPIPE, &ignore, NULL);      /* a listener that hangs up is an exit code, not a death */
 	s = (struct sending){ .file = CHAINMAIL_SYSCONFDIR "/chainmail/chainmail.conf", .fd = -1,
 	    .message = BUF(2 * MESSAGE_MOST), .arena = arena_new(MEMORY) };
 	if (!read_options(&s, argc, argv))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 #include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/text.h"
 #include "cmd/shown.h"
@@ -59,6 +60,31 @@ shown_fact_add(struct buf *b, const struct fact *f)
 		record_to_text(b, f->type, &f->records[i]);
 	}
 	shown_add(b, f->why);
+}
+
+static void
+write_visibly(struct slice bytes)
+{
+	struct buf shown = BUF(4 * bytes.n);
+
+	for (size_t n = 0; bytes.n > 0; bytes = slice_skip(bytes, n + 1), n = 0) {
+		while (n < bytes.n && bytes.p[n] != '\n' && bytes.p[n] != '\t')
+			n++;
+		harmless_add(&shown, slice_head(bytes, n > 0 && bytes.p[n - 1] == '\r' ? n - 1 : n));
+		if (n < bytes.n)
+			buf_byte(&shown, bytes.p[n]);
+	}
+	fwrite(shown.p, 1, shown.n, stdout);
+	buf_free(&shown);
+}
+
+void
+shown_write(struct slice bytes)
+{
+	if (isatty(STDOUT_FILENO))
+		write_visibly(bytes);
+	else
+		fwrite(bytes.p, 1, bytes.n, stdout);
 }
 
 void

@@ -22,6 +22,12 @@ void shown_fact_add(struct buf *, const struct fact *);
 enum { SHOWN_DAY = sizeof "2026-06-01" };
 const char *shown_day(int64_t seconds, char text[SHOWN_DAY]);
 
+/*
+ * To standard output: on a terminal no letter of a stranger does anything but be seen
+ * (line ends and tabs stay); for a file, or another program, what it is.
+ */
+void shown_write(struct slice);
+
 /* One line of JSON on standard output; the object is given up. */
 void shown_print(json_t *);
 

@@ -11,10 +11,31 @@
 #include "config.h"
 
 static int
-fail(const char *why)
+fail(int code, const char *why)
 {
 	complaint("chainmail state: %s", why);
-	return EX_UNAVAILABLE;
+	return code;
+}
+
+static int
+load(struct house *h)
+{
+	struct error why = { 0 };
+	size_t count = 0;
+	int code = rows_load(h, stdin, &count, &why);
+
+	if (code != 0)
+		return fail(code, why.text);
+	printf("load: %zu row%s\n", count, count == 1 ? "" : "s");
+	return 0;
+}
+
+static int
+dump(struct house *h)
+{
+	struct error why = { 0 };
+
+	return rows_dump(h, stdout, &why) ? 0 : fail(EX_UNAVAILABLE, why.text);
 }
 
 int
@@ -26,10 +47,8 @@ cmd_state(int argc, char **argv)
 		{ NULL, OPTION_FLAG, NULL, NULL, NULL },
 	};
 	struct words words = { .n = 0 };
-	struct error why = { 0 };
 	struct house h;
-	size_t count = 0;
-	bool loading, ok;
+	bool loading;
 	int code;
 
 	if (!options_read(argc, argv, "state dump|load", rows, &words, 1))
@@ -37,13 +56,9 @@ cmd_state(int argc, char **argv)
 	verb = words.n == 1 ? words.word[0] : NULL;
 	loading = verb != NULL && strcmp(verb, "load") == 0;
 	if (!loading && (verb == NULL || strcmp(verb, "dump") != 0))
-		return fail("dump writes to standard output, load reads standard input"), EX_USAGE;
-	if ((code = house_enter(&h, "state", file)) == 0) {
-		ok = loading ? rows_load(&h, stdin, &count, &why) : rows_dump(&h, stdout, &why);
-		code = ok ? 0 : fail(why.text);
-		if (ok && loading)
-			printf("load: %zu row%s\n", count, count == 1 ? "" : "s");
-	}
+		return fail(EX_USAGE, "dump writes to standard output, load reads standard input");
+	if ((code = house_enter(&h, "state", file)) == 0)
+		code = loading ? load(&h) : dump(&h);
 	house_leave(&h);
 	return code;
 }

@@ -4,6 +4,7 @@
 #include <time.h>
 
 #include "base/bug.h"
+#include "base/text.h"
 #include "cmd/tale.h"
 
 enum {
@@ -561,7 +562,7 @@ add_next(struct buf *b, const struct tale *t, const json_t *recipient)
 {
 	int64_t next = json_integer_value(json_object_get(recipient, "next_attempt"));
 	int64_t now = t->now / 1000;
-	const char *address = json_string_value(json_object_get(recipient, "address"));
+	const json_t *address = json_object_get(recipient, "address");
 	char span[SPAN];
 
 	if (next == 0)
@@ -569,9 +570,10 @@ add_next(struct buf *b, const struct tale *t, const json_t *recipient)
 	span_text(next - now, span);
 	buf_add(b, S("  "));
 	add_seconds(b, next);
-	buf_printf(b, "  next: try %d for <%s>%s%s\n",
-	    (int)json_integer_value(json_object_get(recipient, "attempts")) + 1,
-	    address != NULL ? address : "", next > now ? ", in " : "", next > now ? span : "");
+	buf_printf(b, "  next: try %d for <",
+	    (int)json_integer_value(json_object_get(recipient, "attempts")) + 1);
+	shown_add(b, slice_of(json_string_value(address), json_string_length(address)));
+	buf_printf(b, ">%s%s\n", next > now ? ", in " : "", next > now ? span : "");
 }
 
 static void

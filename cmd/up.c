@@ -427,19 +427,30 @@ port(const char *option, unsigned privileged, unsigned otherwise, uint16_t *port
 static int
 live_in(struct up *u, const char *directory)
 {
-	char own[1000];
 	struct error why;
 	int code, lock;
 
-	if (directory != NULL ? !dir_make(directory, 0755, &why) : !lab_directory(own, sizeof own, &why))
-		return lab_failed("up", &why);
-	u->directory = directory != NULL ? directory : own;
-	if (!dir_lock(u->directory, &lock, &why))       /* another world lives there */
+	u->directory = directory;
+	if (!dir_lock(directory, &lock, &why))          /* another world lives there */
 		return lab_failed("up", &why);
 	code = live(u);
 	close(lock);
-	if (directory == NULL)
-		dir_remove(own, NULL);
+	return code;
+}
+
+static int
+live_somewhere(struct up *u, const char *directory)
+{
+	struct lab_place place;
+	struct error why;
+	int code;
+
+	if (directory != NULL)
+		return dir_make(directory, 0755, &why) ? live_in(u, directory) : lab_failed("up", &why);
+	if (!lab_place_begin(&place, &why))
+		return lab_failed("up", &why);
+	code = live_in(u, place.path);
+	lab_place_end(&place);
 	return code;
 }
 
@@ -457,7 +468,7 @@ begin(struct up *u, const char *file, const struct lab_up *o, struct files *file
 	if ((u->scenario = lab_world(file, files, &code)) == NULL)
 		return code;
 	u->rows = gallery_rows(u->scenario, u->arena);
-	return live_in(u, o->directory);
+	return live_somewhere(u, o->directory);
 }
 
 static void

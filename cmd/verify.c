@@ -449,7 +449,7 @@ add_conclusion(struct buf *b, const struct verdict *v, int code)
 static void
 print_text(const struct verification *v, int code)
 {
-	struct buf b = BUF(TEXT_MOST);
+	struct buf b = BUF(TEXT_MOST), unix_lines = BUF(TEXT_MOST);
 
 	if (v->bare > 0 && v->request.explain)
 		buf_printf(&b, "note: %zu lines ended with a bare LF and were taken as ended with CRLF\n",
@@ -464,8 +464,10 @@ print_text(const struct verification *v, int code)
 	buf_printf(&b, "Authentication-Results: %.*s\n", FMT(buf_slice(&v->results)));
 	for (size_t i = 0; i < b.n; i++)
 		if (b.p[i] != '\r')
-			putchar(b.p[i]);
+			buf_byte(&unix_lines, b.p[i]);
+	shown_write(buf_slice(&unix_lines));
 	buf_free(&b);
+	buf_free(&unix_lines);
 }
 
 /* --- the record ---------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "base/bug.h"
+#include "base/clock.h"
 #include "cmd/watch.h"
 
 static struct stat
@@ -28,6 +29,15 @@ same(const struct stat *a, const struct stat *b)
 	    same_time(&a->st_mtim, &b->st_mtim) && same_time(&a->st_ctim, &b->st_ctim);
 }
 
+/* What was read of it may be older. */
+static bool
+is_written_between(const struct stat *st, int64_t since, int64_t now)
+{
+	int64_t at = (int64_t)st->st_ctim.tv_sec * SECOND + st->st_ctim.tv_nsec / 1000000;
+
+	return at >= since && at <= now;
+}
+
 static bool
 is_watched(const struct file *f)
 {
@@ -38,18 +48,20 @@ is_watched(const struct file *f)
 }
 
 void
-watch_begin(struct watch *w, const struct files *files)
+watch_begin(struct watch *w, const struct files *files, int64_t since, int64_t now)
 {
 	watch_end(w);
 	w->each = must_alloc((files->count + 1) * sizeof *w->each);
 	for (size_t i = 0; i < files->count; i++) {
 		const struct file *f = files->file[i];
+		struct watched *t = &w->each[w->count];
 
 		if (!is_watched(f))
 			continue;
-		w->each[w->count] = (struct watched){ .name = must_copy(f->name, f->name_length),
-		    .known = look_at(f->name) };
-		w->each[w->count].seen = w->each[w->count].known;
+		t->name = must_copy(f->name, f->name_length);
+		t->known = t->seen = look_at(f->name);
+		if (is_written_between(&t->seen, since, now))
+			t->known.st_ino = 0;
 		w->count++;
 	}
 }

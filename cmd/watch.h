@@ -24,8 +24,11 @@ struct watch {                          /* { 0 } watches nothing */
 	size_t          count;
 };
 
-/* Watch those of them that change without a signal, as they are now. */
-void watch_begin(struct watch *, const struct files *);
+/*
+ * Watch those of them that change without a signal, as they are now; what was written
+ * between the two times (ms since 1970), while they were read, counts as a change.
+ */
+void watch_begin(struct watch *, const struct files *, int64_t since, int64_t now);
 void watch_end(struct watch *);
 /* To be asked now and then. */
 bool watch_changed(struct watch *);

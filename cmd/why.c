@@ -342,33 +342,38 @@ take_waiting(void *arg, const struct found *f)
 	return take_message(a, &row);
 }
 
-/* Not every one is still there: that is no failure. */
-static void
+/* Not every one is still there: that is no failure.  False: the program ended, and nobody tells. */
+static bool
 list(struct asking *a, const struct queue_request *r)
 {
-	const struct answer_user user = { .message = take_message, .arg = a };
+	bool missing = false;
+	const struct answer_user user = { .message = take_message, .arg = a, .missing_r = &missing };
 	struct queue_selection selection = { 0 };
-	struct error why;
+	struct error why = { .text = "the program ended before it answered" };
+	enum control_answer got;
 	size_t count;
 
 	if (a->spool != NULL)
 		queue_select(a->spool, r, &selection, take_waiting, a);
-	else if (!a->down)
-		control_ask(&a->house, queue_request_json(r), &user, &count, &why);
 	queue_selection_end(&selection);
+	if (a->spool != NULL || a->down)
+		return true;
+	got = control_ask(&a->house, queue_request_json(r), &user, &count, &why);
+	if (got == CONTROL_FAILED && !missing)
+		complaint("chainmail why: %s", why.text);
+	return got == CONTROL_DONE || got == CONTROL_FAILED || complain(a, why.text, EX_TEMPFAIL);
 }
 
-static void
+static bool
 list_by_address(struct asking *a)
 {
 	struct queue_request from = { .verb = QUEUE_LIST, .from = a->what },
 	    to = { .verb = QUEUE_LIST, .to = a->what };
 
-	list(a, &from);
-	list(a, &to);
+	return list(a, &from) && list(a, &to);
 }
 
-static void
+static bool
 list_by_id(struct asking *a)
 {
 	uint64_t ids[IDS_MOST];
@@ -376,8 +381,7 @@ list_by_id(struct asking *a)
 
 	for (size_t i = 0; i < a->count; i++)
 		r.id_count += id_parse(a->ids[i], &ids[r.id_count]);
-	if (r.id_count > 0)
-		list(a, &r);
+	return r.id_count == 0 || list(a, &r);
 }
 
 /* --- telling ------------------------------------------------------------------------ */
@@ -525,12 +529,10 @@ find_out(struct asking *a)
 {
 	if (!find_messages(a))
 		return;
-	if (slice_find(a->what, '@') < a->what.n)
-		list_by_address(a);
-	if (!find_lines(a))
+	if (slice_find(a->what, '@') < a->what.n && !list_by_address(a))
 		return;
-	list_by_id(a);
-	tell(a);
+	if (find_lines(a) && list_by_id(a))
+		tell(a);
 }
 
 static bool

@@ -12,6 +12,8 @@
 
 enum {
 	CERTIFICATES_MOST = 64,         /* of net/tls.h */
+	SERVERS_MOST = 8,               /* of cmd/resolving.h */
+	DOORS_MOST = 128,               /* of cmd/premises.h */
 	STS_HOSTS_MOST = 100,           /* their names fit into the 64 kB that senders read (RFC 8461 3.3) */
 };
 static const int64_t STS_AGE_MOST = 31557600 * (int64_t)SECOND;        /* RFC 8461 3.2 */
@@ -121,12 +123,25 @@ check_place(const struct conf *conf, struct map *seen, const struct endpoint *on
 	map_put(seen, name, (void *)(uintptr_t)place);
 }
 
-/* Two doors at one place; and a next hop that is one of our own doors. */
+/* A next hop that is one of our own doors: told where it is said. */
+static void
+check_via(const struct conf *conf, const struct map *doors, const struct destination_conf *d,
+    struct flaws *flaws)
+{
+	const struct destination_conf *usual = &conf->delivery.usual;
+
+	if (d->via.kind == ENDPOINT_IP && (d == usual || d->via_place.at != usual->via_place.at) &&
+	    map_get(doors, endpoint_text(&d->via, conf->arena)) != NULL)
+		flaw_error(flaws, d->via_place, "\"via\" leads back to a listen block of ours");
+}
+
+/* Two doors at one place; and what leads back to one. */
 static void
 check_endpoints(const struct conf *conf, struct flaws *flaws)
 {
+	const struct destination_conf *d;
 	struct map seen = { 0 };
-	struct endpoint via = conf->delivery.usual.via;
+	size_t at = 0;
 
 	for (size_t i = 0; i < conf->listen_count; i++)
 		for (size_t j = 0; j < conf->listen[i].on_count; j++)
@@ -134,21 +149,27 @@ check_endpoints(const struct conf *conf, struct flaws *flaws)
 			    "two listen blocks have", flaws);
 	for (size_t i = 0; i < conf->web.on_count; i++)
 		check_place(conf, &seen, &conf->web.on[i], &conf->web.place, "another block has", flaws);
-	if (via.kind == ENDPOINT_IP && map_get(&seen, endpoint_text(&via, conf->arena)) != NULL)
-		flaw_error(flaws, conf->delivery.usual.via_place,
-		    "\"via\" leads back to a listen block of ours");
+	check_via(conf, &seen, &conf->delivery.usual, flaws);
+	while ((d = map_next(&conf->delivery.exact, &at)) != NULL)
+		check_via(conf, &seen, d, flaws);
+	for (at = 0; (d = map_next(&conf->delivery.below, &at)) != NULL; )
+		check_via(conf, &seen, d, flaws);
 	map_free(&seen);
 }
 
 static void
 check_doors(const struct conf *conf, struct flaws *flaws)
 {
+	size_t doors = conf->web.on_count;
 	bool relay = false;
 
 	for (size_t i = 0; i < conf->listen_count; i++) {
 		check_listen(conf, &conf->listen[i], flaws);
 		relay |= conf->listen[i].relay_count > 0;
+		doors += conf->listen[i].on_count;
 	}
+	if (doors > DOORS_MOST)
+		flaw_error(flaws, conf->begin, "more than %d addresses to listen on", DOORS_MOST);
 	if (conf->domain_count == 0 && !relay)
 		flaw_warning(flaws, conf->begin,
 		    "nobody can send anything here: no domain is ours, no client may relay");
@@ -354,6 +375,9 @@ check_web(const struct conf *conf, struct flaws *flaws)
 static void
 check_resolver(const struct conf *conf, struct flaws *flaws)
 {
+	if (conf->resolver.server_count > SERVERS_MOST)
+		flaw_error(flaws, conf->resolver.server_place, "at most %d name servers are asked",
+		    SERVERS_MOST);
 	if (conf->resolver.facts.n == 0)
 		return;
 	for (size_t i = 0; i < conf->file_count; i++)

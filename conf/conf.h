@@ -40,6 +40,7 @@ struct log_conf {
 struct resolver_conf {
 	struct endpoint *servers;       /* none: those of /etc/resolv.conf */
 	size_t           server_count;
+	struct place     server_place;
 	struct slice     anchor;        /* empty: nothing is validated */
 	struct place     anchor_place;
 	struct slice     facts;         /* not empty: nothing else is asked */

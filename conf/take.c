@@ -167,6 +167,7 @@ TAKER(take_server)
 	struct resolver_conf *r = field;
 
 	UNUSED;
+	r->server_place = s->words->place;
 	for (const struct word *w = value_first(s); w != NULL; w = value_next(w))
 		*(struct endpoint *)MORE(b, r->servers, r->server_count) = endpoint_of(b, w);
 }

@@ -180,6 +180,8 @@ value_endpoint(struct slice s, struct arena *arena, struct endpoint *endpoint)
 	if (slice_starts(s, S("unix:/"))) {
 		got.kind = ENDPOINT_UNIX;
 		got.host = slice_skip(s, 5);
+		if (got.host.n > UNIX_PATH_MOST)
+			return false;
 	} else if (!host_and_port(s, &host, &got.port) || !endpoint_host(host, arena, &got)) {
 		return false;
 	}

@@ -37,8 +37,9 @@ bool value_network(struct slice, struct network *);
 
 /*
  * Where to listen or to connect: "127.0.0.1:25", "[::1]:25", "*:25" (every
- * address of the machine), "mx.example.org:25", "unix:/path".
+ * address of the machine), "mx.example.org:25", "unix:/path" (unix(7) takes 107 bytes).
  */
+enum { UNIX_PATH_MOST = 107 };
 struct endpoint {
 	enum { ENDPOINT_NONE, ENDPOINT_IP, ENDPOINT_ANY, ENDPOINT_HOST, ENDPOINT_UNIX } kind;
 	struct ip    ip;

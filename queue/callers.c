@@ -309,23 +309,32 @@ gather(void *arg, const struct found *f)
 	return true;
 }
 
+/* `missing`: that ids are not there is all that failed. */
+static void
+send_end_of(struct link *link, size_t count, bool ok, const struct error *why, bool missing)
+{
+	send_json(link, FRAME_END, ok ? json_pack("{s:I}", "count", (json_int_t)count)
+	    : json_pack("{s:I, s:s, s:b}", "count", (json_int_t)count, "error", why->text, "missing",
+	    missing));
+}
+
 static void
 send_end(struct link *link, size_t count, bool ok, const struct error *why)
 {
-	send_json(link, FRAME_END, ok ? json_pack("{s:I}", "count", (json_int_t)count)
-	    : json_pack("{s:I, s:s}", "count", (json_int_t)count, "error", why->text));
+	send_end_of(link, count, ok, why, false);
 }
 
 static void
 end_about_messages(struct answering *a)
 {
-	const struct error *why = &a->why;
+	bool ok = true, missing;
 
 	if (a->request.verb == QUEUE_RETRY && a->queue->schedule.stopped)
 		error_set(&a->why, "delivery is held by the configuration (hold on): nothing is tried");
+	missing = a->why.text[0] == '\0' && a->selection.why.text[0] == '\0';
 	if (a->why.text[0] == '\0')
-		why = &a->selection.why;
-	send_end(a->link, a->done, why == &a->selection.why && !a->selection.missed, why);
+		ok = queue_selection_whole(&a->selection, &a->why);
+	send_end_of(a->link, a->done, ok && a->why.text[0] == '\0', &a->why, missing);
 }
 
 /* --- in steps ------------------------------------------------------------------------------- */

@@ -153,11 +153,34 @@ select_one(void *arg, const struct found *f)
 static void
 miss(struct queue_selection *selection, uint64_t id)
 {
+	const size_t most = sizeof selection->missing / sizeof *selection->missing;
+
+	if (selection->missing_count < most)
+		selection->missing[selection->missing_count] = id;
+	selection->missing_count++;
+}
+
+bool
+queue_selection_whole(const struct queue_selection *s, struct error *why)
+{
+	const size_t most = sizeof s->missing / sizeof *s->missing;
+	size_t named = s->missing_count < most ? s->missing_count : most;
+	struct buf ids = BUF(sizeof why->text);
 	char text[ID_TEXT + 1];
 
-	id_text(id, text);
-	selection->missed = true;
-	error_set(&selection->why, "there is no message %s in the queue", text);
+	if (s->why.text[0] != '\0')
+		return error_set(why, "%s", s->why.text);
+	if (named == 0)
+		return true;
+	for (size_t i = 0; i < named; i++) {
+		id_text(s->missing[i], text);
+		buf_printf(&ids, "%s%s", i > 0 ? ", " : "", text);
+	}
+	if (s->missing_count > named)
+		buf_printf(&ids, " and %zu others", s->missing_count - named);
+	error_set(why, "there is no message %.*s in the queue", FMT(buf_slice(&ids)));
+	buf_free(&ids);
+	return false;
 }
 
 static void
@@ -167,11 +190,12 @@ select_by_ids(struct spool *spool, struct queue_selection *selection, struct sel
 
 	while (selection->ids < r->id_count && !s->stopped) {
 		uint64_t id = r->ids[selection->ids++];
+		struct error flaw;
 
 		if (!spool_living(spool, id))
 			miss(selection, id);
-		else if (!queue_look_at(spool, r->verb, id, select_one, s, &selection->why))
-			selection->missed = true;
+		else if (!queue_look_at(spool, r->verb, id, select_one, s, &flaw))
+			selection->why = flaw;
 	}
 }
 

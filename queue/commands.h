@@ -21,7 +21,7 @@ enum {                                  /* frames on the control socket */
 	FRAME_REQUEST = 1,              /* JSON of a queue_request */
 	FRAME_ROW,                      /* JSON: what is not a message */
 	FRAME_BYTES,                    /* a part of a message's text, for `show` */
-	FRAME_END,                      /* JSON: {"count":2} or {"error":"…"} */
+	FRAME_END,                      /* JSON: {"count":2}; "error":"…" and "missing" when it failed */
 	/*
 	 * JSON: {"verb":"list"|"show"|"refresh"|"forget", "domain":"x.test"}, about the
 	 * MTA-STS policies in the cache; answered by FRAME_BYTES, each a domain and its
@@ -76,8 +76,9 @@ struct queue_selection {
 	size_t            most;         /* messages to look at in one call; 0: all */
 	struct spool_walk walk;
 	size_t            ids;          /* of the request, so many are done */
-	bool              missed;       /* one of them is not there … */
-	struct error      why;          /* … the last such */
+	uint64_t          missing[10];  /* the first of them that are not there, … */
+	size_t            missing_count;        /* … of all of these */
+	struct error      why;          /* one of them cannot be read; or empty */
 };
 
 /*
@@ -88,6 +89,8 @@ struct queue_selection {
 bool queue_select(struct spool *, const struct queue_request *, struct queue_selection *,
     bool (*each)(void *arg, const struct found *), void *arg);
 void queue_selection_end(struct queue_selection *);
+/* All that was asked for is there and can be read; else *why. */
+bool queue_selection_whole(const struct queue_selection *, struct error *why);
 /*
  * One that was selected; false when it has ended meanwhile or cannot be read.  What is
  * to be dropped need not be readable: then nothing but its id is known.

@@ -100,35 +100,52 @@ get_bytes(const json_t *row, const char *name, struct buf *to)
 	return hex != NULL && add_hex(to, hex) && !to->full;
 }
 
-static struct kv_table *
-table_of(struct kv *kv, const json_t *row)
+static const char *
+table_of(const json_t *row)
 {
 	const char *name = json_string_value(json_object_get(row, "table"));
 
 	for (size_t i = 0; name != NULL && STATE_TABLES[i] != NULL; i++)
 		if (strcmp(name, STATE_TABLES[i]) == 0)
-			return kv_table(kv, name);
+			return name;
 	return NULL;
+}
+
+static bool
+read_row(const json_t *row, struct buf *key, struct buf *value, struct error *why)
+{
+	const json_t *until = json_object_get(row, "expires");
+
+	if (until != NULL && !json_is_integer(until))
+		return error_set(why, "\"expires\" is no time in milliseconds");
+	return (table_of(row) != NULL && get_bytes(row, "key", key) && key->n > 0 &&
+	    get_bytes(row, "value", value)) ||
+	    error_set(why, "a row that is none: it needs a table, a key and a value");
+}
+
+bool
+state_check(const json_t *row, struct error *why)
+{
+	struct buf key = BUF(KV_KEY), value = BUF(VALUE_MOST);
+	bool ok = read_row(row, &key, &value, why);
+
+	buf_free(&key);
+	buf_free(&value);
+	return ok;
 }
 
 bool
 state_load(struct kv *kv, const json_t *row, struct error *why)
 {
-	struct kv_table *table = table_of(kv, row);
 	struct buf key = BUF(KV_KEY), value = BUF(VALUE_MOST);
-	const json_t *until = json_object_get(row, "expires");
-	int64_t expires = json_integer_value(until);
-	bool ok;
+	int64_t expires = json_integer_value(json_object_get(row, "expires"));
+	bool ok = read_row(row, &key, &value, why);
 
-	if (until != NULL && !json_is_integer(until))
-		ok = error_set(why, "\"expires\" is no time in milliseconds");
-	else if (table == NULL || !get_bytes(row, "key", &key) || key.n == 0 ||
-	    !get_bytes(row, "value", &value))
-		ok = error_set(why, "a row that is none: it needs a table, a key and a value");
-	else if (expires > 0)
-		ok = kv_put_until(table, buf_slice(&key), buf_slice(&value), expires, why);
-	else
-		ok = kv_put(table, buf_slice(&key), buf_slice(&value), why);
+	if (ok && expires > 0)
+		ok = kv_put_until(kv_table(kv, table_of(row)), buf_slice(&key), buf_slice(&value), expires,
+		    why);
+	else if (ok)
+		ok = kv_put(kv_table(kv, table_of(row)), buf_slice(&key), buf_slice(&value), why);
 	buf_free(&key);
 	buf_free(&value);
 	return ok;

@@ -18,6 +18,8 @@ extern const char *const STATE_TABLES[];        /* NULL behind the last */
 
 /* Every row of every table, until `row` returns false; it gets the object. */
 bool state_dump(struct kv *, bool (*row)(void *arg, json_t *), void *arg, struct error *why);
+/* Is it one, whatever is kept already? */
+bool state_check(const json_t *row, struct error *why);
 /* Put one back, in place of one with the same key.  Not committed. */
 bool state_load(struct kv *, const json_t *row, struct error *why);
 

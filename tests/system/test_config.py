@@ -4,6 +4,7 @@ import email
 import json
 import os
 import pathlib
+import pwd
 import re
 import shutil
 import subprocess
@@ -97,14 +98,22 @@ def test_json_says_the_same(tmp_path):
             "severity": "error", "file": f"{tmp_path}/chainmail.conf", "line": 4, "column": 5,
             "message": '"expires" is not a statement in a delivery block',
             "hint": 'did you mean "expire"?'}]}
-    got = check(OURS + "state .\n", tmp_path, "--json")
+    got = check(OURS + "state .; user root\n", tmp_path, "--json")
     assert got.returncode == 0
     assert json.loads(got.stdout) == {"ok": True, "errors": 0, "warnings": 0, "flaws": []}
 
 
+@pytest.mark.skipif(os.geteuid() != 0 or any(p.pw_name == "chainmail" for p in pwd.getpwall()),
+                    reason="only root without the account is refused")
+def test_what_run_refuses_for_lack_of_an_account_is_foretold(tmp_path):
+    got = check(OURS + "state .\n", tmp_path)
+    assert got.returncode == 0 and "1:1: warning: there is no account chainmail, and root does not talk" in got.stderr
+    assert check(OURS + "state .; listen mx { on 127.0.0.1:25 }\n", tmp_path).stderr == ""
+
+
 def test_exit_codes(tmp_path):
     good = tmp_path / "good.conf"
-    good.write_text(OURS + "state .\n")
+    good.write_text(OURS + "state .; user root\n")
     assert run("check", good).returncode == 0
     assert run("check", "-c", tmp_path / "gone.conf").returncode == EX_CONFIG
     assert run("fmt", tmp_path / "gone.conf").returncode == EX_NOINPUT
@@ -122,7 +131,7 @@ def test_exit_codes(tmp_path):
 
 def test_a_relative_name_of_the_configuration_works(tmp_path):
     (tmp_path / "al").write_text("team: x@b.test\n")
-    (tmp_path / "x.conf").write_text("hostname mx.a.test; state .\n"
+    (tmp_path / "x.conf").write_text("hostname mx.a.test; state .; user root\n"
                                      "domain a.test { alias from file al; alias postmaster -> team }\n")
     got = run("check", "-c", "x.conf", cwd=tmp_path)
     assert (got.returncode, got.stderr) == (0, "")
@@ -163,7 +172,7 @@ def test_a_directory_that_is_not_read_to_its_end_is_an_error(tmp_path):
 def test_certificate_and_key_must_belong_together(tmp_path):
     make_pair(tmp_path, "a")
     make_pair(tmp_path, "b")
-    good = OURS + "state .\nlisten mx { tls cert a.pem key a.key }\n"
+    good = OURS + "state .; user root\nlisten mx { tls cert a.pem key a.key }\n"
     got = check(good, tmp_path)
     assert (got.returncode, got.stderr) == (0, "")
     got = check(good.replace("a.key", "b.key"), tmp_path)
@@ -177,7 +186,7 @@ def test_certificate_and_key_must_belong_together(tmp_path):
 def test_one_of_several_certificates_must_be_for_the_hostname(tmp_path):
     make_pair(tmp_path, "a", "mx.b.test")
     make_pair(tmp_path, "b", "mx.a.test")
-    text = OURS + "state .\nlisten mx { tls cert a.pem key a.key; tls cert b.pem key b.key }\n"
+    text = OURS + "state .; user root\nlisten mx { tls cert a.pem key a.key; tls cert b.pem key b.key }\n"
     got = check(text, tmp_path)
     assert (got.returncode, got.stderr) == (0, "")
     got = check(text.replace("mx.a.test", "other.a.test"), tmp_path)
@@ -189,7 +198,7 @@ def test_a_policy_needs_a_certificate_for_its_host(tmp_path):
     make_pair(tmp_path, "mx", "mx.a.test")
     make_pair(tmp_path, "one", "mta-sts.a.test")
     make_pair(tmp_path, "other", "mta-sts.b.test")
-    text = ("hostname mx.a.test\nstate .\nlisten mx { tls cert mx.pem key mx.key }\n"
+    text = ("hostname mx.a.test\nstate .; user root\nlisten mx { tls cert mx.pem key mx.key }\n"
             "web { tls cert other.pem key other.key; tls cert one.pem key one.key }\n"
             "domain a.test { deliver to discard; sts testing }\n")
     got = check(text, tmp_path)
@@ -244,7 +253,7 @@ def test_what_is_wrong_in_the_world(tmp_path, text, error):
         make_signing_key(tmp_path / "locked.pem", "-algorithm", "RSA", "-aes256", "-pass", "pass:x")
     if "short" in text:
         make_signing_key(tmp_path / "short.pem", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:1024")
-    got = check(OURS + "state .\n" + text + "\n", tmp_path)
+    got = check(OURS + "state .; user root\n" + text + "\n", tmp_path)
     assert re.search(error, got.stderr), got.stderr
     assert got.returncode == (0 if "warning" in error else EX_CONFIG)
 
@@ -252,7 +261,7 @@ def test_what_is_wrong_in_the_world(tmp_path, text, error):
 def test_a_map_that_may_not_be_read_names_the_remedy(tmp_path):
     """As Mailman's, which only its group may read."""
     (tmp_path / "map").touch(mode=0o000)
-    (tmp_path / "chainmail.conf").write_text(OURS + "state .\ndomain l.test { lists from mailman map }\n")
+    (tmp_path / "chainmail.conf").write_text(OURS + "state .; user root\ndomain l.test { lists from mailman map }\n")
     humble = ["setpriv", "--bounding-set", "-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
     got = subprocess.run([*humble, CHAINMAIL, "config", "check", "-c", tmp_path / "chainmail.conf"], text=True,
                          capture_output=True, timeout=60)
@@ -451,6 +460,6 @@ def test_the_manual_page_is_good_mdoc():
 def test_a_hundred_thousand_aliases_are_ordinary(tmp_path):
     (tmp_path / "aliases").write_text("".join(f"a{i}: u{i}, x{i}@b.test\n" for i in range(100000)))
     (tmp_path / "users").write_text("postmaster\n" + "".join(f"u{i}\n" for i in range(100000)))
-    got = check("hostname mx.a.test; state .\ndomain a.test { deliver to discard; users from file users\n"
+    got = check("hostname mx.a.test; state .; user root\ndomain a.test { deliver to discard; users from file users\n"
                 "alias from file aliases }\n", tmp_path)
     assert (got.returncode, got.stderr) == (0, "")

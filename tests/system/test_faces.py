@@ -3,7 +3,9 @@
 import email
 import json
 import re
+import socket
 import subprocess
+import threading
 
 import pytest
 
@@ -206,3 +208,28 @@ def test_sendmail_says_try_again_when_nobody_listens(place):
     program = Chainmail(place, SITE, program=PLAIN, via=1)
     got = sendmail(program, "ann@local.test", text="Subject: x\n\nx\n")
     assert got.returncode == EX_TEMPFAIL and "refused" in got.stderr
+
+
+def test_sendmail_says_try_again_when_the_listener_hangs_up(place):
+    program = Chainmail(place, SITE, program=PLAIN, via=1)
+
+    def hang_up(server):
+        with server.accept()[0] as client:
+            client.sendall(b"220 x\r\n250 x\r\n250 x\r\n250 x\r\n354 go\r\n")
+            while b"DATA" not in client.recv(4096):
+                pass
+
+    with socket.create_server(("127.0.0.1", program.port)) as server:
+        thread = threading.Thread(target=hang_up, args=(server,))
+        thread.start()
+        got = sendmail(program, "ann@local.test", text="Subject: x\n\n" + "long\n" * 1000000)
+        thread.join()
+    assert got.returncode == EX_TEMPFAIL and "connection was lost" in got.stderr
+
+
+def test_sendmail_names_an_author_also_for_the_null_sender(site):
+    got = sendmail(site, "-f", "<>", "ann@local.test", text="Subject: null\n\nx\n")
+    assert got.returncode == 0, got.stderr
+    [text] = until(lambda: site.maildir("ann"), "the message")
+    message = email.message_from_bytes(text)
+    assert message["From"] == "<mailer-daemon@local.test>" and message["Message-ID"].endswith("@local.test>")

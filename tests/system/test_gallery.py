@@ -7,6 +7,7 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import smtplib
 import subprocess
 import urllib.error
@@ -14,6 +15,7 @@ import urllib.request
 import xml.etree.ElementTree
 
 import pytest
+from chainmail import until
 from ports import free_ports
 from test_lab_dns import Unbound, ask, unbound_program, verdict
 
@@ -47,6 +49,18 @@ def test_every_row_is_right(tmp_path):
     outcomes = {row["expected"].split(";")[0] for row in table["rows"]}
     assert outcomes == {"delivered", "deferred", "bounced"}
     assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_however_it_ends_its_directory_goes(tmp_path, number):
+    with subprocess.Popen([CHAINMAIL, "lab", "gallery"], stdout=subprocess.DEVNULL,
+                          env=dict(os.environ, TMPDIR=str(tmp_path))) as run:
+        while not list(tmp_path.glob("*/*")):
+            assert run.poll() is None
+            time.sleep(0.01)
+        run.send_signal(number)
+    assert run.returncode == -number
+    until(lambda: os.listdir(tmp_path) == [], "its end")
 
 
 # Two rows of which one is wrong: nobody lists the host.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 """Reading the configuration again, stopping, and the order in which things reach the disk."""
 import contextlib
+import errno
 import os
 import re
 import signal
@@ -63,6 +64,18 @@ def test_reading_it_again_under_load_costs_nothing(place):
             assert wire.ask("RCPT TO:<x@new35.test>").startswith("550")
 
 
+def test_many_signals_before_anybody_is_ready(place):
+    """Each brings processes of its own, and there is room for some only."""
+    with Chainmail(place, SITE, program=PLAIN, via=1) as program:
+        for _ in range(40):
+            program.process.send_signal(signal.SIGHUP)
+            time.sleep(0.01)
+        program.wait("reloaded")
+        until(lambda: len(program.children()) <= 6, lambda: f"the end of the old ones: {program.children()}")
+        program.send("a@far.test", ["ann@local.test"], letter())
+        program.wait("delivered")
+
+
 def test_doors_come_and_go(place):
     with Chainmail(place, SITE, via=1) as program:
         with Wire(program.port) as old:
@@ -83,12 +96,22 @@ def test_doors_come_and_go(place):
             assert old.ask("QUIT").startswith("221")
 
 
+def test_a_domain_that_comes_has_its_directory(place):
+    with Chainmail(place, SITE, via=1) as program:
+        program.configure(SITE + "domain new.test { deliver to maildir {dir}/new/below/%u }\n")
+        program.reload()
+        program.send("a@far.test", ["x@new.test"], letter())
+        program.wait("delivered", to="x@new.test")
+        assert len(list((place / "new/below/x/new").iterdir())) == 1
+
+
 @pytest.mark.parametrize("text, line, why, hint", ids=("typo", "key", "hostname", "state", "port"), argvalues=[
     (SITE + "delivery { expires after 5d }\n", 9, '"expires" is not a statement', 'did you mean "expire"?'),
     (SITE + "key k { domain local.test; file {dir}/gone }\n", 9, "cannot open", None),
     (SITE.replace("hostname mx.local.test", "hostname other.local.test"), None, "only with a restart", None),
     (SITE.replace("{dir}/state", "{dir}/elsewhere"), None, "only with a restart", None),
-    (SITE.replace("127.0.0.1:{port};", "127.0.0.1:{port}, 127.0.0.1:{busy};"), None, "Address already in use", None),
+    (SITE.replace("127.0.0.1:{port};", "127.0.0.1:{port}, 127.0.0.1:{second}, 127.0.0.1:{busy};"), None,
+     "Address already in use", None),
 ])
 def test_a_bad_configuration_changes_nothing(place, text, line, why, hint):
     with socket.create_server(("127.0.0.1", 0)) as busy:
@@ -99,6 +122,8 @@ def test_a_bad_configuration_changes_nothing(place, text, line, why, hint):
             [event] = program.events("config-error")
             assert why in event["why"] and event.get("hint") == hint and event.get("line") == line
             assert program.children() == before
+            with socket.socket() as stranger:       # no door stands there behind which nobody is
+                assert stranger.connect_ex(("127.0.0.1", program.second)) == errno.ECONNREFUSED
             program.send("a@far.test", ["ann@local.test"], letter())
             program.wait("delivered")
             program.configure(SITE)             # and it can be mended
@@ -128,6 +153,7 @@ def test_sigterm_lets_everybody_finish(place):
             busy.put(b"Subject: half\r\n")
             program.process.send_signal(signal.SIGTERM)
             assert idle.reply().startswith("421 ")
+            program.process.send_signal(signal.SIGHUP)      # and is not begun anew
             busy.put(b"From: a@far.test\r\n\r\nwhole\r\n.\r\n")
             assert busy.reply().startswith("250 ")
             assert busy.reply().startswith("421 ") and not busy.more()

@@ -48,6 +48,7 @@ def test_export_writes_what_was_received_and_the_row(waiting):
     place = waiting.directory / "out"
     assert queue(waiting, "export", place, "all").stdout == "export: 3 messages\n"
     assert sorted(p.name for p in place.iterdir()) == sorted(f"{i}.{e}" for i in waiting.ids for e in ("eml", "json"))
+    assert {p.stat().st_mode & 0o777 for p in place.iterdir()} == {0o600}      # wherever the directory lies
     row = json.loads((place / f"{waiting.ids[1]}.json").read_text())
     assert [r["address"] for r in row["recipients"]] == ["ben@far.test", "ann@local.test"]
     message = email.message_from_bytes((place / f"{waiting.ids[1]}.eml").read_bytes())
@@ -159,6 +160,17 @@ def test_drain_tries_everything_once(waiting):
     got = queue(waiting, "drain")
     assert (got.returncode, got.stdout) == (0, "drain: 0 messages are left\n")
     assert len(waiting.far.taken) == 3 and len(waiting.maildir("ann")) == 1
+
+
+def test_drain_names_all_that_are_not_there_and_waits_for_the_others(waiting):
+    if not waiting.up:
+        return
+    queue(waiting, "release", "all")
+    gone = ["100000000000", "200000000000"]
+    got = queue(waiting, "drain", gone[0], waiting.ids[1], gone[1])
+    assert (got.returncode, got.stdout) == (1, "drain: 0 messages are left\n")
+    assert got.stderr == f"chainmail queue: there is no message {', '.join(gone)} in the queue\n"
+    assert waiting.far.wait(program=waiting).recipients == ["TO:<ben@far.test>"]
 
 
 @pytest.mark.parametrize("named", [False, True], ids=["all", "one"])
@@ -622,8 +634,8 @@ def test_state_is_text_of_any_bytes_and_bad_rows_are_named(waiting):
     assert run(waiting, "state", "dump").stdout.splitlines() == rows.splitlines()[::1]
     for bad in ('{"table":"elsewhere","key":"a","value":"b"}', '{"table":"sts","key":"a"}', "{]",
                 '{"table":"sts","key":"a","value":"b","expires":"z"}'):
-        got = run(waiting, "state", "load", text=bad)
-        assert got.returncode == EX_UNAVAILABLE and "row" in got.stderr
+        got = run(waiting, "state", "load", text=rows + bad)
+        assert (got.returncode, got.stdout) == (EX_DATAERR, "") and "row 3: " in got.stderr
 
 
 def test_drain_says_that_delivery_is_held(place):

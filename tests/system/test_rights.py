@@ -229,11 +229,22 @@ def test_root_talks_to_no_stranger(open_place):
 
 
 @pytest.mark.skipif(not ROOT, reason="only root can give rights away")
+def test_another_account_is_refused_what_it_cannot_open(open_place):
+    with Chainmail(open_place, SITE, program=PLAIN, via=1, expect={"config-error"}) as program:
+        program.configure(SITE.replace("user nobody", "user daemon"))
+        program.reload("config-error")
+        program.send("a@far.test", ["ann@local.test"], letter())
+        program.wait("delivered")
+
+
+@pytest.mark.skipif(not ROOT, reason="only root can give rights away")
 @pytest.mark.parametrize("made", [False, True], ids=["missing", "made by root"])
 def test_a_restoration_onto_a_new_disk_is_the_accounts(open_place, tmp_path, made):
     with Chainmail(open_place, SITE, program=PLAIN, via=1) as program:
         program.send("a@far.test", ["b@far.test"], letter())
         program.wait("deferred")
+        rows = '{"table":"sts","key":"far.test","value":"x"}\n'
+        subprocess.run([PLAIN, "state", "load", "-c", program.file], input=rows, text=True, check=True, timeout=DEADLINE)
         assert program.command("backup", tmp_path / "backup").returncode == 0
     shutil.rmtree(open_place / "state")
     if made:

@@ -296,6 +296,8 @@ outside_files_are_listed_with_their_purpose(void **state)
 /* --- what only the whole can tell ---------------------------------------------------- */
 
 #define OURS "hostname mx.a.test\ndomain a.test { deliver to discard }\n"
+#define EIGHT_SERVERS "192.0.2.1:53, 192.0.2.2:53, 192.0.2.3:53, 192.0.2.4:53, 192.0.2.5:53, 192.0.2.6:53, " \
+	"192.0.2.7:53, 192.0.2.8:53"
 
 static const struct { const char *text, *flaws; } cases[] = {
 	{ OURS, "" },
@@ -375,6 +377,8 @@ static const struct { const char *text, *flaws; } cases[] = {
 	    "4:8: error: two listen blocks have the same address and port\n" },
 	{ OURS "listen x { on 127.0.0.1:25 }\ndelivery { via 127.0.0.1:25 }",
 	    "4:12: error: \"via\" leads back to a listen block of ours\n" },
+	{ OURS "listen x { on 127.0.0.1:25 }\ndelivery { to .b.test { via 127.0.0.1:25 } }",
+	    "4:25: error: \"via\" leads back to a listen block of ours\n" },
 	/* policies of MTA-STS */
 #define STS_OURS "hostname mx.a.test\nlisten x { tls cert /c key /k }\n"
 #define WEB "\nweb { tls cert /w key /v }"
@@ -402,6 +406,8 @@ static const struct { const char *text, *flaws; } cases[] = {
 	/* resolver */
 	{ OURS "resolver { facts f; server 127.0.0.1:53 }",
 	    "3:18: error: \"facts\" and \"server\" exclude each other\n" },
+	{ OURS "resolver { server " EIGHT_SERVERS " }", "" },
+	{ OURS "resolver { server " EIGHT_SERVERS ", 192.0.2.9:53 }", "3:12: error: at most 8 name servers are asked\n" },
 	/* delivery */
 	{ OURS "delivery { source 192.0.2.1, 2001:db8::1 }", "" },
 	{ OURS "delivery { source 192.0.2.1, 192.0.2.2 }", "3:30: error: there is a source for IPv4 already\n" },

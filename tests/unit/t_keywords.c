@@ -141,6 +141,8 @@ errors_say_what_was_expected_and_where(void **state)
 
 /* --- types ---------------------------------------------------------------------- */
 
+#define TEN "0123456789"
+
 static const struct { const char *row, *good[8], *bad[10]; } types[] = {
 	{ "hostname %s", { "a.test", "A.Test.", "mx-1.a.test", "b\xc3\xbc" "cher.example" },
 	    { "a..test", "a_b!", ".", "http://a" } },
@@ -155,8 +157,9 @@ static const struct { const char *row, *good[8], *bad[10]; } types[] = {
 	{ "delivery { via %s }", { "127.0.0.1:25", "[::1]:25", "mx.test:25", "mx1:587", "mx" },
 	    { "*:25", "unix:/x", "300.0.0.1:25", "1.2.3:25", "mx.test", "[mx.test]:25", "::1" } },
 	{ "resolver { server %s }", { "127.0.0.1:53", "[::1]:53" }, { "127.0.0.1", "localhost:53", "*:53" } },
-	{ "domain a.test { deliver to lmtp %s }", { "unix:/run/x", "127.0.0.1:24", "[::1]:24", "lmtp.test:24" },
-	    { "unix:x", "/run/x", "*:24" } },
+	{ "domain a.test { deliver to lmtp %s }", { "unix:/run/x", "127.0.0.1:24", "[::1]:24", "lmtp.test:24",
+	    "unix:/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "123456" },
+	    { "unix:x", "/run/x", "*:24", "unix:/" TEN TEN TEN TEN TEN TEN TEN TEN TEN TEN "1234567" } },
 	{ "domain a.test { deliver to maildir %s }", { "/x/%u", "/x/%d/%u/%%", "/x" }, { "x/%u", "/x/%n", "/x/%" } },
 	{ "listen a { allow relay from %s }", { "127.0.0.1", "10.0.0.0/8", "::1", "2001:db8::/32", "192.0.2.4/30" },
 	    { "10.0.0.1/8", "10.0.0.0/33", "10.0.0/8", "localhost", "2001:db8::1/32", "10.0.0.0/", "*" } },
