@@ -659,6 +659,12 @@ by_place(const void *a, const void *b)
 	    (p->offset > q->offset) - (p->offset < q->offset);
 }
 
+bool
+read_refused(const struct error *why)
+{
+	return why->number != 0 && why->number != ENOENT;
+}
+
 /* What is damaged is passed over, and the reader has raised the alarm; false: the disk refuses. */
 static bool
 gather_states(struct gathering *g, const struct whereabouts *w, const struct record_reader *reader)
@@ -672,7 +678,7 @@ gather_states(struct gathering *g, const struct whereabouts *w, const struct rec
 		if (reader->read(reader->arg, w->states->at[i], &r, &trouble)) {
 			gather_state(g, r.payload);
 			g->bad = false;
-		} else if (trouble.number != 0 && trouble.number != ENOENT) {
+		} else if (read_refused(&trouble)) {
 			if (g->why != NULL)
 				*g->why = trouble;
 			return false;

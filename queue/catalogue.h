@@ -36,6 +36,9 @@ struct record_reader {
 	void  *arg;
 };
 
+/* The disk refused, which may pass; what is damaged or gone has no such excuse. */
+bool read_refused(const struct error *);
+
 /* NULL: it cannot be used now; the queue works without it, and a start takes longer. */
 struct catalogue *catalogue_open(const char *dir, const struct clock *, bool anew,
     struct error *why);

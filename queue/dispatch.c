@@ -477,7 +477,7 @@ not_known(struct work *w, const struct error *why)
 {
 	struct queue *q = w->queue;
 	struct task *t = w->task;
-	bool rotten = why->number == 0 || why->number == ENOENT;
+	bool rotten = !read_refused(why);
 
 	if (rotten)
 		part_with_known(w);

@@ -95,6 +95,9 @@ struct queue {
 	int64_t                disk_told;       /* ticks */
 	int64_t                ahead;           /* of the ticks was the clock */
 	bool                   draining, loaded;
+	uint64_t              *unplanned;       /* messages that the disk refused to read at the start */
+	size_t                 unplanned_count;
+	struct timer           plan_again;
 	bool                   heard;           /* listeners have asked again what they must */
 	struct later           drained;
 	void                 (*idle)(void *arg);

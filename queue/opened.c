@@ -250,7 +250,7 @@ find_all(struct queue *q, struct opened_inside *in, const uint32_t *numbers, siz
 			read_made(q, in, &trouble);
 			found[i] = find_recipient(in, numbers[i]);
 		}
-		if (found[i] == NULL && makers && (trouble.number == 0 || trouble.number == ENOENT))
+		if (found[i] == NULL && makers && !read_refused(&trouble))
 			found[i] = find_maker(q, in, numbers[i]);
 		if (found[i] == NULL)
 			return not_found(numbers[i], &trouble, why);

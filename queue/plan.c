@@ -357,11 +357,49 @@ plan_found(void *arg, const struct found *f)
 	return true;
 }
 
+static void
+plan_later(void *arg, uint64_t id)
+{
+	struct queue *q = arg;
+	size_t n = q->unplanned_count;
+
+	if ((n & (n - 1)) == 0)                 /* it doubles */
+		q->unplanned = must_grow(q->unplanned, (n > 0 ? 2 * n : 1) * sizeof *q->unplanned);
+	q->unplanned[q->unplanned_count++] = id;
+}
+
+/* Should the disk give them now. */
+static void
+plan_again(void *arg)
+{
+	struct queue *q = arg;
+	size_t count = q->unplanned_count;
+
+	q->unplanned_count = 0;
+	for (size_t i = 0; i < count; i++) {
+		uint64_t id = q->unplanned[i];
+		struct error why = { 0 };
+
+		if (spool_living(q->spool, id) && !spool_look(q->spool, id, plan_found, q, &why) &&
+		    read_refused(&why))
+			q->unplanned[q->unplanned_count++] = id;
+	}
+	if (q->unplanned_count > 0)
+		timer_set(q->loop, &q->plan_again, MINUTE, plan_again, q);
+	queue_look(q);
+}
+
 void
 plan_all(struct queue *q)
 {
-	spool_each(q->spool, plan_found, q);
-	expand_keep_open_posts(q);
+	struct spool_walk walk = { .refused = plan_later };
+
+	spool_walk(q->spool, &walk, plan_found, q);
+	spool_walk_end(&walk);
+	if (q->unplanned_count > 0)
+		timer_set(q->loop, &q->plan_again, MINUTE, plan_again, q);
+	else
+		expand_keep_open_posts(q);
 	/* The clock may have been, since they were written. */
 	schedule_set_back(&q->schedule, clock_now(q->loop->clock), retry_longest(q));
 }

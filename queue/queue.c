@@ -49,7 +49,7 @@ queue_note(struct queue *q, const char *what, const char *why)
 bool
 queue_unreadable(struct queue *q, struct message *m, const struct error *why)
 {
-	bool refused = why->number != 0 && why->number != ENOENT;
+	bool refused = read_refused(why);
 
 	if (m == NULL || !m->alarmed)
 		(refused ? queue_disk_alarm : queue_alarm)(q, "message", why->text);
@@ -363,6 +363,8 @@ queue_end(struct queue *q)
 	event_del(&q->spool_rings);
 	timer_clear(q->loop, &q->tidy);
 	timer_clear(q->loop, &q->wake);
+	timer_clear(q->loop, &q->plan_again);
+	free(q->unplanned);
 	later_cancel(q->loop, &q->dispatch);
 	later_cancel(q->loop, &q->drained);
 	schedule_end(&q->schedule);

@@ -286,7 +286,7 @@ spool_read(struct spool *s, uint64_t id, struct buf *bytes, struct arena *arena,
 	if (w == NULL || w->message.segment == 0)
 		return error_set(why, "there is no such message");
 	if (!read_or_say(s, w->message, &r, &local)) {
-		if (local.number == 0 || local.number == ENOENT)
+		if (!read_refused(&local))
 			recall(s, id, bytes, arena, &m->envelope);
 		if (why != NULL)
 			*why = local;
@@ -737,8 +737,13 @@ walk_segments(struct spool *s, struct step *step)
 
 	if (walk->ids == NULL)
 		walk->ids = living_ids(&s->living, walk->after, &walk->count);
-	while (walk->at < walk->count && !step->stopped)
-		spool_look(s, walk->ids[walk->at++], take_step, step, NULL);
+	while (walk->at < walk->count && !step->stopped) {
+		uint64_t id = walk->ids[walk->at++];
+		struct error why = { 0 };
+
+		if (!spool_look(s, id, take_step, step, &why) && read_refused(&why) && walk->refused != NULL)
+			walk->refused(step->arg, id);
+	}
 }
 
 bool

@@ -210,12 +210,13 @@ void spool_each(struct spool *, bool (*each)(void *arg, const struct found *), v
 /*
  * The same in steps: true when `each` stopped it, and the next call goes on behind
  * that message.  Between steps messages come and go: each that stays is given once.
- * { 0 } is a walk at its beginning.
+ * { 0 } is a walk at its beginning, { .refused = … } too.
  */
 struct spool_walk {
 	uint64_t  after;                /* given: all up to this one … */
 	uint64_t *ids;                  /* … and without a catalogue, of these the first `at` */
 	size_t    count, at;
+	void    (*refused)(void *arg, uint64_t id);     /* told of what the disk refuses, if not NULL */
 };
 
 /*

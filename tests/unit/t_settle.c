@@ -1420,6 +1420,7 @@ command(enum queue_verb verb, uint64_t id)
 
 static bool disk_refuses;
 static off_t refuses_from;              /* what stands in front can be read */
+static bool record_refused;             /* one record alone; not the segment from its start to its end */
 
 /* In place of that of the C library: a disk that cannot read, for a while. */
 ssize_t
@@ -1427,7 +1428,8 @@ pread(int fd, void *to, size_t n, off_t at)
 {
 	struct iovec piece = { to, n };
 
-	if (!disk_refuses || at < refuses_from)
+	if (!(record_refused && n < SPOOL_BLOCK && at > 0 && at % SPOOL_BLOCK == 0) &&
+	    (!disk_refuses || at < refuses_from))
 		return preadv(fd, &piece, 1, at);
 	errno = EIO;
 	return -1;
@@ -1675,6 +1677,36 @@ test_what_the_disk_refuses_waits(void **state)
 	assert_true(has(world_text(&w, world_own(&w)), "Action: failed\r\n"));
 }
 
+/* It was there when the segments were read, and not when its turn came to be planned. */
+static void
+test_what_the_disk_refuses_at_the_start_is_planned_later(void **state)
+{
+	char path[100];
+
+	(void)state;
+	snprintf(path, sizeof path, "%s/queue/catalogue", w.dir);
+	world_store(&w, "ann@local.test", "a@far.test");
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	queue_end(w.queue);
+	remove_tree(path);
+	record_refused = true;
+	world_start(&w);
+	record_refused = false;
+	deliverer_gone(&w);
+	deliverer_comes(&w);
+	assert_int_equal(queue_messages(w.queue), 0);
+	assert_true(world_said(&w, "cannot read the record"));
+	deliverer_ready(&w);
+	world_run(&w, 2 * MINUTE);
+	assert_int_equal(queue_messages(w.queue), 1);
+	world_run(&w, HOUR);
+	assert_int_equal(w.count, 2);
+	world_answer(&w, 1, "250 2.0.0 ok");
+	world_run(&w, 100);
+	assert_int_equal(queue_messages(w.queue), 0);
+}
+
 /*
  * Who has the message, and whose sender is to hear of that, has it once, although the report
  * could not be made before the queue ended; and it comes.
@@ -1906,6 +1938,7 @@ main(void)
 		T(test_large_message), T(test_report_about_what_cannot_be_read),
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
 		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
+		T(test_what_the_disk_refuses_at_the_start_is_planned_later),
 		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
 		T(test_an_expansion_rots), T(test_an_expansion_that_the_disk_refuses_waits),
 		T(test_adoption_of_what_cannot_be_read), T(test_numbers_are_not_given_again),
