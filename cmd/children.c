@@ -45,9 +45,12 @@ children_none(const struct children *all)
 bool
 children_ready(const struct children *all)
 {
-	for (size_t i = 0; i < CHILDREN_MOST; i++)
-		if (all->each[i] != NULL && all->each[i]->generation == all->generation && !all->each[i]->ready)
+	for (size_t i = 0; i < CHILDREN_MOST; i++) {
+		const struct child *c = all->each[i];
+
+		if (c != NULL && c->generation == all->generation && !c->ready)
 			return false;
+	}
 	return true;
 }
 
@@ -299,7 +302,7 @@ children_kill(const struct children *all)
 			kill(all->each[i]->pid, SIGKILL);
 }
 
-/* The queue is told at once, whoever else when others stand in for him. */
+/* The queue is told to end at once; all others when somebody stands in for them. */
 static bool
 is_old(const struct child *c)
 {
