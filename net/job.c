@@ -89,7 +89,7 @@ worker(void *arg)
 static void
 finish(struct jobs *js, struct item *i)
 {
-	js->loop->in_flight--;
+	js->loop->working--;
 	i->done(i->arg);
 	free(i);
 }
@@ -160,7 +160,7 @@ job(struct jobs *js, void (*work)(void *), void (*done)(void *), void *arg)
 	struct item *i = must_alloc(sizeof *i);
 
 	*i = (struct item){ NULL, work, done, arg };
-	js->loop->in_flight++;
+	js->loop->working++;
 	pthread_mutex_lock(&js->lock);
 	line_put(&js->todo, i);
 	pthread_cond_signal(&js->some);

@@ -8,10 +8,10 @@
 /*
  * On a virtual clock time may only move when nothing is under way.  What goes
  * over loopback sockets is there at once, but for a kernel thread now and then;
- * so the loop listens for a moment of true time before it moves on, and for as
- * long as it takes while something is known to be in flight.
+ * so the loop listens for a moment of true time before it moves on, longer while
+ * something is known to be in flight, and while a job is done for as long as it takes.
  */
-enum { LISTEN_US = 1000 };
+enum { LISTEN_US = 1000, LISTEN_IN_FLIGHT_US = 200000 };
 
 /*
  * When a thousand connections have something to say at once, timers and those that
@@ -252,8 +252,10 @@ listen_a_moment(struct loop *l)
 	bool spoke = l->spoke;
 
 	l->spoke = false;
-	if (l->in_flight || spoke)
-		wait_for_events(l, l->in_flight ? -1 : LISTEN_US);
+	if (l->working > 0)
+		wait_for_events(l, -1);
+	else if (l->in_flight > 0 || spoke)
+		wait_for_events(l, l->in_flight > 0 ? LISTEN_IN_FLIGHT_US : LISTEN_US);
 }
 
 /* Do all that is due at this instant of the virtual clock. */

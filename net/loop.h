@@ -38,7 +38,8 @@ struct loop {
 	char              *scratch;     /* LOOP_SCRATCH bytes for one read, valid during a callback */
 	uint64_t           happened;    /* callbacks so far: did the last turn do anything? */
 	int64_t            begun;       /* microseconds: when this part of the turn began; 0: not yet */
-	unsigned           in_flight;   /* what is under way outside: jobs, transfers */
+	unsigned           working;     /* jobs: each of them ends */
+	unsigned           in_flight;   /* transfers: what is not answered ends when its time is over */
 	bool               spoke;       /* something was sent: an answer may be coming */
 	bool               stopping;
 	/* The lab's map of addresses, below all protocols; NULL outside the lab. */

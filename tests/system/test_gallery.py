@@ -55,9 +55,7 @@ def test_every_row_is_right(tmp_path):
 def test_however_it_ends_its_directory_goes(tmp_path, number):
     with subprocess.Popen([CHAINMAIL, "lab", "gallery"], stdout=subprocess.DEVNULL,
                           env=dict(os.environ, TMPDIR=str(tmp_path))) as run:
-        while not list(tmp_path.glob("*/*")):
-            assert run.poll() is None
-            time.sleep(0.01)
+        until(lambda: list(tmp_path.glob("*/*")) or run.poll() is not None, "its directory")
         run.send_signal(number)
     assert run.returncode == -number
     until(lambda: os.listdir(tmp_path) == [], "its end")
