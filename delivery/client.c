@@ -438,6 +438,16 @@ text_answered(struct client *c)
 	done(c);
 }
 
+/* Read only when the server has gone: who is still there is told all of the text. */
+static void
+text_interrupted(struct client *c)
+{
+	if (c->reply.code / 100 == 5)
+		decide_all(c, said(c));
+	fail(c, c->reply.code / 100 >= 4 ? said(c)
+	    : STATUS(0, 4, 5, 0, "the server spoke out of turn"));
+}
+
 void
 client_quit(struct client *c)
 {
@@ -475,6 +485,9 @@ answered(struct client *c, struct slice rest)
 		break;
 	case AT_DATA:
 		data_answered(c);
+		break;
+	case AT_TEXT:
+		text_interrupted(c);
 		break;
 	case AT_END:
 		text_answered(c);
@@ -549,6 +562,16 @@ client_feed(struct client *c, struct slice *input)
 		c->reply.code = 0;
 		c->reply.started = false;
 	}
+}
+
+void
+client_gone_in_text(struct client *c, struct slice said)
+{
+	bug_if(c->want != CLIENT_TEXT);
+	c->want = CLIENT_REPLY;
+	client_feed(c, &said);
+	if (c->want != CLIENT_FAILED)
+		c->want = CLIENT_TEXT;
 }
 
 int64_t

@@ -112,6 +112,12 @@ void client_secured(struct client *);           /* the handshake succeeded: EHLO
  */
 void client_mail(struct client *, struct client_mail *);
 void client_text_sent(struct client *);         /* all text was written; the dot follows here */
+/*
+ * The connection has gone in CLIENT_TEXT, and this is what was said before.  RFC 5321 has no
+ * reply there, but some refuse what is too much for them at once: FAILED then, and a
+ * permanent reply is the status of each recipient.  Without a reply nothing changes.
+ */
+void client_gone_in_text(struct client *, struct slice said);
 void client_quit(struct client *);
 
 /* How long the next reply, or the handshake, may take in ms (RFC 5321 4.5.3.2). */

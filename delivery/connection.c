@@ -489,7 +489,10 @@ on_closed(void *arg, const struct error *why)
 		tls_broke(c, why);
 		return;
 	}
-	over(c, status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));
+	if (c->client.want == CLIENT_TEXT)
+		client_gone_in_text(&c->client, stream_input(c->stream));
+	over(c, c->client.want == CLIENT_FAILED ? c->client.failure
+	    : status_make(0, 4, 4, c->connected ? 2 : 1, slice(why->text)));
 }
 
 static const struct stream_user STREAM = {

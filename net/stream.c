@@ -497,6 +497,17 @@ stream_unwritten(const struct stream *s)
 	return s->out.n;
 }
 
+/* Who has gone may have said why: that is heard first. */
+static void
+hear_the_last(struct stream *s)
+{
+	size_t n;
+
+	for (int i = 0; i < READS_A_TURN && s->user != NULL && !s->paused &&
+	    (s->phase == CLEAR || s->phase == TLS) && read_some(s, &n); i++)
+		show(s, slice_of(s->loop->scratch, n));
+}
+
 /* Write some of what there is; false when nothing more goes for now. */
 static bool
 write_some(struct stream *s, struct slice bytes, size_t *n)
@@ -511,6 +522,7 @@ write_some(struct stream *s, struct slice bytes, size_t *n)
 		case TLS_DONE:
 			return true;
 		case TLS_OVER:
+			hear_the_last(s);
 			over(s);
 			return false;
 		default:
@@ -522,8 +534,13 @@ write_some(struct stream *s, struct slice bytes, size_t *n)
 		*n = (size_t)sent;
 		return true;
 	}
-	if (errno != EAGAIN && errno != EINTR)
+	if (errno != EAGAIN && errno != EINTR) {
+		int number = errno;
+
+		hear_the_last(s);
+		errno = number;
 		over_sys(s, "cannot write");
+	}
 	return false;
 }
 

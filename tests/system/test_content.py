@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: ISC
 """Content in a file of its own: what has rotted on the disk is named and goes to nobody."""
 import pathlib
+import socketserver
 import struct
 import subprocess
 import tarfile
+import threading
 
 import pytest
 
@@ -148,3 +150,26 @@ def test_a_spool_of_format_1_is_read_and_goes_on_in_format_2(place, sinks):
         assert b"\nSubject: small\n" in small and small.endswith(b"\n\nsmall\n")
         assert sorted(taken.subject for taken in far.taken) == ["large", "new"]
         assert max(far.taken, key=lambda taken: len(taken.text)).text.endswith(b"\r\n\r\n" + b"large\r\n" * 60000)
+
+
+class Impatient(socketserver.StreamRequestHandler):
+    """Says in the middle of a text that it is too much for him, and goes, with the rest unread."""
+
+    def handle(self):
+        self.wfile.write(b"220 far\r\n")
+        for line in self.rfile:
+            if line.startswith(b"DATA"):
+                self.wfile.write(b"354 go\r\n")
+                self.rfile.read(100000)
+                self.wfile.write(b"552 5.3.4 too much for me\r\n")
+                return
+            self.wfile.write(b"250 ok\r\n")
+
+
+def test_who_refuses_before_the_end_of_the_text_is_heard(place):
+    with socketserver.TCPServer(("127.0.0.1", 0), Impatient) as far:
+        threading.Thread(target=far.serve_forever, args=(0.05,), daemon=True).start()
+        with Chainmail(place, SITE, via=far.server_address[1], lmtp=1) as program:
+            program.send("ann@local.test", ["ben@far.test"], letter("large", body=LARGE * 40))
+            assert "too much for me" in program.wait("bounced", to="ben@far.test", dsn="5.3.4")["reply"]
+        far.shutdown()

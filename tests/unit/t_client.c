@@ -126,6 +126,23 @@ static const struct play plays[] = {
 	    ">RCPT TO:<a@x.test>", ">RCPT TO:<b@x.test>", ">DATA", "<250 ok", "<250 ok", "<250 ok", "<354 go",
 	    "!text", ">.", "<250 2.0.0 stored", "<421 4.3.2 bye",
 	}, "failed 4.3.2 bye 2.0.0 -" },
+	{ "refused before the end of the text", false, { S_INIT("s@y.test"), NULL, 2, 5, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250-mx", "<250 PIPELINING", "!mail", ">MAIL FROM:<s@y.test>",
+	    ">RCPT TO:<a@x.test>", ">RCPT TO:<b@x.test>", ">DATA", "<250 ok", "<250 ok", "<550 5.1.1 no", "<354 go",
+	    "!gone 552 5.3.4 too much",
+	}, "failed 5.3.4 too much 5.3.4 5.1.1" },
+	{ "put off before the end of the text", false, { S_INIT("s@y.test"), NULL, 1, 5, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
+	    ">RCPT TO:<a@x.test>", "<250 ok", ">DATA", "<354 go", "!gone 452 4.3.1 full",
+	}, "failed 4.3.1 full -" },
+	{ "taken before the end of the text", false, { S_INIT("s@y.test"), NULL, 1, 5, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
+	    ">RCPT TO:<a@x.test>", "<250 ok", ">DATA", "<354 go", "!gone 250 2.0.0 queued",
+	}, "failed 4.5.0 the server spoke out of turn -" },
+	{ "gone before the end of the text", false, { S_INIT("s@y.test"), NULL, 1, 5, .ret = 0 }, {
+	    "<220 mx", ">EHLO me.test", "<250 mx", "!mail", ">MAIL FROM:<s@y.test>", "<250 ok",
+	    ">RCPT TO:<a@x.test>", "<250 ok", ">DATA", "<354 go", "!gone ",
+	}, "text -" },
 	{ "no reply at all", false, { .count = 1 }, { "<hello" }, "failed 4.5.0 the server's reply makes no sense" },
 	{ "two codes in one reply", false, { .count = 1 }, { "<220-a", "<250 b" },
 	    "failed 4.5.0 the server's reply makes no sense" },
@@ -147,8 +164,12 @@ static void
 act(struct stage *s, const char *action)
 {
 	struct client *c = &s->client;
+	char said[100];
 
-	if (strcmp(action, "helo") == 0)
+	snprintf(said, sizeof said, "%s\r\n", strchr(action, ' ') != NULL ? strchr(action, ' ') + 1 : "");
+	if (strncmp(action, "gone ", 5) == 0)
+		client_gone_in_text(c, action[5] != '\0' ? slice(said) : NONE);
+	else if (strcmp(action, "helo") == 0)
 		client_allow_helo(c);
 	else if (strcmp(action, "mail") == 0)
 		client_mail(c, &s->mail);

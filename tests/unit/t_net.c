@@ -569,6 +569,30 @@ both_ways_have_a_ceiling(void **state)
 	free(large);
 }
 
+/* He read a part of it, said why he wants no more, and went. */
+static void
+who_goes_is_heard_before(void **state)
+{
+	struct side a, b;
+	char *large = must_alloc(2 << 20);
+
+	(void)state;
+	pair(&a, &b);
+	stream_pause(b.stream);
+	stream_write(a.stream, slice_of(large, 2 << 20));
+	loop_run_until(&loop, clock_.now);
+	stream_write(b.stream, S("552 too much"));
+	loop_run_until(&loop, clock_.now);
+	assert_int_equal(a.got.n, 0);                   /* he has too much to say himself */
+	stream_end(b.stream);
+	b.stream = NULL;
+	loop_run_until(&loop, clock_.now);
+	assert_slice(buf_slice(&a.got), "552 too much");
+	assert_true(a.closed);
+	unpair(&a, &b);
+	free(large);
+}
+
 static void
 a_finish_does_not_wait_for_ever(void **state)
 {
@@ -953,6 +977,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(bytes_go_both_ways_and_a_finish_loses_none, setup, teardown),
 		cmocka_unit_test_setup_teardown(what_is_not_taken_is_shown_again, setup, teardown),
 		cmocka_unit_test_setup_teardown(both_ways_have_a_ceiling, setup, teardown),
+		cmocka_unit_test_setup_teardown(who_goes_is_heard_before, setup, teardown),
 		cmocka_unit_test_setup_teardown(a_finish_does_not_wait_for_ever, setup, teardown),
 		cmocka_unit_test(a_broken_certificate_is_told_or_passed_over),
 		cmocka_unit_test_setup_teardown(tls_begins_in_the_middle_and_drops_what_came_in_the_clear,
