@@ -291,10 +291,12 @@ keep_body(struct outgoing *o, const struct stored *s)
 	o->unhashed = true;
 	o->body_at = s->envelope.header_size + 2;
 	o->body_end = s->envelope.size;
-	if (s->fd != -1)
-		return (o->body_fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0)) != -1;
-	o->body = arena_copy(o->arena, slice_skip(s->content, (size_t)o->body_at));
-	return o->body.p != NULL || o->body.n == 0;
+	if (s->fd == -1) {
+		o->body = arena_copy(o->arena, slice_skip(s->content, (size_t)o->body_at));
+		return o->body.p != NULL || o->body.n == 0 || error_set(&o->why, "its body is too large");
+	}
+	o->body_fd = fcntl(s->fd, F_DUPFD_CLOEXEC, 0);
+	return o->body_fd != -1 || error_sys(&o->why, "cannot keep its content");
 }
 
 static bool
@@ -402,8 +404,9 @@ make(void *arg)
 {
 	struct outgoing *o = arg;
 
-	o->flawed = o->check_fd != -1 && !content_check(o->check_fd, &o->check, &o->why);
-	if (o->flawed || o->kept || (o->unhashed && !hash_body(o)))
+	o->flawed = (o->check_fd != -1 && !content_check(o->check_fd, &o->check, &o->why)) ||
+	    (o->unhashed && !hash_body(o));
+	if (o->flawed || o->kept)
 		return;
 	sign(o);
 	seal(o);
@@ -489,7 +492,7 @@ static void job_done(void *arg);
 static void
 begin(struct outgoing *o)
 {
-	if (!o->kept && (o->signer_count > 0 || o->sealer != NULL || o->check_fd != -1)) {
+	if (!o->kept && !o->flawed && (o->signer_count > 0 || o->sealer != NULL || o->check_fd != -1)) {
 		o->working = true;
 		job(o->queue->jobs, make, job_done, o);
 		return;
@@ -528,7 +531,7 @@ waits(struct outgoing *o)
 	struct sealed_post *p = &o->queue->sealed_post;
 	struct outgoing *maker = p->maker;
 
-	if (!o->post || o->own || o->kept || o->sealer == NULL || o->check_fd != -1)
+	if (!o->post || o->own || o->kept || o->flawed || o->sealer == NULL || o->check_fd != -1)
 		return false;
 	if (maker == NULL || maker->id != o->id || !slice_eqi(maker->seal_domain, o->seal_domain)) {
 		p->maker = o;
@@ -555,6 +558,7 @@ base_is_flawed(struct outgoing *o, const struct stored *s, const struct place_to
 	return o->flawed;
 }
 
+/* Whose body cannot be hashed now waits: unsigned it might be refused for that. */
 static void
 choose_signers(struct outgoing *o, const struct stored *s, const struct place_to_go *to)
 {
@@ -562,8 +566,7 @@ choose_signers(struct outgoing *o, const struct stored *s, const struct place_to
 	    !verdict_unpack(&o->verdict, arena_copy(o->arena, s->envelope.verdict)))
 		o->verdict = verdict_record_own();
 	choose_keys(o, &s->envelope, to->kind == PLACE_SMTP);
-	if ((o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s))
-		o->signer_count = 0, o->sealer = NULL;
+	o->flawed = (o->signer_count > 0 || o->sealer != NULL) && !s->envelope.hashed && !keep_body(o, s);
 }
 
 /* Without a descriptor for it the deliverer finds out. */

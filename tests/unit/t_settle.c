@@ -9,6 +9,7 @@
 
 #include "base/bug.h"
 #include "base/rng.h"
+#include "keys.h"
 #include "queue_world.h"
 
 static struct world w;
@@ -1420,6 +1421,7 @@ command(enum queue_verb verb, uint64_t id)
 
 static bool disk_refuses;
 static off_t refuses_from;              /* what stands in front can be read */
+static bool pieces_refused;             /* of a body that is read whole */
 static bool record_refused;             /* one record alone; not the segment from its start to its end */
 
 /* In place of that of the C library: a disk that cannot read, for a while. */
@@ -1428,7 +1430,8 @@ pread(int fd, void *to, size_t n, off_t at)
 {
 	struct iovec piece = { to, n };
 
-	if (!(record_refused && n < SPOOL_BLOCK && at > 0 && at % SPOOL_BLOCK == 0) &&
+	if (!(pieces_refused && n > 100 << 10) &&
+	    !(record_refused && n < SPOOL_BLOCK && at > 0 && at % SPOOL_BLOCK == 0) &&
 	    (!disk_refuses || at < refuses_from))
 		return preadv(fd, &piece, 1, at);
 	errno = EIO;
@@ -1675,6 +1678,29 @@ test_what_the_disk_refuses_waits(void **state)
 	world_answer(&w, 1, "451 4.3.0 not now");
 	world_run(&w, 100);
 	assert_true(has(world_text(&w, world_own(&w)), "Action: failed\r\n"));
+}
+
+/* It came before there was a key, so its body is hashed now: unsigned it does not leave. */
+static void
+test_a_body_that_cannot_be_hashed_waits(void **state)
+{
+	uint64_t size;
+
+	(void)state;
+	store_large(&size);
+	world_answer(&w, 0, "451 4.3.0 not now");
+	world_run(&w, 100);
+	buf_add(&files_add(&w.files, S("/c/k.pem"), FILE_SIGNING_KEY)->bytes, slice(KEY_RSA_2048_PEM));
+	world_conf(&w, "domain local.test { deliver to maildir /m/%u; users ann }\nkey k { domain local.test; file k.pem }\n");
+	world_restart(&w);
+	deliverer_ready(&w);
+	pieces_refused = true;
+	world_run(&w, 6 * MINUTE);
+	pieces_refused = false;
+	assert_int_equal(w.count, 1);
+	assert_true(world_said(&w, "its text cannot be read here"));
+	world_run(&w, HOUR);
+	assert_int_equal(w.count, 2);
 }
 
 /* It was there when the segments were read, and not when its turn came to be planned. */
@@ -1939,6 +1965,7 @@ main(void)
 		T(test_order_of_a_file_has_its_checksum), T(test_damaged_content_is_not_tried_again),
 		T(test_what_cannot_be_read_ends), T(test_what_the_disk_refuses_waits),
 		T(test_what_the_disk_refuses_at_the_start_is_planned_later),
+		T(test_a_body_that_cannot_be_hashed_waits),
 		T(test_a_report_waits_for_the_recipients), T(test_rules_hold),
 		T(test_an_expansion_rots), T(test_an_expansion_that_the_disk_refuses_waits),
 		T(test_adoption_of_what_cannot_be_read), T(test_numbers_are_not_given_again),
