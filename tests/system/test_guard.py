@@ -208,11 +208,21 @@ def test_connections_of_a_process_that_died_do_not_count(tmp_path):
             wire.socket.close()
 
 
+def a_place(program, source):
+    """Those who have hung up are counted until that is noticed."""
+    def come():
+        wire = Wire(program.second, source=source)
+        if wire.reply().startswith("220"):
+            return wire
+        wire.socket.close()
+    return until(come, "a place")
+
+
 def test_messages_in_a_minute(program):
     replies, most = [], 2 * listeners(program)
     for i in range(most + 4):
-        with Wire(program.second, source="127.0.0.9") as wire:
-            wire.begin()
+        with a_place(program, "127.0.0.9") as wire:
+            wire.begin(welcome=False)
             replies.append(wire.ask(letter(f"rate {i}") + b".\r\n")[:9])
     assert replies[:2] == ["250 2.0.0"] * 2 and replies.count("250 2.0.0") <= most
     assert set(replies) == {"250 2.0.0", "451 4.7.0"}
