@@ -1690,9 +1690,14 @@ test_a_body_that_cannot_be_hashed_waits(void **state)
 	store_large(&size);
 	world_answer(&w, 0, "451 4.3.0 not now");
 	world_run(&w, 100);
+	queue_end(w.queue);
+	routes_free(w.routes);
+	conf_free(w.conf);
 	buf_add(&files_add(&w.files, S("/c/k.pem"), FILE_SIGNING_KEY)->bytes, slice(KEY_RSA_2048_PEM));
 	world_conf(&w, "domain local.test { deliver to maildir /m/%u; users ann }\nkey k { domain local.test; file k.pem }\n");
-	world_restart(&w);
+	world_start(&w);
+	deliverer_gone(&w);
+	deliverer_comes(&w);
 	deliverer_ready(&w);
 	pieces_refused = true;
 	world_run(&w, 6 * MINUTE);
