@@ -489,6 +489,26 @@ not_known(struct work *w, const struct error *why)
 	not_readable(q, t, why);
 }
 
+/* Who goes together is known, and where. */
+static void
+set_out(struct work *w)
+{
+	switch (w->place.kind) {
+	case PLACE_EXPAND:
+		begin_expanding(w);
+		break;
+	case PLACE_DISCARD:
+		settle_here(w, STATUS(250, 2, 0, 0, "discarded, as the configuration says"));
+		break;
+	case PLACE_NOWHERE:
+		settle_here(w, w->place.route.refusal.class != 0 ? w->place.route.refusal
+		    : STATUS(0, 5, 1, 1, "there is no such address"));
+		break;
+	default:
+		w->outgoing = outgoing_make(w->queue, &w->stored, &w->place, w->doubted, send_order, w);
+	}
+}
+
 static void
 begin(struct queue *q, struct task *t)
 {
@@ -517,20 +537,7 @@ begin(struct queue *q, struct task *t)
 	}
 	w->doubted = t->message->alarmed && w->stored.fd != -1;
 	t->message->alarmed = w->doubted;
-	switch (w->place.kind) {
-	case PLACE_EXPAND:
-		begin_expanding(w);
-		break;
-	case PLACE_DISCARD:
-		settle_here(w, STATUS(250, 2, 0, 0, "discarded, as the configuration says"));
-		break;
-	case PLACE_NOWHERE:
-		settle_here(w, w->place.route.refusal.class != 0 ? w->place.route.refusal
-		    : STATUS(0, 5, 1, 1, "there is no such address"));
-		break;
-	default:
-		w->outgoing = outgoing_make(q, &w->stored, &w->place, w->doubted, send_order, w);
-	}
+	set_out(w);
 }
 
 static struct status

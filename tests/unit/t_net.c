@@ -727,6 +727,16 @@ tls_begins_in_the_middle_and_drops_what_came_in_the_clear(void **state)
 	tls_server_free(server);
 }
 
+static void
+secured_pair(struct side *a, struct side *b, struct tls_server *server, SSL_CTX *client)
+{
+	pair(a, b);
+	stream_secure_server(b->stream, tls_server_context(server));
+	stream_secure_client(a->stream, SSL_new(client));
+	loop_run_until(&loop, clock_.now);
+	assert_true(a->secured && b->secured);
+}
+
 /* A client that knows what it wants says it in one flight with the end of its handshake. */
 static void
 what_comes_along_with_the_handshake_is_seen(void **state)
@@ -758,11 +768,7 @@ what_openssl_has_waits_until_what_was_written_has_left(void **state)
 	char *large = must_alloc(4 << 20);
 
 	(void)state;
-	pair(&a, &b);
-	stream_secure_server(b.stream, tls_server_context(server));
-	stream_secure_client(a.stream, SSL_new(client));
-	loop_run_until(&loop, clock_.now);
-	assert_true(a.secured && b.secured);
+	secured_pair(&a, &b, server, client);
 	a.answer = slice_of(large, 4 << 20);
 	stream_pause(b.stream);
 	assert_int_equal(SSL_write(stream_ssl(b.stream), "one ", 4), 4);
@@ -790,11 +796,7 @@ a_goodbye_in_the_middle_is_the_last_word(void **state)
 	SSL_CTX *client = tls_client_new(NONE, NULL);
 
 	(void)state;
-	pair(&a, &b);
-	stream_secure_server(b.stream, tls_server_context(server));
-	stream_secure_client(a.stream, SSL_new(client));
-	loop_run_until(&loop, clock_.now);
-	assert_true(a.secured && b.secured);
+	secured_pair(&a, &b, server, client);
 	b.answer = S("221 goodbye\r\n");
 	b.finish = true;
 	assert_int_equal(SSL_write(stream_ssl(a.stream), "QUIT\r\n", 6), 6);
