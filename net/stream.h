@@ -30,7 +30,10 @@ struct stream_user {
 	void (*input)(void *arg);
 	void (*drained)(void *arg);                     /* may be NULL */
 	void (*secured)(void *arg);                     /* NULL: never uses TLS */
-	/* The peer closed, or something failed: `why` has one sentence. The user ends it. */
+	/*
+	 * The peer closed, or something failed: `why` has one sentence.  What he had said, also
+	 * when a write failed, was shown before.  The user ends it.
+	 */
 	void (*closed)(void *arg, const struct error *why);
 };
 

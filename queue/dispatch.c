@@ -5,7 +5,6 @@
  *     a task's turn -> read the message -> who goes together -> sign and seal
  *     -> an order over a link -> a result -> settle.c
  */
-#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>

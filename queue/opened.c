@@ -7,7 +7,6 @@
  * wrong: an envelope is written once, and of the recipients that expansions made there
  * come only more.
  */
-#include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
 
